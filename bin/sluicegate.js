@@ -1,0 +1,42 @@
+#!/usr/bin/env node
+// The command "sluicegate". In a clone it first installs and builds what is missing, so that
+// "npm start" is all that a new user has to type; in an installed package both are there already.
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findNode, runNode } from "./node24.js";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const entry = join(root, "dist", "cli", "main.js");
+
+function step(what, command, args) {
+  process.stderr.write(`sluicegate: ${what}\n`);
+  // The standard output belongs to the gateway (its "ready" line): what these steps say goes to standard error.
+  const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (error !== undefined) throw error;
+  if (status !== 0) process.exit(status ?? 1);
+}
+
+function newestSource(folder) {
+  let newest = 0;
+  for (const item of readdirSync(folder, { recursive: true, withFileTypes: true })) {
+    if (item.isFile())
+      newest = Math.max(newest, statSync(join(item.parentPath ?? item.path, item.name)).mtimeMs);
+  }
+  return newest;
+}
+
+const isClone = existsSync(join(root, "src")) && existsSync(join(root, "tsconfig.build.json"));
+if (isClone) {
+  const installed = join(root, "node_modules", ".package-lock.json");
+  const lock = join(root, "package-lock.json");
+  if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
+    step("installing (npm ci)", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  }
+  if (!existsSync(entry) || statSync(entry).mtimeMs < newestSource(join(root, "src"))) {
+    const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+    step("building", findNode(), [tsc, "-p", join(root, "tsconfig.build.json")]);
+  }
+}
+runNode([entry, ...process.argv.slice(2)]);

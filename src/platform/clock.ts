@@ -1,0 +1,25 @@
+/** Time and timers: injected, so that a simulation can own them. Nothing else may read the wall clock. */
+export interface Clock {
+  /** Wall clock, milliseconds since the Unix epoch. It may jump. */
+  nowMs(): number;
+  /** Monotonic milliseconds since some fixed moment: for durations. */
+  monotonicMs(): number;
+  /** Calls `callback` once after `delayMs`; the answer cancels it. The timer does not keep the process alive. */
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+/** The machine's own clock. */
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  monotonicMs: () => performance.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Resolves after `delayMs` on `clock`. */
+export function delay(clock: Clock, delayMs: number): Promise<void> {
+  return new Promise((resolve) => clock.after(delayMs, resolve));
+}

@@ -1,0 +1,34 @@
+import type { BlockDevice } from "../scsi/block-device.ts";
+
+/** What never changes about a logical unit, whatever restarts: INQUIRY and VPD pages are made of it. */
+export interface LogicalUnitIdentity {
+  /** Unit serial number (VPD page 80h), printable ASCII, at most 32 characters. */
+  readonly serialNumber: string;
+  /** NAA locally assigned designator (VPD page 83h): 64 bits whose top four are 3h. */
+  readonly naa: bigint;
+  /** T10 vendor identification, at most 8 printable ASCII characters. */
+  readonly vendor: string;
+  /** Product identification, at most 16 printable ASCII characters. */
+  readonly product: string;
+  /** Product revision level, at most 4 printable ASCII characters. */
+  readonly revision: string;
+}
+
+/** One iSCSI target: a name and the device that is its LUN 0. */
+export interface TargetEntry {
+  /** Whole iSCSI name, `iqn.1997-05.com.amazon:NAME`. */
+  readonly targetName: string;
+  readonly device: BlockDevice;
+  readonly identity: LogicalUnitIdentity;
+}
+
+/**
+ * Everything the target layer knows of the rest of the gateway: names, and what stands behind them.
+ * It is asked at every login and every SendTargets, so that volumes may come and go while it runs.
+ */
+export interface TargetDirectory {
+  /** All targets that discovery may show. */
+  list(): Iterable<TargetEntry>;
+  /** The target of that name, compared without regard to case (RFC 3722 folds names), or undefined. */
+  find(targetName: string): TargetEntry | undefined;
+}
