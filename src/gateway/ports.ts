@@ -1,0 +1,160 @@
+/**
+ * What the domain needs of the data plane. The data worker and the backup worker stand behind these interfaces;
+ * tests hand in simple stand-ins.
+ */
+import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+
+export type VolumeKind = "stored" | "cached";
+
+/** A local disk as the data plane needs it. */
+export interface DiskLocation {
+  readonly diskId: DiskId;
+  readonly path: string;
+  readonly sizeBytes: number;
+}
+
+/** The disks a gateway has put to use; grows while it runs, never shrinks. */
+export interface GatewayStorage {
+  readonly cacheDisks: readonly DiskLocation[];
+  readonly uploadBufferDisks: readonly DiskLocation[];
+}
+
+/** Bytes in use of a gateway's cache and upload buffer. */
+export interface StorageUsage {
+  readonly cacheAllocatedBytes: number;
+  readonly cacheUsedBytes: number;
+  readonly cacheDirtyBytes: number;
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  readonly uploadBufferAllocatedBytes: number;
+  readonly uploadBufferUsedBytes: number;
+}
+
+/** All that makes a volume, as kept in the catalog: enough to open it again after any restart. */
+export interface VolumeDefinition {
+  readonly volumeId: VolumeId;
+  readonly gatewayId: GatewayId;
+  readonly kind: VolumeKind;
+  readonly sizeBytes: number;
+  /** Whole iSCSI name. */
+  readonly targetName: string;
+  /** The disk of a stored volume; absent for a cached one. */
+  readonly disk?: DiskLocation;
+  /** A stored volume keeps what its disk holds, as its first content. */
+  readonly preserveExistingData: boolean;
+  /** The object key of the root whose content the volume starts with; absent for an empty volume. */
+  readonly parentRootKey?: string;
+}
+
+/** The states of a volume that this gateway tells (api: VolumeStatus). */
+export type VolumeStatus =
+  | "CREATING"
+  | "AVAILABLE"
+  | "BOOTSTRAPPING"
+  | "RESTORING"
+  | "PASS THROUGH"
+  | "IRRECOVERABLE"
+  | "UPLOAD BUFFER NOT CONFIGURED"
+  | "DELETING";
+
+/** A volume as it is at this moment. */
+export interface VolumeReport {
+  readonly volumeId: VolumeId;
+  readonly status: VolumeStatus;
+  /** Why the status is IRRECOVERABLE; for logs and the console. */
+  readonly reason?: string;
+  /** 0 to 1 while RESTORING or BOOTSTRAPPING. */
+  readonly progress?: number;
+  /** Bytes of blocks that were ever written. */
+  readonly usedBytes: number;
+  readonly initiators: readonly { readonly initiatorName: string; readonly address: string }[];
+}
+
+/** How a cut came out: the instant the snapshot is of. */
+export interface Cut {
+  readonly epoch: number;
+  readonly cutAtMs: number;
+}
+
+/** How far a cut's way into the bucket has come. `total` may still grow while the dirty blocks are being counted. */
+export interface UploadProgress {
+  readonly volumeId: VolumeId;
+  readonly epoch: number;
+  readonly doneBlocks: number;
+  readonly totalBlocks: number;
+}
+
+/** A cut that has reached the bucket: its root and everything that the root reaches are durable there. */
+export interface UploadedCut {
+  readonly volumeId: VolumeId;
+  readonly epoch: number;
+  readonly rootKey: string;
+  /** Bytes put into the bucket for it. */
+  readonly uploadedBytes: number;
+  /** Bytes of all blocks that the root reaches, zero blocks left out, before compression. */
+  readonly fullBytes: number;
+}
+
+/** A cut that will never reach the bucket. */
+export interface FailedCut {
+  readonly volumeId: VolumeId;
+  readonly epoch: number;
+  readonly reason: string;
+}
+
+/** What the data plane tells by itself. Handlers must not throw. */
+export interface VolumeHostEvents {
+  uploadProgress(progress: UploadProgress): void;
+  cutUploaded(cut: UploadedCut): void;
+  cutFailed(cut: FailedCut): void;
+}
+
+/** What becomes of a cut whose upload this process did not see the end of. */
+export type CutState =
+  | { readonly state: "pending" }
+  | ({ readonly state: "uploaded" } & UploadedCut)
+  | { readonly state: "failed"; readonly reason: string }
+  | { readonly state: "unknown" };
+
+/** The data worker, as the domain sees it. */
+export interface VolumeHost {
+  /** Tells which disks a gateway's volumes may use; called before its volumes are opened, and again when disks are added. */
+  setStorage(gatewayId: GatewayId, storage: GatewayStorage): Promise<void>;
+  /** Makes a new volume ready to serve, or opens an existing one as it was left, and offers its target. */
+  open(volume: VolumeDefinition): Promise<VolumeReport>;
+  /** Closes the volume's sessions and forgets its local state (a stored volume's disk keeps its bytes). */
+  remove(volumeId: VolumeId): Promise<void>;
+  /**
+   * Closes the open epoch: the snapshot is of this instant. When it resolves the cut survives a crash, and its
+   * upload goes on by itself. Rejects with a GatewayError (VolumeNotReady) when the volume can't be cut now.
+   */
+  cut(volumeId: VolumeId, snapshotId: SnapshotId): Promise<Cut>;
+  /** For snapshots that are pending when the process starts: what has become of the cut. */
+  cutState(volumeId: VolumeId, epoch: number): Promise<CutState>;
+  report(volumeId: VolumeId): Promise<VolumeReport>;
+  usage(gatewayId: GatewayId): Promise<StorageUsage>;
+}
+
+/** A snapshot as it is kept in the bucket: all that any API shows of it, so that the bucket alone is enough. */
+export interface SnapshotRecord {
+  readonly snapshotId: SnapshotId;
+  readonly volumeId: VolumeId;
+  /** The volume's ARN at the time of the snapshot. */
+  readonly volumeArn: string;
+  readonly rootKey: string;
+  readonly description: string;
+  readonly tags: readonly { readonly key: string; readonly value: string }[];
+  readonly volumeSizeBytes: number;
+  readonly startedAtMs: number;
+  readonly completedAtMs: number;
+  readonly fullBytes: number;
+}
+
+/** The part of the vault that the domain uses by itself. */
+export interface SnapshotStore {
+  /** Writes the record durably; replaces the one of the same id. */
+  putSnapshot(record: SnapshotRecord): Promise<void>;
+  /** Takes the name away; what only it reached is freed by garbage collection. No error if there is none. */
+  deleteSnapshot(snapshotId: SnapshotId): Promise<void>;
+  listSnapshots(): Promise<readonly SnapshotRecord[]>;
+}
