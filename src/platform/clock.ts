@@ -23,3 +23,8 @@ export const systemClock: Clock = {
 export function delay(clock: Clock, delayMs: number): Promise<void> {
   return new Promise((resolve) => clock.after(delayMs, resolve));
 }
+
+/** Lets everything else that is ready run first: for long loops in a thread that also answers requests. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}

@@ -1,0 +1,220 @@
+/**
+ * Local files: the small part of a file system that the volume engine and the vault's caches stand on.
+ * Injected, so that a simulation can crash it, tear it and fill it.
+ */
+import * as fs from "node:fs";
+import { dirname } from "node:path";
+
+/** An open file or block device of a fixed size. Positions and lengths are bytes. */
+export interface DiskFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  /** Reads exactly `lengthBytes`; throws where the file ends before. */
+  readSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): void;
+  /**
+   * Writes exactly `lengthBytes`. When it returns, the bytes survive the death of the process; only `sync` makes
+   * them survive loss of power.
+   */
+  writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void;
+  /** Makes all writes that returned before the call durable (fdatasync, on the thread pool). */
+  sync(): Promise<void>;
+  close(): void;
+}
+
+export interface OpenFileOptions {
+  /** Makes the file (mode 0600) if it is not there. */
+  readonly create?: boolean;
+  /** Extends a regular file, sparsely, to at least this size. */
+  readonly sizeBytes?: number;
+  /** Throws the content of a regular file away first: it reads as zeros afterwards. */
+  readonly erase?: boolean;
+}
+
+/** The file system. Methods throw the system's errors (`code` such as ENOENT, ENOSPC, EIO). */
+export interface Disk {
+  open(path: string, options?: OpenFileOptions): DiskFile;
+  /** The whole file, or undefined if there is none. For small files only. */
+  readFile(path: string): Buffer | undefined;
+  /** Replaces the file's content: after a crash it is the old or the new, whole. Durable when it returns. */
+  replaceFile(path: string, content: Buffer): void;
+  /** Whether the path is a regular file, not a device. */
+  isRegularFile(path: string): boolean;
+  /** Removes the file; no error if there is none. */
+  remove(path: string): void;
+  /** Names in the folder, unsorted; empty if there is no such folder. */
+  list(folder: string): string[];
+  /** Makes the folder and those above it (mode 0700). */
+  makeFolder(path: string): void;
+  /** Removes the folder and all that is in it. */
+  removeFolder(path: string): void;
+  /** Makes the folder's entries (files made and removed) durable. */
+  syncFolder(path: string): Promise<void>;
+  /** Changes with every boot of the machine: whether the page cache has been lost since. */
+  readonly bootId: string;
+}
+
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+class SystemFile implements DiskFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly #fd: number;
+  #open = true;
+
+  constructor(path: string, fd: number, sizeBytes: number) {
+    this.path = path;
+    this.#fd = fd;
+    this.sizeBytes = sizeBytes;
+  }
+
+  readSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): void {
+    let done = 0;
+    while (done < lengthBytes) {
+      const count = fs.readSync(
+        this.#fd,
+        target,
+        targetOffset + done,
+        lengthBytes - done,
+        positionBytes + done,
+      );
+      if (count === 0) throw endOfFile(this.path, positionBytes + done);
+      done += count;
+    }
+  }
+
+  writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void {
+    let done = 0;
+    while (done < lengthBytes) {
+      done += fs.writeSync(this.#fd, source, sourceOffset + done, lengthBytes - done, positionBytes + done);
+    }
+  }
+
+  sync(): Promise<void> {
+    return new Promise((resolve, reject) =>
+      fs.fdatasync(this.#fd, (error) => (error === null ? resolve() : reject(error))),
+    );
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    fs.closeSync(this.#fd);
+  }
+}
+
+function endOfFile(path: string, positionBytes: number): Error {
+  return Object.assign(new Error(`${path} ends before byte ${positionBytes}`), { code: "EIO" });
+}
+
+/** Size of what `fd` is open on; a block device tells 0 by stat, so its end is looked for. */
+function sizeOf(fd: number): number {
+  const stat = fs.fstatSync(fd);
+  if (!stat.isBlockDevice()) return stat.size;
+  return blockDeviceSize(fd);
+}
+
+function blockDeviceSize(fd: number): number {
+  const probe = Buffer.allocUnsafe(512);
+  const readable = (sector: number) => fs.readSync(fd, probe, 0, 512, sector * 512) === 512;
+  if (!readable(0)) return 0;
+  // Doubling, then halving: some fifty reads, whatever the size.
+  let low = 0;
+  let high = 1;
+  while (high < 2 ** 41 && readable(high)) {
+    low = high;
+    high *= 2;
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (readable(middle)) low = middle;
+    else high = middle;
+  }
+  return (low + 1) * 512;
+}
+
+/** The machine's own file system. */
+export const systemDisk: Disk = {
+  open(path, options = {}) {
+    const flags = fs.constants.O_RDWR | (options.create ? fs.constants.O_CREAT : 0);
+    const fd = fs.openSync(path, flags, FILE_MODE);
+    try {
+      const isRegular = fs.fstatSync(fd).isFile();
+      if (isRegular && options.erase) fs.ftruncateSync(fd, 0);
+      if (isRegular && options.sizeBytes !== undefined && fs.fstatSync(fd).size < options.sizeBytes) {
+        fs.ftruncateSync(fd, options.sizeBytes);
+        fs.fsyncSync(fd);
+      }
+      return new SystemFile(path, fd, sizeOf(fd));
+    } catch (error) {
+      fs.closeSync(fd);
+      throw error;
+    }
+  },
+
+  readFile(path) {
+    try {
+      return fs.readFileSync(path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+  },
+
+  replaceFile(path, content) {
+    const temporary = `${path}.new`;
+    const fd = fs.openSync(temporary, "w", FILE_MODE);
+    try {
+      let done = 0;
+      while (done < content.length) done += fs.writeSync(fd, content, done);
+      fs.fsyncSync(fd);
+    } finally {
+      fs.closeSync(fd);
+    }
+    fs.renameSync(temporary, path);
+    const folder = fs.openSync(dirname(path), "r");
+    try {
+      fs.fsyncSync(folder);
+    } finally {
+      fs.closeSync(folder);
+    }
+  },
+
+  isRegularFile(path) {
+    return fs.statSync(path).isFile();
+  },
+
+  remove(path) {
+    fs.rmSync(path, { force: true });
+  },
+
+  list(folder) {
+    try {
+      return fs.readdirSync(folder);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw error;
+    }
+  },
+
+  makeFolder(path) {
+    fs.mkdirSync(path, { recursive: true, mode: FOLDER_MODE });
+  },
+
+  removeFolder(path) {
+    fs.rmSync(path, { recursive: true, force: true });
+  },
+
+  async syncFolder(path) {
+    const folder = await fs.promises.open(path, "r");
+    try {
+      await folder.sync();
+    } finally {
+      await folder.close();
+    }
+  },
+
+  get bootId() {
+    return fs.readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  },
+};

@@ -1,0 +1,437 @@
+/**
+ * A cached volume: its data is in the bucket, a cache disk's slots hold the hot part and everything not uploaded yet.
+ *
+ * Invariants kept here:
+ * - A slot of a closed epoch that is not in the bucket is never overwritten: a new write takes a fresh slot
+ *   (invariant 3).
+ * - A slot is evicted only when the epoch it belongs to is durably known to be in the bucket (invariant 1).
+ * - What a fetch brings is used only if the base root is still the one it was fetched from: otherwise a newer block
+ *   may have been uploaded and evicted meanwhile (invariant 1).
+ */
+import { strict as assert } from "node:assert";
+import { nextTurn } from "../platform/clock.ts";
+import { DeviceError } from "../platform/device-error.ts";
+import type { VolumeId } from "../platform/ids.ts";
+import { EngineVolume, type RestoreProgress, type VolumeWorld } from "./engine-volume.ts";
+import { type ClosedEpoch, Epochs } from "./epochs.ts";
+import { ALL_PIECES, BLOCK_BYTES, coveredPieces, PIECE_BYTES, touchedPieces } from "./geometry.ts";
+import { SlotChains } from "./slot-chains.ts";
+import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
+
+export interface CachedVolumeOptions {
+  readonly volumeId: VolumeId;
+  readonly sizeBytes: number;
+  /** The volume's own folder for maps and logs. */
+  readonly folder: string;
+  readonly parentRootKey?: string;
+  /** The gateway's cache. */
+  readonly cache: SlotPool;
+}
+
+/** Where the uploader finds what an epoch wrote to a block. */
+export interface SlotLocation {
+  readonly block: number;
+  readonly path: string;
+  readonly positionBytes: number;
+  /** The pieces that are there; the others are as in the root before. 0: none, all of the block is. */
+  readonly mask: number;
+}
+
+/** Blocks fetched ahead when misses follow one another: 1 MiB. */
+const READ_AHEAD_BLOCKS = 16;
+/** Blocks handled between two turns of the event loop. */
+const CLEAN_BATCH = 2048;
+
+export class CachedVolume extends EngineVolume {
+  readonly #chains: SlotChains;
+  readonly #ownerIndex: number;
+  readonly #reserved: number[] = [];
+  readonly #fetches = new Map<string, Promise<Buffer>>();
+  /** Blocks that the write under way counts on: they are not evicted for it. */
+  #pinnedFirst = -1;
+  #pinnedLast = -1;
+  #lastMissEnd = -1;
+  #hits = 0;
+  #misses = 0;
+
+  private constructor(options: CachedVolumeOptions, world: VolumeWorld, epochs: Epochs) {
+    super(options.volumeId, options.sizeBytes, world, epochs, options.parentRootKey);
+    this.#chains = new SlotChains(options.cache);
+    const { ownerIndex, found } = options.cache.register({
+      volumeId: options.volumeId,
+      isClean: (epoch) => epoch <= this.epochs.settledEpoch,
+      evict: (block, slot) => {
+        if (block >= this.#pinnedFirst && block <= this.#pinnedLast) return false;
+        return this.#chains.remove(block, slot);
+      },
+    });
+    this.#ownerIndex = ownerIndex;
+    this.#load(found);
+  }
+
+  /** Opens the volume as it was left, or makes a new one. */
+  static async open(options: CachedVolumeOptions, world: VolumeWorld): Promise<CachedVolume> {
+    world.disk.makeFolder(options.folder);
+    const blockCount = options.sizeBytes / BLOCK_BYTES;
+    assert(Number.isInteger(blockCount));
+    const epochs = await Epochs.open(world.disk, options.folder, blockCount);
+    return new CachedVolume(options, world, epochs);
+  }
+
+  /** A cached volume serves its parent's blocks from the vault: nothing has to be brought over. */
+  override get restoreProgress(): RestoreProgress {
+    return undefined;
+  }
+
+  /** Reads served from the cache, and reads that had to ask the vault. */
+  get cacheUse(): { readonly hits: number; readonly misses: number } {
+    return { hits: this.#hits, misses: this.#misses };
+  }
+
+  /** Blocks that are not in the bucket yet. */
+  get dirtyBlocks(): number {
+    let blocks = this.epochs.dirty.dirtyBlocks;
+    for (const closed of this.epochs.closed) blocks += closed.dirty.dirtyBlocks;
+    return blocks;
+  }
+
+  override tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {
+    this.check();
+    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
+    if (this.baseRootKey !== undefined && this.#uncovered(offsetBytes, lengthBytes) >= 0) return false;
+    this.#hits += 1;
+    this.#compose(offsetBytes, target, targetOffset, lengthBytes, undefined, 0);
+    return true;
+  }
+
+  override async read(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
+    // In parts, so that a long read needs no more memory than a short one.
+    for (let at = 0; at < length; ) {
+      const from = offset + at;
+      const inFirst = BLOCK_BYTES - (from % BLOCK_BYTES);
+      const part = Math.min(inFirst + (READ_AHEAD_BLOCKS - 1) * BLOCK_BYTES, length - at);
+      await this.#readPart(from, target, targetOffset + at, part);
+      at += part;
+    }
+  }
+
+  override tryWrite(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): boolean {
+    this.check();
+    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
+    if (this.baseRootKey !== undefined && this.#needsBase(offsetBytes, lengthBytes) >= 0) return false;
+    if (!this.#reserve(offsetBytes, lengthBytes)) return false;
+    try {
+      // From here on nothing waits: the write is whole, and in one epoch.
+      this.epochs.dirty.markRange(offsetBytes, lengthBytes);
+      this.#writeBlocks(offsetBytes, source, sourceOffset, lengthBytes);
+    } catch (error) {
+      throw asMediumError(error, "write");
+    } finally {
+      for (const slot of this.#reserved.splice(0)) this.#chains.pool.giveBack(slot);
+    }
+    return true;
+  }
+
+  override async write(offset: number, source: Buffer, sourceOffset: number, length: number): Promise<void> {
+    const deadlineMs = this.world.clock.monotonicMs() + this.world.limits.slotWaitMs;
+    while (!this.tryWrite(offset, source, sourceOffset, length)) {
+      const block = this.baseRootKey === undefined ? -1 : this.#needsBase(offset, length);
+      if (block >= 0 && this.#chains.newest(block) !== undefined) await this.#fill(block);
+      else if (block >= 0) await this.#fillFresh(block, deadlineMs);
+      else await this.waitForSlot(this.#chains.pool, deadlineMs);
+    }
+  }
+
+  /** Where the closed epoch's version of each block is; what is named stays there until the epoch is settled. */
+  locate(epoch: number, blocks: readonly number[]): SlotLocation[] {
+    const { pool } = this.#chains;
+    return blocks.map((block) => {
+      const slot = this.#chains.ofEpoch(block, epoch);
+      if (slot === undefined) return { block, path: "", positionBytes: 0, mask: 0 };
+      return { block, ...pool.location(slot), mask: pool.mask(slot) };
+    });
+  }
+
+  protected override cutObstacle(): string | undefined {
+    return this.#chains.pool.slotCount === 0 ? "the gateway has no cache" : undefined;
+  }
+
+  protected override async syncAll(): Promise<void> {
+    await this.guarded(() => this.#chains.pool.flush());
+  }
+
+  protected override async prepareUpload(): Promise<void> {
+    // The uploader asks `locate`; frozen slots stay where they are.
+  }
+
+  protected override async afterSettled(closed: ClosedEpoch | undefined): Promise<void> {
+    if (closed === undefined) return;
+    let handled = 0;
+    for (const block of closed.dirty.blocks()) {
+      const slot = this.#chains.ofEpoch(block, closed.epoch);
+      // An older version below a newer one has done its duty; the newest is a clean copy now.
+      if (slot !== undefined && this.#chains.newest(block) !== slot) this.#drop(block, slot, true);
+      handled += 1;
+      if (handled % CLEAN_BATCH === 0) await nextTurn();
+    }
+    this.#chains.pool.cleaned();
+  }
+
+  protected override handOver(epoch: number): void {
+    const heir = this.epochs.heirOf(epoch);
+    const { pool } = this.#chains;
+    for (const block of [...this.#chains.blocks()]) {
+      const slot = this.#chains.ofEpoch(block, epoch);
+      if (slot === undefined) continue;
+      const newer = this.#chains.ofEpoch(block, heir);
+      if (newer === undefined) pool.update(slot, heir, pool.mask(slot));
+      else {
+        this.#chains.fold(slot, newer);
+        this.#drop(block, slot, false);
+      }
+    }
+  }
+
+  protected override afterDurable(): void {
+    // Nothing was kept back for it.
+  }
+
+  protected override release(): void {
+    this.#chains.pool.unregister(this.#ownerIndex);
+  }
+
+  /** Takes over what the cache disks held, as far as it can be believed. */
+  #load(found: readonly { slot: number; block: number; epoch: number; mask: number }[]): void {
+    const { pool } = this.#chains;
+    const believeClean = pool.trusted && this.epochs.trusted;
+    const { settledEpoch } = this.epochs;
+    const uploadedEpoch = this.epochs.lastUploaded?.epoch ?? 0;
+    const kept: (typeof found)[number][] = [];
+    const orphaned = new Set<number>();
+    for (const state of found) {
+      const failed = state.epoch > uploadedEpoch && this.epochs.state(state.epoch).state === "failed";
+      // After a loss of power a clean slot may hold another block's bytes: its record may be older than its data.
+      if (!failed && state.epoch <= settledEpoch && !believeClean) {
+        pool.release(state.slot, true);
+        continue;
+      }
+      if (failed) orphaned.add(state.epoch);
+      kept.push(state);
+    }
+    this.#chains.load(kept);
+    for (const epoch of [...orphaned].sort((a, b) => a - b)) this.handOver(epoch);
+    for (const { slot, block } of kept) {
+      if (this.#chains.newest(block) === slot || pool.epoch(slot) > settledEpoch) continue;
+      this.#drop(block, slot, true);
+    }
+    if (believeClean) return;
+    for (const block of this.#chains.blocks()) {
+      const newest = this.#chains.newest(block);
+      if (newest !== undefined && pool.epoch(newest) === this.epochs.openEpoch) {
+        this.epochs.dirty.mark(block, pool.mask(newest));
+      }
+    }
+  }
+
+  #drop(block: number, slot: number, clean: boolean): void {
+    if (this.#chains.remove(block, slot)) this.#chains.pool.release(slot, clean);
+  }
+
+  /** The first block of the range with a piece that no slot has, or -1. */
+  #uncovered(offsetBytes: number, lengthBytes: number): number {
+    const end = offsetBytes + lengthBytes;
+    for (let at = offsetBytes; at < end; ) {
+      const block = Math.floor(at / BLOCK_BYTES);
+      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
+      const needed = touchedPieces(at - block * BLOCK_BYTES, stop - at);
+      if ((needed & ~this.#chains.coverage(block)) !== 0) return block;
+      at = stop;
+    }
+    return -1;
+  }
+
+  /** The first block of the range with a piece that is written in part and that no slot has, or -1. */
+  #needsBase(offsetBytes: number, lengthBytes: number): number {
+    const end = offsetBytes + lengthBytes;
+    for (let at = offsetBytes; at < end; ) {
+      const block = Math.floor(at / BLOCK_BYTES);
+      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
+      const offset = at - block * BLOCK_BYTES;
+      const partial = touchedPieces(offset, stop - at) & ~coveredPieces(offset, stop - at);
+      if (partial !== 0 && (partial & ~this.#chains.coverage(block)) !== 0) return block;
+      at = stop;
+    }
+    return -1;
+  }
+
+  /** Takes all the slots that the write will need, or none. */
+  #reserve(offsetBytes: number, lengthBytes: number): boolean {
+    assert(this.#reserved.length === 0);
+    this.#pinnedFirst = Math.floor(offsetBytes / BLOCK_BYTES);
+    this.#pinnedLast = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    try {
+      for (let block = this.#pinnedFirst; block <= this.#pinnedLast; block++) {
+        if (!this.#needsSlot(block)) continue;
+        const slot = this.#chains.pool.allocate(this.#ownerIndex, block, this.epochs.openEpoch);
+        if (slot === NO_SLOT) {
+          for (const taken of this.#reserved.splice(0)) this.#chains.pool.giveBack(taken);
+          return false;
+        }
+        this.#reserved.push(slot);
+      }
+    } finally {
+      this.#pinnedFirst = -1;
+      this.#pinnedLast = -1;
+    }
+    this.#reserved.reverse();
+    return true;
+  }
+
+  /** Whether a write to the block can't go to the slot it has: there is none, or it is frozen. */
+  #needsSlot(block: number): boolean {
+    const newest = this.#chains.newest(block);
+    if (newest === undefined) return true;
+    const epoch = this.#chains.pool.epoch(newest);
+    return epoch !== this.epochs.openEpoch && epoch > this.epochs.settledEpoch;
+  }
+
+  #writeBlocks(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
+    const end = offsetBytes + lengthBytes;
+    for (let at = offsetBytes; at < end; ) {
+      const block = Math.floor(at / BLOCK_BYTES);
+      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
+      this.#writeBlock(block, at - block * BLOCK_BYTES, source, sourceOffset + at - offsetBytes, stop - at);
+      at = stop;
+    }
+  }
+
+  #writeBlock(block: number, offsetInBlock: number, source: Buffer, from: number, lengthBytes: number): void {
+    const { pool } = this.#chains;
+    const open = this.epochs.openEpoch;
+    const fresh = this.#needsSlot(block);
+    const slot = fresh ? this.#reserved.pop() : this.#chains.newest(block);
+    assert(slot !== undefined && pool.block(slot) === block);
+    // A clean copy becomes dirty in its record before its bytes change.
+    if (!fresh && pool.epoch(slot) !== open) pool.update(slot, open, pool.mask(slot));
+    this.#chains.writeInto(slot, open, offsetInBlock, source, from, lengthBytes, (offset, into, to, length) =>
+      this.#chains.read(block, offset, into, to, length, fillZeros),
+    );
+    if (fresh) this.#chains.push(block, slot);
+  }
+
+  /**
+   * Puts a range together from slots and, where they have nothing, from `base`: the content of blocks from
+   * `baseFirst` on. Without `base`, what no slot has is zeros.
+   */
+  #compose(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    base: Buffer | undefined,
+    baseFirst: number,
+  ): void {
+    const end = offsetBytes + lengthBytes;
+    for (let at = offsetBytes; at < end; ) {
+      const block = Math.floor(at / BLOCK_BYTES);
+      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
+      const to = targetOffset + at - offsetBytes;
+      const baseOffset = (block - baseFirst) * BLOCK_BYTES;
+      this.#chains.read(block, at - block * BLOCK_BYTES, target, to, stop - at, (offset, into, i, length) => {
+        if (base === undefined) into.fill(0, i, i + length);
+        else base.copy(into, i, baseOffset + offset, baseOffset + offset + length);
+      });
+      at = stop;
+    }
+  }
+
+  async #readPart(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
+    const first = Math.floor(offset / BLOCK_BYTES);
+    const last = Math.floor((offset + length - 1) / BLOCK_BYTES);
+    while (!this.tryRead(offset, target, targetOffset, length)) {
+      this.#misses += 1;
+      const ahead = first === this.#lastMissEnd ? READ_AHEAD_BLOCKS : last - first + 1;
+      const count = Math.min(Math.max(ahead, last - first + 1), this.sizeBytes / BLOCK_BYTES - first);
+      this.#lastMissEnd = first + count;
+      const rootKey = this.baseRootKey;
+      assert(rootKey !== undefined);
+      const base = await this.#fetchOnce(rootKey, first, count);
+      this.check();
+      // Another root may mean that a newer version of a block was uploaded, and its slot taken away, meanwhile.
+      if (rootKey !== this.baseRootKey) continue;
+      this.#keep(first, count, base);
+      this.#compose(offset, target, targetOffset, length, base, first);
+      return;
+    }
+  }
+
+  /** Misses on the same blocks at the same time share one fetch. */
+  #fetchOnce(rootKey: string, first: number, count: number): Promise<Buffer> {
+    const key = `${rootKey} ${first} ${count}`;
+    let fetch = this.#fetches.get(key);
+    if (fetch === undefined) {
+      fetch = this.fetch(rootKey, first, count).finally(() => this.#fetches.delete(key));
+      this.#fetches.set(key, fetch);
+    }
+    return fetch;
+  }
+
+  /** Keeps fetched blocks in the cache, as far as there is room: a read never waits for room. */
+  #keep(first: number, count: number, base: Buffer): void {
+    for (let i = 0; i < count; i++) this.#fillFrom(first + i, base, i * BLOCK_BYTES);
+  }
+
+  /** Adds the pieces that the block's slots lack. Answers false where the block has no slot and gets none. */
+  #fillFrom(block: number, base: Buffer, offset: number): boolean {
+    const { pool } = this.#chains;
+    const missing = ALL_PIECES & ~this.#chains.coverage(block);
+    if (missing === 0) return true;
+    const newest = this.#chains.newest(block);
+    const cleanEpoch = this.epochs.lastUploaded?.epoch ?? 0;
+    const slot = newest ?? pool.allocate(this.#ownerIndex, block, cleanEpoch);
+    if (slot === NO_SLOT) return false;
+    try {
+      if (missing === ALL_PIECES) pool.write(slot, 0, base, offset, BLOCK_BYTES);
+      else {
+        for (let at = 0; at < BLOCK_BYTES; at += PIECE_BYTES) {
+          if ((missing & (1 << (at / PIECE_BYTES))) !== 0)
+            pool.write(slot, at, base, offset + at, PIECE_BYTES);
+        }
+      }
+      pool.update(slot, pool.epoch(slot), pool.mask(slot) | missing);
+    } catch (error) {
+      throw asMediumError(error, "write");
+    }
+    if (newest === undefined) this.#chains.push(block, slot);
+    return true;
+  }
+
+  /** Completes a block that has a slot, so that a write of part of a piece can go on. */
+  async #fill(block: number): Promise<void> {
+    const rootKey = this.baseRootKey;
+    if (rootKey === undefined) return;
+    const base = await this.#fetchOnce(rootKey, block, 1);
+    this.check();
+    if (rootKey === this.baseRootKey) this.#fillFrom(block, base, 0);
+  }
+
+  /** The same for a block without a slot: waits for one. */
+  async #fillFresh(block: number, deadlineMs: number): Promise<void> {
+    const rootKey = this.baseRootKey;
+    if (rootKey === undefined) return;
+    const base = await this.#fetchOnce(rootKey, block, 1);
+    this.check();
+    if (rootKey !== this.baseRootKey) return;
+    if (!this.#fillFrom(block, base, 0)) await this.waitForSlot(this.#chains.pool, deadlineMs);
+  }
+}
+
+function fillZeros(_offset: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+  target.fill(0, targetOffset, targetOffset + lengthBytes);
+}
+
+function asMediumError(error: unknown, what: string): DeviceError {
+  if (error instanceof DeviceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new DeviceError("mediumError", `the cache disk failed a ${what}: ${reason}`, { cause: error });
+}

@@ -1,0 +1,301 @@
+/**
+ * A volume's age: the open epoch, the closed ones on their way to the bucket, and what became of the others.
+ *
+ * A cut closes the open epoch and opens the next. It costs one appended line and one new, empty dirty map, whatever
+ * the size of the volume (design: O(1)). From then on the closed epoch's dirty map never changes, and the engine
+ * never overwrites a byte that is marked in it until it has reached the bucket: `isFrozen` is what it asks.
+ *
+ * Invariant 3: a closed epoch ends in `uploaded` or in `failed` with a reason, and only in the order of the epochs.
+ */
+import { strict as assert } from "node:assert";
+import type { Disk } from "../platform/disk.ts";
+import type { SnapshotId } from "../platform/ids.ts";
+import { DirtyMap } from "./dirty-map.ts";
+import { EpochLog, type EpochRecord, type UploadedEpoch } from "./epoch-log.ts";
+
+/** An epoch that was cut and has not reached the bucket yet. */
+export interface ClosedEpoch {
+  readonly epoch: number;
+  readonly cutAtMs: number;
+  readonly snapshotId?: SnapshotId;
+  readonly dirty: DirtyMap;
+  /** Its data and dirty map would survive a loss of power. */
+  durable: boolean;
+}
+
+/** How an epoch stands. */
+export type EpochState =
+  | { readonly state: "pending" }
+  | ({ readonly state: "uploaded" } & UploadedEpoch)
+  | { readonly state: "failed"; readonly reason: string }
+  | { readonly state: "unknown" };
+
+/** Cuts that may wait for their upload; one more is refused. */
+export const CLOSED_EPOCHS_MAX = 32;
+/** Finished epochs whose outcome is remembered, for whoever asks after a restart. */
+const OUTCOMES_KEPT = 256;
+
+const LOST_POWER = "the machine lost power before the data of this cut had reached stable storage";
+
+export class Epochs {
+  readonly #disk: Disk;
+  readonly #folder: string;
+  readonly #blockCount: number;
+  readonly #log: EpochLog;
+  readonly #closed: ClosedEpoch[] = [];
+  readonly #outcomes = new Map<number, EpochState>();
+  #openEpoch = 1;
+  #dirty: DirtyMap;
+  #lastUploaded: UploadedEpoch | undefined;
+  #hydrated = false;
+  /** No power was lost since the state was written: the exact files may be believed. */
+  readonly trusted: boolean;
+
+  private constructor(disk: Disk, folder: string, blockCount: number) {
+    this.#disk = disk;
+    this.#folder = folder;
+    this.#blockCount = blockCount;
+    const cuts = new Map<number, { cut: EpochRecord & { type: "cut" }; durable: boolean }>();
+    let bootId: string | undefined;
+    let clean = true;
+    this.#log = EpochLog.open(disk, `${folder}/epochs`, (records) => {
+      for (const record of records) {
+        clean = record.type === "clean" || record.type === "format";
+        if (record.type === "boot") bootId = record.bootId;
+        else if (record.type === "cut") cuts.set(record.epoch, { cut: record, durable: false });
+        else this.#replay(record, cuts);
+      }
+      return this.#compacted(cuts);
+    });
+    this.trusted = clean || bootId === disk.bootId;
+    this.#log.append({ type: "boot", bootId: disk.bootId });
+
+    for (const [epoch, { cut, durable }] of [...cuts].sort(([a], [b]) => a - b)) {
+      this.#openEpoch = Math.max(this.#openEpoch, epoch + 1);
+      const { cutAtMs, snapshotId } = cut;
+      const dirty = DirtyMap.open(disk, this.#dirtyPath(epoch), blockCount);
+      this.#closed.push({ epoch, cutAtMs, dirty, durable, ...(snapshotId && { snapshotId }) });
+    }
+    this.#dirty = DirtyMap.open(disk, this.#dirtyPath(this.#openEpoch), blockCount);
+    this.#removeStrayMaps();
+  }
+
+  /** Opens the epochs kept in `folder`, or begins with epoch 1. */
+  static async open(disk: Disk, folder: string, blockCount: number): Promise<Epochs> {
+    const epochs = new Epochs(disk, folder, blockCount);
+    await epochs.#log.sync();
+    if (!epochs.trusted) {
+      // A cut is made durable after those before it, so the ones that are not stand at the end of the list. All that
+      // is behind the first of them goes with it: its base would be missing.
+      const lost = epochs.#closed.findIndex((closed) => !closed.durable);
+      if (lost >= 0) await epochs.#failFrom(lost);
+    }
+    return epochs;
+  }
+
+  /** The epoch that a write acknowledged now belongs to. */
+  get openEpoch(): number {
+    return this.#openEpoch;
+  }
+
+  /** What the open epoch has changed. */
+  get dirty(): DirtyMap {
+    return this.#dirty;
+  }
+
+  /** Closed epochs that are not in the bucket yet, oldest first. */
+  get closed(): readonly ClosedEpoch[] {
+    return this.#closed;
+  }
+
+  /** The newest epoch that is in the bucket. */
+  get lastUploaded(): UploadedEpoch | undefined {
+    return this.#lastUploaded;
+  }
+
+  /** Epochs up to this one are in the bucket, or have handed what they changed to a later one. */
+  get settledEpoch(): number {
+    return (this.#closed[0]?.epoch ?? this.#openEpoch) - 1;
+  }
+
+  /** Whether a restored volume has been marked as wholly on its disk. */
+  get hydrated(): boolean {
+    return this.#hydrated;
+  }
+
+  /** Whether some closed epoch still needs the block as it is. */
+  isFrozen(block: number): boolean {
+    for (const closed of this.#closed) if (closed.dirty.has(block)) return true;
+    return false;
+  }
+
+  /** Closes the open epoch. Survives the death of the process at once, and loss of power after `sync`. */
+  cut(cutAtMs: number, snapshotId?: SnapshotId): ClosedEpoch {
+    assert(this.#closed.length < CLOSED_EPOCHS_MAX);
+    const epoch = this.#openEpoch;
+    const next = DirtyMap.open(this.#disk, this.#dirtyPath(epoch + 1), this.#blockCount);
+    this.#log.append({ type: "cut", epoch, cutAtMs, ...(snapshotId && { snapshotId }) });
+    const closed: ClosedEpoch = {
+      epoch,
+      cutAtMs,
+      dirty: this.#dirty,
+      durable: false,
+      ...(snapshotId && { snapshotId }),
+    };
+    this.#closed.push(closed);
+    this.#openEpoch = epoch + 1;
+    this.#dirty = next;
+    return closed;
+  }
+
+  /** Makes all that was recorded durable. */
+  sync(): Promise<void> {
+    return this.#log.sync();
+  }
+
+  /** Records that the closed epoch's data and map are on stable storage. */
+  async markDurable(closed: ClosedEpoch): Promise<void> {
+    if (!this.#closed.includes(closed)) return;
+    await this.#disk.syncFolder(this.#folder);
+    this.#log.append({ type: "durable", epoch: closed.epoch });
+    await this.#log.sync();
+    closed.durable = true;
+  }
+
+  /**
+   * Records durably that the oldest closed epoch is in the bucket, and takes it off the list. Its dirty map is the
+   * caller's until `discard`.
+   */
+  async markUploaded(uploaded: UploadedEpoch): Promise<ClosedEpoch> {
+    const closed = this.#closed[0];
+    assert(closed !== undefined && closed.epoch === uploaded.epoch);
+    this.#log.append({ type: "uploaded", ...uploaded });
+    // Before this is durable nothing that the epoch needs may be given up.
+    await this.#log.sync();
+    assert(this.#closed[0] === closed);
+    this.#closed.shift();
+    this.#lastUploaded = uploaded;
+    this.#outcomes.set(uploaded.epoch, { state: "uploaded", ...uploaded });
+    return closed;
+  }
+
+  /**
+   * Records that the oldest closed epoch can't be uploaded. What it changed counts as changed by the epoch after it,
+   * and `settle` is called in the same instant to hand over the slots that the epoch held.
+   */
+  async markFailed(epoch: number, reason: string, settle: () => void): Promise<void> {
+    const closed = this.#closed[0];
+    assert(closed !== undefined && closed.epoch === epoch);
+    const heir = this.#closed[1]?.dirty ?? this.#dirty;
+    heir.absorb(closed.dirty);
+    await heir.sync();
+    this.#log.append({ type: "failed", epoch, reason });
+    await this.#log.sync();
+    // A cut made meanwhile has turned the open map into a closed one: it is the same map, so the heir stays right.
+    this.#closed.shift();
+    this.#outcomes.set(epoch, { state: "failed", reason });
+    settle();
+    this.discard(closed);
+  }
+
+  /** The epoch that inherits what a failed epoch changed: the next one that is not in the bucket. */
+  heirOf(epoch: number): number {
+    return this.#closed.find((closed) => closed.epoch > epoch)?.epoch ?? this.#openEpoch;
+  }
+
+  /** Throws a finished epoch's dirty map away. */
+  discard(closed: ClosedEpoch): void {
+    assert(!this.#closed.includes(closed));
+    closed.dirty.close();
+    this.#disk.remove(closed.dirty.path);
+  }
+
+  /** What became of an epoch. */
+  state(epoch: number): EpochState {
+    if (this.#closed.some((closed) => closed.epoch === epoch)) return { state: "pending" };
+    return this.#outcomes.get(epoch) ?? { state: "unknown" };
+  }
+
+  /** Records that a restored volume is wholly on its disk. */
+  async markHydrated(): Promise<void> {
+    this.#log.append({ type: "hydrated" });
+    await this.#log.sync();
+    this.#hydrated = true;
+  }
+
+  /** Records a clean shutdown: the caller has made everything durable and writes nothing any more. */
+  async markClean(): Promise<void> {
+    await Promise.all([this.#dirty.sync(), ...this.#closed.map((closed) => closed.dirty.sync())]);
+    this.#log.append({ type: "clean" });
+    await this.#log.sync();
+  }
+
+  close(): void {
+    this.#log.close();
+    this.#dirty.close();
+    for (const closed of this.#closed) closed.dirty.close();
+  }
+
+  async #failFrom(index: number): Promise<void> {
+    for (const closed of this.#closed.splice(index)) {
+      this.#dirty.absorb(closed.dirty);
+      await this.#dirty.sync();
+      this.#log.append({ type: "failed", epoch: closed.epoch, reason: LOST_POWER });
+      await this.#log.sync();
+      this.#outcomes.set(closed.epoch, { state: "failed", reason: LOST_POWER });
+      this.discard(closed);
+    }
+  }
+
+  #dirtyPath(epoch: number): string {
+    return `${this.#folder}/dirty-${epoch}`;
+  }
+
+  #replay(record: EpochRecord, cuts: Map<number, { durable: boolean }>): void {
+    if (record.type === "durable") {
+      const cut = cuts.get(record.epoch);
+      if (cut !== undefined) cut.durable = true;
+    } else if (record.type === "uploaded") {
+      const { type: _, ...uploaded } = record;
+      cuts.delete(record.epoch);
+      this.#lastUploaded = uploaded;
+      this.#outcomes.set(record.epoch, { state: "uploaded", ...uploaded });
+      this.#openEpoch = Math.max(this.#openEpoch, record.epoch + 1);
+    } else if (record.type === "failed") {
+      cuts.delete(record.epoch);
+      this.#outcomes.set(record.epoch, { state: "failed", reason: record.reason });
+      this.#openEpoch = Math.max(this.#openEpoch, record.epoch + 1);
+    } else if (record.type === "hydrated") {
+      this.#hydrated = true;
+    }
+  }
+
+  #compacted(cuts: ReadonlyMap<number, { cut: EpochRecord; durable: boolean }>): EpochRecord[] {
+    const kept: EpochRecord[] = this.#hydrated ? [{ type: "hydrated" }] : [];
+    const last = this.#lastUploaded;
+    const outcomes = [...this.#outcomes].slice(-OUTCOMES_KEPT);
+    if (last !== undefined && !outcomes.some(([epoch]) => epoch === last.epoch)) {
+      kept.push({ type: "uploaded", ...last });
+    }
+    for (const [epoch, outcome] of outcomes) {
+      if (outcome.state === "uploaded") {
+        const { state: _, ...uploaded } = outcome;
+        kept.push({ type: "uploaded", ...uploaded });
+      } else if (outcome.state === "failed") {
+        kept.push({ type: "failed", epoch, reason: outcome.reason });
+      }
+    }
+    for (const [epoch, { cut, durable }] of cuts) {
+      kept.push(cut);
+      if (durable) kept.push({ type: "durable", epoch });
+    }
+    return kept;
+  }
+
+  #removeStrayMaps(): void {
+    const known = new Set(this.#closed.map(({ epoch }) => `dirty-${epoch}`)).add(`dirty-${this.#openEpoch}`);
+    for (const name of this.#disk.list(this.#folder)) {
+      if (name.startsWith("dirty-") && !known.has(name)) this.#disk.remove(`${this.#folder}/${name}`);
+    }
+  }
+}

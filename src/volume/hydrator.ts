@@ -1,0 +1,169 @@
+/**
+ * Brings the blocks of a restored stored volume to its disk: those that the guest asks for at once, the others one
+ * run after another in the background.
+ *
+ * A block is written only while the map says that it is missing, and marked right after, with no wait in between: so
+ * a fetched block can never cover what the guest has written meanwhile.
+ */
+import { type Clock, delay, nextTurn } from "../platform/clock.ts";
+import { BLOCK_BYTES } from "./geometry.ts";
+import type { HydrationMap } from "./hydration-map.ts";
+import { isUnavailable, type RootReader, toDeviceError } from "./root-reader.ts";
+
+export interface HydratorOptions {
+  readonly hydration: HydrationMap;
+  readonly world: {
+    readonly clock: Clock;
+    readonly roots: RootReader;
+    readonly limits: { readonly vaultWaitMs: number; readonly vaultRetryMs: number };
+  };
+  readonly rootKey: string;
+  /** The disk reads as zeros wherever a block is missing, so zero blocks need no write. */
+  readonly blank: boolean;
+  /** Writes whole blocks to the volume's disk. */
+  writeBlocks(first: number, count: number, content: Buffer, offset: number): void;
+  /** Called once, when no block is missing any more. */
+  done(): Promise<void>;
+}
+
+/** Blocks fetched together: 1 MiB. */
+const RUN_BLOCKS = 16;
+/** Blocks whose zeros are asked for together. */
+const WINDOW_BLOCKS = 1024;
+/** The pause before blocks that could not be had are tried again. */
+const HOLES_RETRY_MS = 60_000;
+
+export class Hydrator {
+  readonly #options: HydratorOptions;
+  readonly #inFlight = new Map<number, Promise<void>>();
+  #stopped = false;
+
+  constructor(options: HydratorOptions) {
+    this.#options = options;
+  }
+
+  /** Begins to fetch in the background. */
+  start(): void {
+    this.#run().catch((error: unknown) => {
+      // `done` failed: the volume has noted why and has stopped; there is nothing left to fetch for it.
+      if (!this.#stopped) this.#lastError = error;
+    });
+  }
+
+  #lastError: unknown;
+
+  /** The failure that ended the background work, if one did. */
+  get lastError(): unknown {
+    return this.#lastError;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Brings one block (and, on the way, its neighbours) to the disk. Rejects with a DeviceError. */
+  async fetchBlock(block: number): Promise<void> {
+    const { clock, limits } = this.#options.world;
+    const deadlineMs = clock.monotonicMs() + limits.vaultWaitMs;
+    while (!this.#stopped && !this.#options.hydration.has(block)) {
+      try {
+        await this.#fetchAround(block);
+      } catch (error) {
+        if (!isUnavailable(error) || clock.monotonicMs() >= deadlineMs) throw toDeviceError(error);
+        await delay(clock, limits.vaultRetryMs);
+      }
+    }
+  }
+
+  /** Fetches the aligned run that holds `block`; where that fails for one rotten chunk, the block alone. */
+  async #fetchAround(block: number): Promise<void> {
+    const first = block - (block % RUN_BLOCKS);
+    const count = Math.min(RUN_BLOCKS, this.#options.hydration.blockCount - first);
+    try {
+      await this.#fetchRun(first, count);
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+      await this.#fetchRun(block, 1);
+    }
+  }
+
+  #fetchRun(first: number, count: number): Promise<void> {
+    const key = first * (RUN_BLOCKS + 1) + count;
+    let run = this.#inFlight.get(key);
+    if (run === undefined) {
+      run = this.#load(first, count).finally(() => this.#inFlight.delete(key));
+      this.#inFlight.set(key, run);
+    }
+    return run;
+  }
+
+  async #load(first: number, count: number): Promise<void> {
+    const { hydration, rootKey, world, writeBlocks } = this.#options;
+    const content = await world.roots.readBlocks(rootKey, first, count);
+    if (this.#stopped) return;
+    for (let i = 0; i < count; i++) {
+      if (hydration.has(first + i)) continue;
+      let end = i + 1;
+      while (end < count && !hydration.has(first + end)) end += 1;
+      writeBlocks(first + i, end - i, content, i * BLOCK_BYTES);
+      hydration.add(first + i, end - i);
+      i = end;
+    }
+  }
+
+  async #run(): Promise<void> {
+    const { hydration, world } = this.#options;
+    let cursor = 0;
+    let holes = 0;
+    let windowEnd = 0;
+    while (!this.#stopped) {
+      const block = hydration.nextMissing(cursor);
+      if (block < 0) {
+        if (hydration.complete) break;
+        // Some blocks could not be had: they are named by every read of them, and tried again now and then.
+        if (holes === 0 && cursor === 0) break;
+        await delay(world.clock, HOLES_RETRY_MS);
+        cursor = 0;
+        holes = 0;
+        windowEnd = 0;
+        continue;
+      }
+      try {
+        if (block >= windowEnd) {
+          windowEnd = await this.#skipZeros(block);
+          continue;
+        }
+        await this.#fetchAround(block);
+        cursor = block;
+      } catch (error) {
+        if (isUnavailable(error)) {
+          await delay(world.clock, world.limits.vaultRetryMs);
+        } else {
+          holes += 1;
+          cursor = block + 1;
+        }
+      }
+      await nextTurn();
+    }
+    if (!this.#stopped && hydration.complete) await this.#options.done();
+  }
+
+  /** Marks the zero blocks of the next window as there; answers the window's end. */
+  async #skipZeros(first: number): Promise<number> {
+    const { blank, hydration, rootKey, world } = this.#options;
+    const count = Math.min(WINDOW_BLOCKS, hydration.blockCount - first);
+    if (!blank) return first + count;
+    const nonZero = new Set(await world.roots.nonZeroBlocks(rootKey, first, count));
+    if (this.#stopped) return first + count;
+    let start = -1;
+    for (let block = first; block <= first + count; block++) {
+      const skip = block < first + count && !nonZero.has(block) && !hydration.has(block);
+      if (skip && start < 0) start = block;
+      if (!skip && start >= 0) {
+        hydration.add(start, block - start);
+        start = -1;
+      }
+    }
+    return first + count;
+  }
+}

@@ -1,0 +1,23 @@
+import { DeviceError } from "../platform/device-error.ts";
+
+/** What a volume needs of the vault: the content of a root, wherever the vault's own code runs. */
+export interface RootReader {
+  /** The blocks as of the root, verified, one after the other. */
+  readBlocks(rootKey: string, firstBlock: number, count: number): Promise<Buffer>;
+  /** Which of the blocks are not all zeros, ascending. */
+  nonZeroBlocks(rootKey: string, firstBlock: number, count: number): Promise<readonly number[]>;
+}
+
+/** Whether the failure may pass by itself: the bucket gives no answer. Rejections of a RootReader carry `kind`. */
+export function isUnavailable(error: unknown): boolean {
+  return (error as { kind?: unknown } | null)?.kind === "unavailable";
+}
+
+/** What the initiator is told when a block can't be had from the vault. */
+export function toDeviceError(error: unknown): DeviceError {
+  if (error instanceof DeviceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (isUnavailable(error))
+    return new DeviceError("busy", `the vault can't be reached: ${reason}`, { cause: error });
+  return new DeviceError("mediumError", `the vault can't give this block: ${reason}`, { cause: error });
+}

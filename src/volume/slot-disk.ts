@@ -1,0 +1,275 @@
+/**
+ * One disk of slots: a cache disk or an upload-buffer disk.
+ *
+ * ```
+ * 0        header, one sector used
+ * 4096     table: one 64-byte descriptor a slot (slot-descriptor.ts)
+ * data     slots of one block each, from the next multiple of 4096 on
+ * ```
+ * Header: magic "SLGSLOT1", u32 format version, u32 block bytes, u32 slot count, u8 clean, 36 bytes of boot id from
+ * byte 24 on, u48 flushed sequence at 64, u32 CRC-32 of the bytes before it at 72.
+ *
+ * A descriptor whose sequence is at most the flushed one is durable together with its data. After a loss of power
+ * nothing newer is believed: the table may have reached the disk before the data it speaks of.
+ */
+import { crc32 } from "node:zlib";
+import type { Disk, DiskFile } from "../platform/disk.ts";
+import { GroupCommit } from "../platform/group-commit.ts";
+import { BLOCK_BYTES } from "./geometry.ts";
+import {
+  DESCRIPTOR_BYTES,
+  decodeDescriptor,
+  encodeDescriptor,
+  type SlotDescriptor,
+  type SlotState,
+} from "./slot-descriptor.ts";
+
+const MAGIC = "SLGSLOT1";
+const FORMAT_VERSION = 1;
+const HEADER_BYTES = 4096;
+const HEADER_CRC_OFFSET = 72;
+const TABLE_READ_BYTES = 1024 * 1024;
+/** The state of a slot that nobody can claim. */
+export const NEVER_USED: SlotState = { used: false, mask: 0, epoch: 0, sequence: 0 };
+
+/** A slot disk that can't be used: not ours, of a newer format, too small, or damaged. */
+export class SlotDiskError extends Error {
+  override readonly name = "SlotDiskError";
+}
+
+/** A slot as it was found when the disk was opened. */
+export interface FoundSlot extends SlotState {
+  readonly slot: number;
+  readonly volumeId: SlotDescriptor["volumeId"];
+  readonly block: number;
+}
+
+export class SlotDisk {
+  readonly file: DiskFile;
+  readonly slotCount: number;
+  /** The machine has not lost power since the disk was written. */
+  readonly trusted: boolean;
+  readonly #bootId: string;
+  readonly #dataOffset: number;
+  readonly #scratch = Buffer.alloc(DESCRIPTOR_BYTES);
+  readonly #commit = new GroupCommit(() => this.#flush());
+  #sequence: number;
+  #flushedSequence: number;
+  #changed = false;
+
+  private constructor(
+    file: DiskFile,
+    slotCount: number,
+    bootId: string,
+    state: { trusted: boolean; sequence: number },
+  ) {
+    this.file = file;
+    this.slotCount = slotCount;
+    this.#bootId = bootId;
+    this.#dataOffset = dataOffset(slotCount);
+    this.trusted = state.trusted;
+    this.#sequence = state.sequence;
+    this.#flushedSequence = state.sequence;
+  }
+
+  /** Opens the disk at `path`, and formats it where it is blank. `found` gets every slot in use. */
+  static async open(disk: Disk, path: string, found: (slot: FoundSlot) => void): Promise<SlotDisk> {
+    const file = disk.open(path);
+    try {
+      const slotCount = Math.floor((file.sizeBytes - HEADER_BYTES - 4096) / (BLOCK_BYTES + DESCRIPTOR_BYTES));
+      if (slotCount < 1) throw new SlotDiskError(`${path}: ${file.sizeBytes} bytes are too few for a slot`);
+      const header = readHeader(file);
+      if (header === undefined) await format(file, slotCount);
+      else if (header.slotCount > slotCount) {
+        throw new SlotDiskError(`${path}: it has shrunk to ${file.sizeBytes} bytes`);
+      }
+      const count = header?.slotCount ?? slotCount;
+      const trusted = header === undefined || header.clean || header.bootId === disk.bootId;
+      let sequence = header?.flushedSequence ?? 0;
+      const disbelieved: { slot: number; descriptor: SlotDescriptor }[] = [];
+      if (header !== undefined) {
+        for (const descriptor of readTable(file, count)) {
+          sequence = Math.max(sequence, descriptor.value.current.sequence);
+          const state = believed(descriptor.value, trusted, header.flushedSequence);
+          if (state !== descriptor.value.current) {
+            disbelieved.push({ slot: descriptor.slot, descriptor: { ...descriptor.value, current: state } });
+          }
+          if (!state.used) continue;
+          const { volumeId, block } = descriptor.value;
+          found({ ...state, slot: descriptor.slot, volumeId, block });
+        }
+      }
+      const opened = new SlotDisk(file, count, disk.bootId, { trusted, sequence });
+      // What was believed just now is believed for good, and nothing else: write that down as flushed, on this boot.
+      for (const { slot, descriptor } of disbelieved) {
+        const current = { ...descriptor.current, sequence: opened.nextSequence() };
+        opened.writeDescriptor(slot, { ...descriptor, current, previous: NEVER_USED });
+      }
+      opened.#changed = true;
+      await opened.flush();
+      return opened;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  get flushedSequence(): number {
+    return this.#flushedSequence;
+  }
+
+  /** The sequence number for the next descriptor. */
+  nextSequence(): number {
+    this.#sequence += 1;
+    return this.#sequence;
+  }
+
+  writeDescriptor(slot: number, descriptor: SlotDescriptor): void {
+    this.#changed = true;
+    encodeDescriptor(descriptor, this.#scratch, 0);
+    this.file.writeSync(this.#scratch, 0, DESCRIPTOR_BYTES, HEADER_BYTES + slot * DESCRIPTOR_BYTES);
+  }
+
+  /** Where the slot's data begins on the disk. */
+  positionOf(slot: number): number {
+    return this.#dataOffset + slot * BLOCK_BYTES;
+  }
+
+  read(slot: number, offsetInSlot: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+    this.file.readSync(target, targetOffset, lengthBytes, this.positionOf(slot) + offsetInSlot);
+  }
+
+  write(slot: number, offsetInSlot: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
+    this.#changed = true;
+    this.file.writeSync(source, sourceOffset, lengthBytes, this.positionOf(slot) + offsetInSlot);
+  }
+
+  /** Makes all data and descriptors written so far durable, as one. */
+  flush(): Promise<void> {
+    return this.#commit.run();
+  }
+
+  /** Flushes and marks the disk as cleanly closed. */
+  async close(): Promise<void> {
+    await this.flush();
+    this.#writeHeader(true);
+    await this.file.sync();
+    this.file.close();
+  }
+
+  /** Lets go of the file without a word to the disk, as after a failure. */
+  abandon(): void {
+    this.file.close();
+  }
+
+  async #flush(): Promise<void> {
+    if (!this.#changed) return;
+    const sequence = this.#sequence;
+    this.#changed = false;
+    try {
+      await this.file.sync();
+      // Only now is everything up to `sequence` durable, and only the next sync makes that claim so.
+      this.#writeHeader(false, sequence);
+      await this.file.sync();
+    } catch (error) {
+      this.#changed = true;
+      throw error;
+    }
+    this.#flushedSequence = sequence;
+  }
+
+  #writeHeader(clean: boolean, sequence = this.#sequence): void {
+    const header = encodeHeader({
+      slotCount: this.slotCount,
+      clean,
+      bootId: this.#bootId,
+      flushedSequence: sequence,
+    });
+    this.file.writeSync(header, 0, header.length, 0);
+  }
+}
+
+function believed(descriptor: SlotDescriptor, trusted: boolean, flushedSequence: number): SlotState {
+  const { current, previous } = descriptor;
+  if (trusted || current.sequence <= flushedSequence) return current;
+  if (previous.used && previous.sequence <= flushedSequence) return previous;
+  return NEVER_USED;
+}
+
+interface Header {
+  readonly slotCount: number;
+  readonly clean: boolean;
+  readonly bootId: string;
+  readonly flushedSequence: number;
+}
+
+function encodeHeader(header: Header): Buffer {
+  const bytes = Buffer.alloc(512);
+  bytes.write(MAGIC, 0, "latin1");
+  bytes.writeUInt32LE(FORMAT_VERSION, 8);
+  bytes.writeUInt32LE(BLOCK_BYTES, 12);
+  bytes.writeUInt32LE(header.slotCount, 16);
+  bytes.writeUInt8(header.clean ? 1 : 0, 20);
+  bytes.write(header.bootId.slice(0, 36), 24, "latin1");
+  bytes.writeUIntLE(header.flushedSequence, 64, 6);
+  bytes.writeUInt32LE(crc32(bytes.subarray(0, HEADER_CRC_OFFSET)), HEADER_CRC_OFFSET);
+  return bytes;
+}
+
+function readHeader(file: DiskFile): Header | undefined {
+  const bytes = Buffer.alloc(512);
+  file.readSync(bytes, 0, 512, 0);
+  if (bytes.every((byte) => byte === 0)) return undefined;
+  if (bytes.toString("latin1", 0, 8) !== MAGIC) {
+    throw new SlotDiskError(`${file.path}: the disk holds something else; erase it before it is used`);
+  }
+  const version = bytes.readUInt32LE(8);
+  if (version !== FORMAT_VERSION) {
+    throw new SlotDiskError(`${file.path}: format version ${version} is not known to this version`);
+  }
+  if (bytes.readUInt32LE(HEADER_CRC_OFFSET) !== crc32(bytes.subarray(0, HEADER_CRC_OFFSET))) {
+    throw new SlotDiskError(`${file.path}: the header is damaged`);
+  }
+  if (bytes.readUInt32LE(12) !== BLOCK_BYTES) {
+    throw new SlotDiskError(`${file.path}: slots of ${bytes.readUInt32LE(12)} bytes are not supported`);
+  }
+  return {
+    slotCount: bytes.readUInt32LE(16),
+    clean: bytes.readUInt8(20) === 1,
+    bootId: bytes.toString("latin1", 24, 60).replaceAll("\0", ""),
+    flushedSequence: bytes.readUIntLE(64, 6),
+  };
+}
+
+/** Blanks the table before the header says that there is one. */
+async function format(file: DiskFile, slotCount: number): Promise<void> {
+  const zeros = Buffer.alloc(TABLE_READ_BYTES);
+  const end = dataOffset(slotCount);
+  for (let at = HEADER_BYTES; at < end; at += zeros.length) {
+    file.writeSync(zeros, 0, Math.min(zeros.length, end - at), at);
+  }
+  await file.sync();
+}
+
+function dataOffset(slotCount: number): number {
+  return HEADER_BYTES + Math.ceil((slotCount * DESCRIPTOR_BYTES) / 4096) * 4096;
+}
+
+function* readTable(file: DiskFile, slotCount: number): Iterable<{ slot: number; value: SlotDescriptor }> {
+  const buffer = Buffer.alloc(TABLE_READ_BYTES);
+  const zeros = Buffer.alloc(DESCRIPTOR_BYTES);
+  const perRead = TABLE_READ_BYTES / DESCRIPTOR_BYTES;
+  for (let first = 0; first < slotCount; first += perRead) {
+    const count = Math.min(perRead, slotCount - first);
+    file.readSync(buffer, 0, count * DESCRIPTOR_BYTES, HEADER_BYTES + first * DESCRIPTOR_BYTES);
+    for (let i = 0; i < count; i++) {
+      const at = i * DESCRIPTOR_BYTES;
+      const value = decodeDescriptor(buffer, at);
+      if (value !== undefined) yield { slot: first + i, value };
+      else if (buffer.compare(zeros, 0, DESCRIPTOR_BYTES, at, at + DESCRIPTOR_BYTES) !== 0) {
+        // A slot that may have held acknowledged data: to go on would be to lose it in silence.
+        throw new SlotDiskError(`${file.path}: the record of slot ${first + i} is damaged`);
+      }
+    }
+  }
+}

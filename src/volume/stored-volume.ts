@@ -1,0 +1,461 @@
+/**
+ * A stored volume: all its data on one local disk, as a raw image, block *i* at offset *i* × block size for ever.
+ *
+ * Invariants kept here:
+ * - A block that a closed epoch has marked and that is not in the bucket yet (it is frozen) is never overwritten on
+ *   the disk: writes to it go to upload-buffer slots, piece by piece, and are merged back afterwards (invariant 3).
+ * - A write is marked in the dirty map, and its region is durably logged, before its bytes reach the disk
+ *   (invariant 5).
+ * - A slot is let go only when its content is durable on the volume's own disk (invariant 1).
+ */
+import { strict as assert } from "node:assert";
+import { nextTurn } from "../platform/clock.ts";
+import { DeviceError } from "../platform/device-error.ts";
+import type { Disk, DiskFile } from "../platform/disk.ts";
+import type { VolumeId } from "../platform/ids.ts";
+import { EngineVolume, type RestoreProgress, type VolumeWorld } from "./engine-volume.ts";
+import { type ClosedEpoch, Epochs } from "./epochs.ts";
+import { ALL_PIECES, BLOCK_BYTES, PIECE_BYTES } from "./geometry.ts";
+import { HydrationMap } from "./hydration-map.ts";
+import { Hydrator } from "./hydrator.ts";
+import { BLOCKS_PER_REGION, RegionLog } from "./region-log.ts";
+import { SlotChains } from "./slot-chains.ts";
+import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
+
+export interface StoredVolumeOptions {
+  readonly volumeId: VolumeId;
+  readonly sizeBytes: number;
+  /** The volume's own folder for maps and logs. */
+  readonly folder: string;
+  /** The disk with the data. */
+  readonly diskPath: string;
+  readonly preserveExistingData: boolean;
+  readonly parentRootKey?: string;
+  /** The gateway's upload buffer. */
+  readonly buffer: SlotPool;
+}
+
+/** Blocks merged back between two syncs of the disk. */
+const MERGE_BATCH = 128;
+/** Rounds over blocks that are being rewritten while they are merged; the rest waits for the next upload. */
+const MERGE_ROUNDS_MAX = 8;
+const READY_MARK = "ready";
+const NOT_BLANK_MARK = "not-blank";
+const ERASE_BYTES = 1024 * 1024;
+
+export class StoredVolume extends EngineVolume {
+  readonly #home: DiskFile;
+  readonly #folder: string;
+  readonly #regions: RegionLog;
+  readonly #chains: SlotChains;
+  readonly #ownerIndex: number;
+  #hydration: HydrationMap | undefined;
+  readonly #hydrator: Hydrator | undefined;
+  /** Slots being merged, and whether each was written to since it was copied. */
+  readonly #merging = new Map<number, boolean>();
+  readonly #scratch = Buffer.alloc(BLOCK_BYTES);
+
+  private constructor(
+    options: StoredVolumeOptions,
+    world: VolumeWorld,
+    parts: { epochs: Epochs; home: DiskFile; regions: RegionLog; hydration: HydrationMap | undefined },
+  ) {
+    super(options.volumeId, options.sizeBytes, world, parts.epochs, options.parentRootKey);
+    this.#home = parts.home;
+    this.#folder = options.folder;
+    this.#regions = parts.regions;
+    this.#hydration = parts.hydration;
+    this.#chains = new SlotChains(options.buffer);
+    const { ownerIndex, found } = options.buffer.register({
+      volumeId: options.volumeId,
+      // Nothing in an upload buffer may be taken away: it holds what the disk does not have yet.
+      isClean: () => false,
+      evict: () => false,
+    });
+    this.#ownerIndex = ownerIndex;
+    this.#chains.load(found);
+    if (this.#hydration !== undefined) {
+      this.#hydrator = new Hydrator({
+        hydration: this.#hydration,
+        world,
+        rootKey: options.parentRootKey ?? "",
+        blank: world.disk.readFile(`${options.folder}/${NOT_BLANK_MARK}`) === undefined,
+        writeBlocks: (first, count, content, offset) => this.#writeHome(first, count, content, offset),
+        done: () => this.#hydrated(),
+      });
+    }
+  }
+
+  /** Opens the volume as it was left, or makes a new one. */
+  static async open(options: StoredVolumeOptions, world: VolumeWorld): Promise<StoredVolume> {
+    const { disk } = world;
+    const { folder, sizeBytes, parentRootKey } = options;
+    const blockCount = sizeBytes / BLOCK_BYTES;
+    assert(Number.isInteger(blockCount));
+    const isNew = disk.readFile(`${folder}/${READY_MARK}`) === undefined;
+    if (isNew) {
+      // What a crash left of an earlier attempt was never offered to anybody.
+      disk.removeFolder(folder);
+      disk.makeFolder(folder);
+    }
+    // What is restored begins on a blank disk, whatever it held.
+    const erase = isNew && (!options.preserveExistingData || parentRootKey !== undefined);
+    const home = disk.open(options.diskPath, { erase, sizeBytes });
+    if (home.sizeBytes < sizeBytes) {
+      throw new DeviceError("notReady", `${options.diskPath} is smaller than the volume`);
+    }
+    const epochs = await Epochs.open(disk, folder, blockCount);
+    const regions = RegionLog.open(disk, `${folder}/regions`, sizeBytes);
+    const hydration =
+      parentRootKey !== undefined && !epochs.hydrated
+        ? HydrationMap.open(disk, folder, blockCount, epochs.trusted)
+        : undefined;
+    if (isNew) {
+      if (erase) await eraseDevice(disk, options.diskPath, home);
+      else {
+        // Everything that is there already belongs to the first snapshot.
+        epochs.dirty.markBlocks(0, blockCount);
+        await epochs.dirty.sync();
+      }
+      disk.replaceFile(`${folder}/${READY_MARK}`, Buffer.from("1\n"));
+    }
+    if (hydration !== undefined && !epochs.trusted) {
+      // Blocks still to be fetched may hold bytes of writes that no flush had promised to keep.
+      disk.replaceFile(`${folder}/${NOT_BLANK_MARK}`, Buffer.from("1\n"));
+    }
+    const volume = new StoredVolume(options, world, { epochs, home, regions, hydration });
+    if (!epochs.trusted) volume.#markLoggedRegions();
+    await volume.#merge();
+    volume.#hydrator?.start();
+    return volume;
+  }
+
+  override get restoreProgress(): RestoreProgress {
+    const hydration = this.#hydration;
+    return hydration === undefined ? undefined : hydration.hydratedBlocks / hydration.blockCount;
+  }
+
+  override tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {
+    this.check();
+    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
+    if (this.#hydration !== undefined && this.#missing(offsetBytes, lengthBytes, false) >= 0) return false;
+    if (this.#chains.size === 0) this.#readHome(offsetBytes, target, targetOffset, lengthBytes);
+    else this.#readBlocks(offsetBytes, target, targetOffset, lengthBytes);
+    return true;
+  }
+
+  override async read(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
+    while (!this.tryRead(offset, target, targetOffset, length)) {
+      await this.#hydrateAt(this.#missing(offset, length, false));
+    }
+  }
+
+  override tryWrite(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): boolean {
+    this.check();
+    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
+    if (!this.#regions.covers(offsetBytes, lengthBytes)) return false;
+    if (this.#hydration !== undefined && this.#missing(offsetBytes, lengthBytes, true) >= 0) return false;
+    const redirects = this.epochs.closed.length > 0 || this.#chains.size > 0;
+    if (redirects && this.#slotsNeeded(offsetBytes, lengthBytes) > this.#chains.pool.freeSlots) return false;
+    try {
+      // From here on nothing waits: the write is whole, and in one epoch.
+      this.epochs.dirty.markRange(offsetBytes, lengthBytes);
+      if (redirects) this.#writeBlocks(offsetBytes, source, sourceOffset, lengthBytes);
+      else this.#home.writeSync(source, sourceOffset, lengthBytes, offsetBytes);
+      if (this.#hydration !== undefined) this.#addHydrated(offsetBytes, lengthBytes);
+    } catch (error) {
+      throw asMediumError(error, "write");
+    }
+    return true;
+  }
+
+  override async write(offset: number, source: Buffer, sourceOffset: number, length: number): Promise<void> {
+    const deadlineMs = this.world.clock.monotonicMs() + this.world.limits.slotWaitMs;
+    while (!this.tryWrite(offset, source, sourceOffset, length)) {
+      const missing = this.#hydration === undefined ? -1 : this.#missing(offset, length, true);
+      if (!this.#regions.covers(offset, length)) await this.guarded(() => this.#regions.add(offset, length));
+      else if (missing >= 0) await this.#hydrateAt(missing);
+      else await this.waitForSlot(this.#chains.pool, deadlineMs);
+    }
+  }
+
+  protected override cutObstacle(): string | undefined {
+    return this.#chains.pool.slotCount === 0 ? "the gateway has no upload buffer" : undefined;
+  }
+
+  protected override async syncAll(): Promise<void> {
+    await this.guarded(async () => {
+      const sync = async () => {
+        await Promise.all([this.#home.sync(), this.#chains.pool.flush()]);
+      };
+      if (this.#hydration === undefined) await sync();
+      else await this.#hydration.flush(sync);
+    });
+  }
+
+  /** The uploader reads the epoch's blocks from the disk itself, so what it wrote to slots must be merged first. */
+  protected override async prepareUpload(closed: ClosedEpoch): Promise<void> {
+    await this.#merge(closed.epoch);
+    for (const block of this.#chains.blocks()) {
+      const oldest = this.#chains.oldest(block);
+      assert(oldest === undefined || this.#chains.pool.epoch(oldest) > closed.epoch);
+    }
+  }
+
+  protected override async afterSettled(): Promise<void> {
+    await this.#merge();
+  }
+
+  protected override handOver(): void {
+    // Slots of the failed epoch need no heir: nothing below them is frozen any more, so the next merge takes them.
+  }
+
+  protected override afterDurable(closed: ClosedEpoch): void {
+    // A steady load goes on where it was: its regions stay logged, so that its writes need not wait for a sync.
+    const keep = closed.dirty.regions(BLOCKS_PER_REGION);
+    for (const later of this.epochs.closed) {
+      if (later.epoch > closed.epoch) for (const r of later.dirty.regions(BLOCKS_PER_REGION)) keep.add(r);
+    }
+    for (const region of this.epochs.dirty.regions(BLOCKS_PER_REGION)) keep.add(region);
+    this.#regions.restrict(keep);
+  }
+
+  protected override release(): void {
+    this.#hydrator?.stop();
+    this.#chains.pool.unregister(this.#ownerIndex);
+    this.#home.close();
+    this.#regions.close();
+    this.#hydration?.close();
+  }
+
+  /**
+   * The first block of the range that is not on the disk yet, or -1. `forWrite`: a block that the range covers from
+   * end to end needs nothing from the parent.
+   */
+  #missing(offsetBytes: number, lengthBytes: number, forWrite: boolean): number {
+    const hydration = this.#hydration;
+    if (hydration === undefined) return -1;
+    const last = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++) {
+      if (hydration.has(block)) continue;
+      const start = block * BLOCK_BYTES;
+      if (forWrite && offsetBytes <= start && start + BLOCK_BYTES <= offsetBytes + lengthBytes) continue;
+      return block;
+    }
+    return -1;
+  }
+
+  async #hydrateAt(block: number): Promise<void> {
+    if (block >= 0) await this.#hydrator?.fetchBlock(block);
+    this.check();
+  }
+
+  /** A write may only have passed `tryWrite` where its blocks are on the disk now. */
+  #addHydrated(offsetBytes: number, lengthBytes: number): void {
+    const hydration = this.#hydration;
+    if (hydration === undefined) return;
+    const first = Math.floor(offsetBytes / BLOCK_BYTES);
+    const last = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    for (let block = first; block <= last; block++) {
+      if (hydration.has(block)) continue;
+      hydration.add(first, last - first + 1);
+      return;
+    }
+  }
+
+  async #hydrated(): Promise<void> {
+    await this.flush();
+    await this.guarded(() => this.epochs.markHydrated());
+    this.#hydration?.close();
+    this.#hydration = undefined;
+    HydrationMap.remove(this.world.disk, this.#folder);
+  }
+
+  #writeHome(first: number, count: number, content: Buffer, offset: number): void {
+    this.#home.writeSync(content, offset, count * BLOCK_BYTES, first * BLOCK_BYTES);
+  }
+
+  #readHome(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+    try {
+      this.#home.readSync(target, targetOffset, lengthBytes, offsetBytes);
+    } catch (error) {
+      throw asMediumError(error, "read");
+    }
+  }
+
+  #readBlocks(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+    const end = offsetBytes + lengthBytes;
+    let at = offsetBytes;
+    while (at < end) {
+      const block = Math.floor(at / BLOCK_BYTES);
+      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
+      this.#readBlock(block, at - block * BLOCK_BYTES, target, targetOffset + at - offsetBytes, stop - at);
+      at = stop;
+    }
+  }
+
+  #readBlock(block: number, offsetInBlock: number, target: Buffer, to: number, lengthBytes: number): void {
+    const start = block * BLOCK_BYTES;
+    if (this.#chains.newest(block) === undefined) {
+      this.#readHome(start + offsetInBlock, target, to, lengthBytes);
+      return;
+    }
+    this.#chains.read(block, offsetInBlock, target, to, lengthBytes, (offset, into, at, length) =>
+      this.#readHome(start + offset, into, at, length),
+    );
+  }
+
+  #slotsNeeded(offsetBytes: number, lengthBytes: number): number {
+    const last = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    let needed = 0;
+    for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++) {
+      const newest = this.#chains.newest(block);
+      const fresh =
+        newest === undefined
+          ? this.epochs.isFrozen(block)
+          : this.#chains.pool.epoch(newest) !== this.epochs.openEpoch;
+      if (fresh) needed += 1;
+    }
+    return needed;
+  }
+
+  #writeBlocks(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
+    const end = offsetBytes + lengthBytes;
+    let at = offsetBytes;
+    while (at < end) {
+      const block = Math.floor(at / BLOCK_BYTES);
+      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
+      this.#writeBlock(block, at - block * BLOCK_BYTES, source, sourceOffset + at - offsetBytes, stop - at);
+      at = stop;
+    }
+  }
+
+  #writeBlock(block: number, offsetInBlock: number, source: Buffer, from: number, lengthBytes: number): void {
+    const { pool } = this.#chains;
+    const open = this.epochs.openEpoch;
+    const newest = this.#chains.newest(block);
+    if (newest === undefined && !this.epochs.isFrozen(block)) {
+      this.#home.writeSync(source, from, lengthBytes, block * BLOCK_BYTES + offsetInBlock);
+      return;
+    }
+    const reuse = newest !== undefined && pool.epoch(newest) === open;
+    const slot = reuse ? newest : pool.allocate(this.#ownerIndex, block, open);
+    assert(slot !== NO_SLOT);
+    this.#chains.writeInto(slot, open, offsetInBlock, source, from, lengthBytes, (offset, into, to, length) =>
+      this.#readBlock(block, offset, into, to, length),
+    );
+    if (!reuse) this.#chains.push(block, slot);
+    else if (this.#merging.has(slot)) this.#merging.set(slot, true);
+  }
+
+  /**
+   * Copies slots back to the disk wherever nothing that is frozen would be overwritten, oldest slot first. With
+   * `throughEpoch`, only slots of epochs up to that one, and all of those.
+   */
+  async #merge(throughEpoch = Number.POSITIVE_INFINITY): Promise<void> {
+    for (let round = 0; round < MERGE_ROUNDS_MAX; round++) {
+      let merged = 0;
+      let batch: { block: number; slot: number }[] = [];
+      for (const block of [...this.#chains.blocks()]) {
+        const slot = this.#chains.oldest(block);
+        if (slot === undefined || !this.#mayMerge(block, slot, throughEpoch)) continue;
+        batch.push({ block, slot });
+        if (batch.length < MERGE_BATCH) continue;
+        merged += await this.#mergeBatch(batch);
+        batch = [];
+      }
+      merged += await this.#mergeBatch(batch);
+      if (merged === 0) return;
+    }
+  }
+
+  #mayMerge(block: number, slot: number, throughEpoch: number): boolean {
+    const epoch = this.#chains.pool.epoch(slot);
+    if (epoch > throughEpoch) return false;
+    for (const closed of this.epochs.closed) {
+      if (closed.epoch < epoch && closed.dirty.has(block)) return false;
+    }
+    return true;
+  }
+
+  async #mergeBatch(batch: readonly { block: number; slot: number }[]): Promise<number> {
+    if (batch.length === 0) return 0;
+    const { pool } = this.#chains;
+    let merged = 0;
+    await this.guarded(async () => {
+      try {
+        for (const { block, slot } of batch) {
+          this.#merging.set(slot, false);
+          this.#copyHome(block, slot);
+        }
+        await nextTurn();
+        // A slot is let go only when the disk has its content for good.
+        await this.#home.sync();
+        for (const { block, slot } of batch) {
+          if (this.#merging.get(slot) === true) continue;
+          if (this.#chains.remove(block, slot)) pool.release(slot, false);
+          merged += 1;
+        }
+      } finally {
+        for (const { slot } of batch) this.#merging.delete(slot);
+      }
+      await pool.flush();
+    });
+    return merged;
+  }
+
+  #copyHome(block: number, slot: number): void {
+    const { pool } = this.#chains;
+    const mask = pool.mask(slot);
+    if (mask === ALL_PIECES) {
+      pool.read(slot, 0, this.#scratch, 0, BLOCK_BYTES);
+      this.#home.writeSync(this.#scratch, 0, BLOCK_BYTES, block * BLOCK_BYTES);
+      return;
+    }
+    for (let piece = 0; piece * PIECE_BYTES < BLOCK_BYTES; piece++) {
+      if ((mask & (1 << piece)) === 0) continue;
+      const offset = piece * PIECE_BYTES;
+      pool.read(slot, offset, this.#scratch, 0, PIECE_BYTES);
+      this.#home.writeSync(this.#scratch, 0, PIECE_BYTES, block * BLOCK_BYTES + offset);
+    }
+  }
+
+  /** After a loss of power: every block of a logged region may have changed; the uploader finds out by hash. */
+  #markLoggedRegions(): void {
+    const blockCount = this.sizeBytes / BLOCK_BYTES;
+    for (const region of this.#regions.regions()) {
+      const first = region * BLOCKS_PER_REGION;
+      const end = Math.min(first + BLOCKS_PER_REGION, blockCount);
+      for (let block = first; block < end; block++) {
+        // A block that is still to be fetched has no bytes of its own.
+        if (this.#hydration === undefined || this.#hydration.has(block)) {
+          this.epochs.dirty.mark(block, ALL_PIECES);
+        }
+      }
+    }
+    for (const block of this.#chains.blocks()) {
+      this.epochs.dirty.mark(block, this.#chains.coverage(block));
+    }
+    if (this.#hydration === undefined) return;
+    for (const block of [...this.epochs.dirty.blocks()]) {
+      if (!this.#hydration.has(block)) this.epochs.dirty.clear(block);
+    }
+  }
+}
+
+/** A regular file was emptied when it was opened; a device has to be overwritten. */
+async function eraseDevice(disk: Disk, path: string, home: DiskFile): Promise<void> {
+  if (disk.isRegularFile(path)) return;
+  const zeros = Buffer.alloc(ERASE_BYTES);
+  for (let at = 0; at < home.sizeBytes; at += zeros.length) {
+    home.writeSync(zeros, 0, Math.min(zeros.length, home.sizeBytes - at), at);
+    await nextTurn();
+  }
+  await home.sync();
+}
+
+function asMediumError(error: unknown, what: string): DeviceError {
+  if (error instanceof DeviceError) return error;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new DeviceError("mediumError", `the local disk failed a ${what}: ${reason}`, { cause: error });
+}
