@@ -1,0 +1,207 @@
+/**
+ * A bucket on any S3-compatible server.
+ *
+ * What differs between servers is kept out of the way: bodies are whole buffers with Content-Length and Content-MD5,
+ * no checksum trailers, no multipart, and the only condition is `If-None-Match: *` on a key that nobody has used.
+ */
+import { createHash } from "node:crypto";
+import {
+  DeleteObjectsCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { NodeHttpHandler } from "@smithy/node-http-handler";
+import {
+  type ByteRange,
+  type ObjectInfo,
+  type ObjectStore,
+  type PutOptions,
+  StoreError,
+} from "./object-store.ts";
+
+export interface S3StoreOptions {
+  readonly bucket: string;
+  /** Empty, or ending in `/`. */
+  readonly prefix: string;
+  readonly endpoint?: string;
+  readonly region: string;
+  /** The bucket in the path, not in the host name: what most servers but AWS want. */
+  readonly pathStyle: boolean;
+  /** Without them: the environment, the shared files, the machine's role. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string };
+}
+
+const CONNECT_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+const DELETE_KEYS_MAX = 1000;
+const LIST_PAGES_MAX = 100_000;
+const SOCKETS_MAX = 32;
+
+export class S3Store implements ObjectStore {
+  readonly name: string;
+  readonly #client: S3Client;
+  readonly #bucket: string;
+  readonly #prefix: string;
+
+  constructor(options: S3StoreOptions) {
+    this.#bucket = options.bucket;
+    this.#prefix = options.prefix;
+    this.name = `s3://${options.bucket}/${options.prefix}`;
+    this.#client = new S3Client({
+      region: options.region,
+      forcePathStyle: options.pathStyle,
+      // One attempt: trying again is `RetryingStore`'s work, with our own limits.
+      maxAttempts: 1,
+      requestChecksumCalculation: "WHEN_REQUIRED",
+      responseChecksumValidation: "WHEN_REQUIRED",
+      requestHandler: new NodeHttpHandler({
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        throwOnRequestTimeout: true,
+        httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
+        httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
+      }),
+      ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
+      ...(options.credentials !== undefined && { credentials: options.credentials }),
+    });
+  }
+
+  async put(key: string, body: Buffer, options: PutOptions = {}): Promise<"created" | "exists"> {
+    try {
+      await this.#client.send(
+        new PutObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#prefix + key,
+          Body: body,
+          ContentLength: body.length,
+          ContentMD5: createHash("md5").update(body).digest("base64"),
+          ...(options.ifAbsent === true && { IfNoneMatch: "*" }),
+        }),
+        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+      );
+      return "created";
+    } catch (error) {
+      const status = statusOf(error);
+      if (options.ifAbsent === true && status === 412) return "exists";
+      throw asStoreError(error, `PUT ${key}`, true);
+    }
+  }
+
+  async get(key: string, range?: ByteRange): Promise<Buffer> {
+    if (range?.lengthBytes === 0) return Buffer.alloc(0);
+    try {
+      const last = range === undefined ? 0 : range.offsetBytes + range.lengthBytes - 1;
+      const answer = await this.#client.send(
+        new GetObjectCommand({
+          Bucket: this.#bucket,
+          Key: this.#prefix + key,
+          ...(range !== undefined && { Range: `bytes=${range.offsetBytes}-${last}` }),
+        }),
+        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+      );
+      const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? new Uint8Array(0));
+      const due = range?.lengthBytes ?? answer.ContentLength;
+      if (due !== undefined && bytes.length !== due) {
+        throw new StoreError("unavailable", `GET ${key}: ${bytes.length} of ${due} bytes came`);
+      }
+      return bytes;
+    } catch (error) {
+      throw asStoreError(error, `GET ${key}`, false);
+    }
+  }
+
+  async head(key: string): Promise<ObjectInfo | undefined> {
+    try {
+      const answer = await this.#client.send(
+        new HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + key }),
+        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+      );
+      return { key, sizeBytes: answer.ContentLength ?? 0 };
+    } catch (error) {
+      if (statusOf(error) === 404) return undefined;
+      throw asStoreError(error, `HEAD ${key}`, false);
+    }
+  }
+
+  async *list(prefix: string): AsyncIterable<ObjectInfo> {
+    let token: string | undefined;
+    for (let page = 0; page < LIST_PAGES_MAX; page++) {
+      const answer = await this.#listPage(prefix, token);
+      for (const { Key, Size } of answer.Contents ?? []) {
+        if (Key !== undefined) yield { key: Key.slice(this.#prefix.length), sizeBytes: Size ?? 0 };
+      }
+      token = answer.NextContinuationToken;
+      if (answer.IsTruncated !== true) return;
+      // A list that says there is more and does not say where is not a list to act upon.
+      if (token === undefined) break;
+    }
+    throw new StoreError("invalid", `LIST ${prefix} did not come to its end`);
+  }
+
+  async delete(keys: readonly string[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += DELETE_KEYS_MAX) {
+      await this.#deleteSome(keys.slice(at, at + DELETE_KEYS_MAX));
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#client.destroy();
+  }
+
+  async #listPage(prefix: string, token: string | undefined) {
+    try {
+      return await this.#client.send(
+        new ListObjectsV2Command({
+          Bucket: this.#bucket,
+          Prefix: this.#prefix + prefix,
+          ...(token !== undefined && { ContinuationToken: token }),
+        }),
+        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+      );
+    } catch (error) {
+      throw asStoreError(error, `LIST ${prefix}`, false);
+    }
+  }
+
+  async #deleteSome(keys: readonly string[]): Promise<void> {
+    try {
+      const answer = await this.#client.send(
+        new DeleteObjectsCommand({
+          Bucket: this.#bucket,
+          Delete: { Objects: keys.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
+        }),
+        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+      );
+      const failed = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey")[0];
+      if (failed !== undefined) {
+        throw new StoreError("unavailable", `DELETE ${failed.Key ?? ""}: ${failed.Code ?? "failed"}`);
+      }
+    } catch (error) {
+      throw asStoreError(error, "DELETE", false);
+    }
+  }
+}
+
+function statusOf(error: unknown): number | undefined {
+  return error instanceof S3ServiceException ? error.$metadata.httpStatusCode : undefined;
+}
+
+/** What the SDK throws, as ours. A write without a clear answer may have happened. */
+function asStoreError(error: unknown, what: string, isWrite: boolean): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = `${what}: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
+  const status = statusOf(error);
+  if (status === 404) return new StoreError("notFound", message, { cause: error });
+  if (status === 401 || status === 403) return new StoreError("denied", message, { cause: error });
+  if (status === 409 || status === 429 || status === 503) {
+    return new StoreError("unavailable", message, { cause: error });
+  }
+  if (status !== undefined && status >= 400 && status < 500 && status !== 408) {
+    return new StoreError("invalid", message, { cause: error });
+  }
+  return new StoreError("unavailable", message, { cause: error, ambiguous: isWrite });
+}

@@ -1,0 +1,48 @@
+/** The names of all objects under a vault's prefix. Nothing else in the project spells them. */
+import type { SnapshotId, VolumeId } from "../platform/ids.ts";
+
+export const VAULT_JSON_KEY = "vault.json";
+export const PACKS_PREFIX = "packs/";
+export const INDEX_PREFIX = "index/";
+export const SNAPSHOTS_PREFIX = "snapshots/";
+
+const NUMBER_DIGITS = 10;
+
+/** `packs/<xx>/<pack id>`; `packId` is 32 hexadecimal digits, `xx` its first two. */
+export function packKey(packId: string): string {
+  return `${PACKS_PREFIX}${packId.slice(0, 2)}/${packId}`;
+}
+
+/** The pack id in a pack's key, or undefined. */
+export function packIdOf(key: string): string | undefined {
+  return /^packs\/([0-9a-f]{2})\/(\1[0-9a-f]{30})$/.exec(key)?.[2];
+}
+
+export function indexKey(indexId: string): string {
+  return `${INDEX_PREFIX}${indexId}`;
+}
+
+export function rootsPrefix(volumeId: VolumeId): string {
+  return `volumes/${volumeId}/roots/`;
+}
+
+/** Names sort by generation, then by epoch. */
+export function rootKey(volumeId: VolumeId, generation: number, epoch: number): string {
+  return `${rootsPrefix(volumeId)}${padded(generation)}-${padded(epoch)}`;
+}
+
+export function snapshotKey(snapshotId: SnapshotId): string {
+  return `${SNAPSHOTS_PREFIX}${snapshotId}`;
+}
+
+export function leasesPrefix(volumeId: VolumeId): string {
+  return `leases/${volumeId}/`;
+}
+
+export function leaseKey(volumeId: VolumeId, generation: number): string {
+  return `${leasesPrefix(volumeId)}${padded(generation)}`;
+}
+
+function padded(value: number): string {
+  return String(value).padStart(NUMBER_DIGITS, "0");
+}

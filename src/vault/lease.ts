@@ -1,0 +1,67 @@
+/**
+ * Who may write roots of a volume (invariant 6): the owner of the highest lease generation. A generation is taken by
+ * creating its object, which only one of several can do; nothing expires and no clock is asked.
+ */
+import type { ObjectStore } from "../objects/object-store.ts";
+import type { VolumeId } from "../platform/ids.ts";
+import { leaseKey, leasesPrefix } from "./keys.ts";
+import type { ObjectSealer } from "./sealed-object.ts";
+import { fromStoreError, VaultError } from "./vault-error.ts";
+
+export class Leases {
+  readonly #store: ObjectStore;
+  readonly #sealer: ObjectSealer;
+  readonly #ownerId: string;
+
+  constructor(store: ObjectStore, sealer: ObjectSealer, ownerId: string) {
+    this.#store = store;
+    this.#sealer = sealer;
+    this.#ownerId = ownerId;
+  }
+
+  /** Our generation; takes the first where the volume has no owner. Throws "fenced" where another owns it. */
+  async acquire(volumeId: VolumeId): Promise<number> {
+    try {
+      const highest = await this.#highest(volumeId);
+      if (highest === 0) await this.#take(volumeId, 1);
+      const generation = Math.max(highest, 1);
+      const owner = await this.#owner(volumeId, generation);
+      if (owner === this.#ownerId) return generation;
+      throw new VaultError("fenced", `${volumeId} belongs to another gateway (generation ${generation})`);
+    } catch (error) {
+      throw fromStoreError(error, `the lease of ${volumeId}`);
+    }
+  }
+
+  /** Throws "fenced" unless `generation` is still the highest. */
+  async confirm(volumeId: VolumeId, generation: number): Promise<void> {
+    try {
+      const highest = await this.#highest(volumeId);
+      if (highest === generation) return;
+      throw new VaultError("fenced", `${volumeId} was taken over by another gateway (generation ${highest})`);
+    } catch (error) {
+      throw fromStoreError(error, `the lease of ${volumeId}`);
+    }
+  }
+
+  async #highest(volumeId: VolumeId): Promise<number> {
+    let highest = 0;
+    for await (const { key } of this.#store.list(leasesPrefix(volumeId))) {
+      highest = Math.max(highest, Number(key.slice(leasesPrefix(volumeId).length)) || 0);
+    }
+    return highest;
+  }
+
+  async #take(volumeId: VolumeId, generation: number): Promise<void> {
+    const key = leaseKey(volumeId, generation);
+    await this.#store.put(key, this.#sealer.sealJson(key, { format: 1, ownerId: this.#ownerId }), {
+      ifAbsent: true,
+    });
+  }
+
+  async #owner(volumeId: VolumeId, generation: number): Promise<unknown> {
+    const key = leaseKey(volumeId, generation);
+    const value = this.#sealer.unsealJson(key, await this.#store.get(key));
+    return (value as { ownerId?: unknown } | null)?.ownerId;
+  }
+}

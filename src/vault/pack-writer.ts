@@ -1,0 +1,100 @@
+/**
+ * Puts records into packs and packs into the bucket: each content once, several packs on their way at a time.
+ *
+ * A record counts as stored for others (the index) only when its pack is durable; until then it is known to this
+ * writer alone, so that nobody builds on what a crash would take away.
+ */
+import type { ObjectStore } from "../objects/object-store.ts";
+import type { Random } from "../platform/random.ts";
+import type { ChunkIndex } from "./chunk-index.ts";
+import type { KeyRing, NameDomain } from "./key-ring.ts";
+import { packKey } from "./keys.ts";
+import { PackBuilder, RECORD_KIND } from "./pack.ts";
+import { fromStoreError } from "./vault-error.ts";
+
+export const PACK_BYTES = 16 * 1024 * 1024;
+/** Packs being sent at a time: with the one being filled, what an upload may hold in memory. */
+const PACKS_IN_FLIGHT_MAX = 4;
+
+export class PackWriter {
+  readonly #store: ObjectStore;
+  readonly #index: ChunkIndex;
+  readonly #keys: KeyRing;
+  readonly #vaultId: Buffer;
+  readonly #random: Random;
+  readonly #pending = new Set<string>();
+  readonly #sending = new Set<Promise<void>>();
+  #builder: PackBuilder | undefined;
+  #failure: unknown;
+  #uploadedBytes = 0;
+
+  constructor(parts: {
+    store: ObjectStore;
+    index: ChunkIndex;
+    keys: KeyRing;
+    vaultId: Buffer;
+    random: Random;
+  }) {
+    this.#store = parts.store;
+    this.#index = parts.index;
+    this.#keys = parts.keys;
+    this.#vaultId = parts.vaultId;
+    this.#random = parts.random;
+  }
+
+  /** Bytes of the packs that are in the bucket. */
+  get uploadedBytes(): number {
+    return this.#uploadedBytes;
+  }
+
+  /** Stores the content unless the vault has it; answers its name. Resolves when there is room for more. */
+  async store(domain: NameDomain, content: Buffer): Promise<Buffer> {
+    const name = this.#keys.nameOf(domain, content);
+    const key = name.toString("latin1");
+    if (this.#pending.has(key) || this.#index.find(name) !== undefined) return name;
+    this.#builder ??= new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
+    this.#builder.add(RECORD_KIND[domain], name, content);
+    this.#pending.add(key);
+    if (this.#builder.sizeBytes >= PACK_BYTES) await this.#send();
+    return name;
+  }
+
+  /** Sends what is left and waits until every pack is durable. */
+  async finish(): Promise<void> {
+    if (this.#builder !== undefined) await this.#send();
+    await Promise.all(this.#sending);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** Waits for packs on their way, without caring how they end. */
+  async abandon(): Promise<void> {
+    await Promise.allSettled(this.#sending);
+  }
+
+  async #send(): Promise<void> {
+    const builder = this.#builder;
+    this.#builder = undefined;
+    if (builder === undefined) return;
+    const sending: Promise<void> = this.#put(builder)
+      .catch((error: unknown) => {
+        this.#failure ??= error;
+      })
+      .finally(() => this.#sending.delete(sending));
+    this.#sending.add(sending);
+    while (this.#sending.size >= PACKS_IN_FLIGHT_MAX) await Promise.race(this.#sending);
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  async #put(builder: PackBuilder): Promise<void> {
+    const body = builder.finish();
+    try {
+      // The id is random and ours alone, so a plain PUT can replace nothing, and one sent twice is the same bytes.
+      await this.#store.put(packKey(builder.packId), body);
+    } catch (error) {
+      throw fromStoreError(error, `writing pack ${builder.packId}`);
+    }
+    this.#index.addPack(builder.packId, builder.entries, false);
+    for (const entry of builder.entries) this.#pending.delete(entry.name.toString("latin1"));
+    this.#uploadedBytes += body.length;
+  }
+}

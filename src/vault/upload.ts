@@ -1,0 +1,143 @@
+/**
+ * Brings one closed epoch of one volume into the bucket: chunks, pages, the index object, and last the root.
+ *
+ * Invariant 4: the root is written when every pack, and the index object, that it reaches is durable, and not before.
+ * An upload that is cut short leaves only objects that nothing refers to; run again, it finds what it had sent.
+ */
+import { type ObjectStore, StoreError } from "../objects/object-store.ts";
+import { nextTurn } from "../platform/clock.ts";
+import type { VolumeId } from "../platform/ids.ts";
+import type { Fetcher } from "./fetcher.ts";
+import { rootKey } from "./keys.ts";
+import type { Leases } from "./lease.ts";
+import type { PackWriter } from "./pack-writer.ts";
+import { checkRoot, type Root } from "./root.ts";
+import type { ObjectSealer } from "./sealed-object.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import { fromStoreError, VaultError } from "./vault-error.ts";
+
+/** One closed epoch, as the vault reads it. */
+export interface EpochSource {
+  readonly volumeId: VolumeId;
+  readonly epoch: number;
+  readonly cutAtMs: number;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  /** The root that the epoch builds on: of the same block size, and at most of this size. */
+  readonly parentRootKey?: string;
+  /** For the progress. */
+  readonly dirtyBlockCount: number;
+  /** Numbers of the blocks that may have changed, ascending, in batches. */
+  dirtyBlocks(): Iterable<readonly number[]>;
+  /** Reads the blocks of a batch as they were at the cut, one after the other. */
+  readBlocks(blocks: readonly number[], into: Buffer): Promise<void>;
+}
+
+export interface EpochProgress {
+  readonly doneBlocks: number;
+  readonly totalBlocks: number;
+}
+
+/** A root that is durable in the bucket with all that it reaches. */
+export interface UploadedRoot {
+  readonly rootKey: string;
+  /** Bytes of the packs that were sent for it. */
+  readonly uploadedBytes: number;
+  /** Bytes of all blocks that the root reaches, zero blocks left out, before compression. */
+  readonly fullBytes: number;
+}
+
+export interface UploadParts {
+  readonly store: ObjectStore;
+  readonly sealer: ObjectSealer;
+  readonly fetcher: Fetcher;
+  readonly leases: Leases;
+  readonly packs: PackWriter;
+  readonly readRoot: (key: string) => Promise<Root>;
+  /** Makes sure that every pack sent so far is named by an index object. */
+  readonly publishIndex: () => Promise<void>;
+  readonly signal?: AbortSignal;
+  readonly onProgress: (progress: EpochProgress) => void;
+}
+
+/** Blocks handled between two turns of the event loop: some milliseconds of work. */
+const BLOCKS_PER_TURN = 16;
+
+export async function uploadEpoch(source: EpochSource, parts: UploadParts): Promise<UploadedRoot> {
+  const { fetcher, leases, packs } = parts;
+  const generation = await leases.acquire(source.volumeId);
+  const parent = source.parentRootKey === undefined ? undefined : await parts.readRoot(source.parentRootKey);
+  if (parent !== undefined && parent.blockBytes !== source.blockBytes) {
+    throw new VaultError("corrupt", `${source.parentRootKey} has blocks of another size`);
+  }
+  const tree = new TreeWriter(fetcher, packs, parent, source.sizeBytes / source.blockBytes);
+  try {
+    await storeBlocks(source, parts, tree);
+    const top = await tree.finish();
+    await packs.finish();
+    await parts.publishIndex();
+    const root: Root = {
+      format: 1,
+      volumeId: source.volumeId,
+      generation,
+      epoch: source.epoch,
+      sizeBytes: source.sizeBytes,
+      blockBytes: source.blockBytes,
+      levels: tree.levels,
+      top: top === undefined ? null : top.toString("hex"),
+      cutAtMs: source.cutAtMs,
+      parentRootKey: source.parentRootKey ?? null,
+      nonZeroBlocks: tree.nonZeroBlocks,
+    };
+    await leases.confirm(source.volumeId, generation);
+    const key = await putRoot(root, parts);
+    return {
+      rootKey: key,
+      uploadedBytes: packs.uploadedBytes,
+      fullBytes: root.nonZeroBlocks * root.blockBytes,
+    };
+  } finally {
+    await packs.abandon();
+  }
+}
+
+async function storeBlocks(source: EpochSource, parts: UploadParts, tree: TreeWriter): Promise<void> {
+  const { blockBytes } = source;
+  const zeros = Buffer.alloc(blockBytes);
+  let content = Buffer.alloc(0);
+  let done = 0;
+  for (const batch of source.dirtyBlocks()) {
+    if (content.length < batch.length * blockBytes) content = Buffer.alloc(batch.length * blockBytes);
+    await source.readBlocks(batch, content);
+    for (const [i, block] of batch.entries()) {
+      const bytes = content.subarray(i * blockBytes, (i + 1) * blockBytes);
+      await tree.set(block, bytes.equals(zeros) ? undefined : await parts.packs.store("block", bytes));
+      done += 1;
+      if (done % BLOCKS_PER_TURN !== 0) continue;
+      parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
+      await nextTurn();
+      parts.signal?.throwIfAborted();
+    }
+  }
+  parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
+}
+
+/**
+ * Writes the root. Where its name is taken, the root there is either our own (a PUT whose answer was lost, or one
+ * before a crash) or a rival's, which then stays.
+ */
+async function putRoot(root: Root, parts: UploadParts): Promise<string> {
+  const key = rootKey(root.volumeId, root.generation, root.epoch);
+  try {
+    if ((await parts.store.put(key, parts.sealer.sealJson(key, root), { ifAbsent: true })) === "created")
+      return key;
+  } catch (error) {
+    if (!(error instanceof StoreError) || !error.ambiguous) throw fromStoreError(error, `writing ${key}`);
+    // It may be there all the same: the next attempt of this upload will see.
+    throw new VaultError("unavailable", `writing ${key}: ${error.message}`, { cause: error });
+  }
+  const there = checkRoot(key, parts.sealer.unsealJson(key, await parts.store.get(key)));
+  const ours = there.top === root.top && there.sizeBytes === root.sizeBytes && there.cutAtMs === root.cutAtMs;
+  if (!ours) throw new VaultError("fenced", `${key} was written by another gateway`);
+  return key;
+}
