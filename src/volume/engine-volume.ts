@@ -5,7 +5,7 @@
  * wholly before a cut or wholly after it.
  */
 import { strict as assert } from "node:assert";
-import { type Clock, delay } from "../platform/clock.ts";
+import { type Clock, delay, nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { Disk } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
@@ -145,8 +145,17 @@ export abstract class EngineVolume {
 
   /** Gives the range back: it reads as zeros from now on. */
   async unmap(offsetBytes: number, lengthBytes: number): Promise<void> {
+    const now = Buffer.alloc(Math.min(ZEROS.length, lengthBytes));
     for (let at = 0; at < lengthBytes; at += ZEROS.length) {
       const length = Math.min(ZEROS.length, lengthBytes - at);
+      await nextTurn();
+      // What is zeros already stays as it is: sparse on the disk, and not dirty.
+      if (
+        this.tryRead(offsetBytes + at, now, 0, length) &&
+        now.compare(ZEROS, 0, length, 0, length) === 0
+      ) {
+        continue;
+      }
       if (!this.tryWrite(offsetBytes + at, ZEROS, 0, length)) {
         await this.write(offsetBytes + at, ZEROS, 0, length);
       }

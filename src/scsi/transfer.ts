@@ -1,0 +1,71 @@
+/**
+ * READ and WRITE (6, 10, 12, 16) of SBC-3: the hot path, so decoded without making an object for each command.
+ */
+import type { BlockDevice } from "./block-device.ts";
+import { checkRange, readLba, TRANSFER_BYTES_MAX } from "./command.ts";
+import { CheckCondition, SENSE } from "./sense.ts";
+
+/** One decoded transfer; reused from command to command. */
+export interface Transfer {
+  write: boolean;
+  offsetBytes: number;
+  lengthBytes: number;
+  /** Force unit access: a write is durable before its status, a read comes from the medium. */
+  fua: boolean;
+}
+
+export function makeTransfer(): Transfer {
+  return { write: false, offsetBytes: 0, lengthBytes: 0, fua: false };
+}
+
+const FUA = 0x08;
+/** RDPROTECT and WRPROTECT: INQUIRY says PROTECT=0, so there is no protection information to check. */
+const PROTECT_SHIFT = 5;
+const BLOCKS_OF_ZERO_READ6 = 256;
+
+/**
+ * Decodes the CDB into `transfer` if it is a READ or WRITE, and answers whether it is. Throws a CheckCondition for one
+ * that the device can't serve.
+ */
+export function decodeTransfer(cdb: Buffer, device: BlockDevice, transfer: Transfer): boolean {
+  let lba: number;
+  let blocks: number;
+  let flags: number;
+  switch (cdb[0]) {
+    case 0x08:
+    case 0x0a:
+      lba = cdb.readUIntBE(1, 3) & 0x1fffff;
+      blocks = cdb.readUInt8(4) || BLOCKS_OF_ZERO_READ6;
+      flags = 0;
+      break;
+    case 0x28:
+    case 0x2a:
+      lba = cdb.readUInt32BE(2);
+      blocks = cdb.readUInt16BE(7);
+      flags = cdb.readUInt8(1);
+      break;
+    case 0xa8:
+    case 0xaa:
+      lba = cdb.readUInt32BE(2);
+      blocks = cdb.readUInt32BE(6);
+      flags = cdb.readUInt8(1);
+      break;
+    case 0x88:
+    case 0x8a:
+      lba = readLba(cdb, 2);
+      blocks = cdb.readUInt32BE(10);
+      flags = cdb.readUInt8(1);
+      break;
+    default:
+      return false;
+  }
+  if (flags >> PROTECT_SHIFT !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  checkRange(device, lba, blocks);
+  if (blocks * device.logicalBlockBytes > TRANSFER_BYTES_MAX)
+    throw new CheckCondition(SENSE.invalidFieldInCdb);
+  transfer.write = (cdb[0] & 0x02) !== 0;
+  transfer.offsetBytes = lba * device.logicalBlockBytes;
+  transfer.lengthBytes = blocks * device.logicalBlockBytes;
+  transfer.fua = (flags & FUA) !== 0;
+  return true;
+}
