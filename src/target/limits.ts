@@ -1,0 +1,24 @@
+/** What the network may make this target use. */
+export interface TargetLimits {
+  readonly connectionsMax: number;
+  /** Commands of one session that are not answered yet; MaxCmdSN tells the initiator. */
+  readonly tasksPerSessionMax: number;
+  /** Bytes of Data-Out buffers of one session, and of all. */
+  readonly sessionBufferBytesMax: number;
+  readonly totalBufferBytesMax: number;
+  /** Bytes waiting for a peer that does not take them before no more of its commands are looked at. */
+  readonly backlogBytesMax: number;
+  readonly loginTimeoutMs: number;
+  /** A peer that says nothing for so long is asked, and after as long again dropped. */
+  readonly pingAfterMs: number;
+}
+
+export const DEFAULT_TARGET_LIMITS: TargetLimits = {
+  connectionsMax: 256,
+  tasksPerSessionMax: 128,
+  sessionBufferBytesMax: 128 * 1024 * 1024,
+  totalBufferBytesMax: 512 * 1024 * 1024,
+  backlogBytesMax: 4 * 1024 * 1024,
+  loginTimeoutMs: 15_000,
+  pingAfterMs: 30_000,
+};

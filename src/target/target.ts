@@ -1,0 +1,206 @@
+/** The iSCSI target: listens, owns the connections and sessions, and knows targets only by its directory. */
+import { createServer, type Server, Socket } from "node:net";
+import { type Clock, delay } from "../platform/clock.ts";
+import { Connection, type ConnectionHost } from "./connection.ts";
+import { DataBuffers } from "./data-buffers.ts";
+import type { TargetDirectory, TargetEntry } from "./directory.ts";
+import { DEFAULT_TARGET_LIMITS, type TargetLimits } from "./limits.ts";
+import type { LoggedIn } from "./login.ts";
+import { Session, type SessionHost } from "./session.ts";
+
+export interface TargetOptions {
+  readonly directory: TargetDirectory;
+  readonly clock: Clock;
+  readonly limits?: TargetLimits;
+  /** What is worth a line in the log: dropped peers and the like. */
+  readonly onEvent?: (event: TargetEvent) => void;
+}
+
+export interface TargetEvent {
+  readonly type: "loggedIn" | "closed" | "dropped" | "refused";
+  readonly remoteAddress: string;
+  readonly initiatorName?: string;
+  readonly targetName?: string;
+  readonly reason?: string;
+}
+
+/** An initiator that is logged in to a target. */
+export interface SessionInfo {
+  readonly initiatorName: string;
+  readonly address: string;
+}
+
+const RECEIVE_BYTES = 2 * 1024 * 1024;
+const LOGOUT_GRACE_MS = 1_000;
+const SETTLE_MS_MAX = 3_000;
+const TSIH_MAX = 0xffff;
+
+export class Target implements ConnectionHost, SessionHost {
+  readonly clock: Clock;
+  readonly limits: TargetLimits;
+  readonly directory: TargetDirectory;
+  readonly buffers: DataBuffers;
+  readonly #onEvent: (event: TargetEvent) => void;
+  readonly #server: Server;
+  readonly #connections = new Set<Connection>();
+  /** Sessions without a connection whose last commands are not done. */
+  readonly #lingering = new Set<Session>();
+  /** All connections of the thread receive into one buffer: what is in it is consumed before the next read. */
+  readonly #receiveBuffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  #tsih = 0;
+
+  constructor(options: TargetOptions) {
+    this.clock = options.clock;
+    this.directory = options.directory;
+    this.limits = options.limits ?? DEFAULT_TARGET_LIMITS;
+    this.buffers = new DataBuffers(this.limits.totalBufferBytesMax);
+    this.#onEvent = options.onEvent ?? (() => {});
+    this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** Listens; answers the address in use (port 0 chooses a free one). */
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", reject);
+        const address = this.#server.address();
+        if (address === null || typeof address === "string") reject(new Error("no address"));
+        else resolve({ host: address.address, port: address.port });
+      });
+    });
+  }
+
+  /** Who is logged in to the target. */
+  sessions(targetName: string): SessionInfo[] {
+    return this.#sessionsNamed(targetName).map((session) => ({
+      initiatorName: session.initiatorName,
+      address: session.connection.remoteAddress,
+    }));
+  }
+
+  /** Ends the target's sessions; resolves when none of their commands touches the device any more. */
+  async closeTarget(targetName: string): Promise<void> {
+    const sessions = this.#sessionsNamed(targetName);
+    for (const session of sessions) session.connection.drop("the target is being removed");
+    await Promise.all(sessions.map((session) => session.settled()));
+  }
+
+  /** Asks all initiators to log out, then ends what is left. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    const sessions = [...this.#connections].flatMap(({ session }) =>
+      session === undefined ? [] : [session],
+    );
+    for (const session of sessions) session.requestLogout();
+    if (sessions.length > 0) await Promise.race([closed, delay(this.clock, LOGOUT_GRACE_MS)]);
+    await Promise.race([
+      Promise.all(sessions.map((session) => session.settled())),
+      delay(this.clock, SETTLE_MS_MAX),
+    ]);
+    for (const connection of this.#connections) connection.drop("the target is shutting down");
+    await closed;
+  }
+
+  newTsih(): number {
+    this.#tsih = (this.#tsih % TSIH_MAX) + 1;
+    return this.#tsih;
+  }
+
+  openSession(connection: Connection, loggedIn: LoggedIn): Session {
+    const session = new Session(connection, loggedIn, this, this.#before(loggedIn));
+    this.#onEvent({
+      type: "loggedIn",
+      remoteAddress: connection.remoteAddress,
+      initiatorName: loggedIn.initiatorName,
+      ...(loggedIn.entry && { targetName: loggedIn.entry.targetName }),
+    });
+    return session;
+  }
+
+  *sessionsOf(entry: TargetEntry): Iterable<Session> {
+    for (const { session } of this.#connections) {
+      if (session?.entry?.targetName === entry.targetName) yield session;
+    }
+  }
+
+  closed(connection: Connection): void {
+    this.#connections.delete(connection);
+    const { session } = connection;
+    if (session?.isBusy) {
+      this.#lingering.add(session);
+      void session.settled().then(() => this.#lingering.delete(session));
+    }
+    this.#onEvent({ type: "closed", remoteAddress: connection.remoteAddress });
+  }
+
+  dropped(connection: Connection, reason: string): void {
+    this.#onEvent({ type: "dropped", remoteAddress: connection.remoteAddress, reason });
+  }
+
+  #sessionsNamed(targetName: string): Session[] {
+    const wanted = targetName.toLowerCase();
+    return [...this.#connections].flatMap(({ session }) =>
+      session?.entry?.targetName.toLowerCase() === wanted ? [session] : [],
+    );
+  }
+
+  /**
+   * A new login under the same name and ISID replaces the old session (RFC 7143, 6.3.5). Answers the sessions of this
+   * initiator that have ended and may still have commands under way.
+   */
+  #before(loggedIn: LoggedIn): Session[] {
+    if (loggedIn.entry === undefined) return [];
+    const { targetName } = loggedIn.entry;
+    const before = [...this.#lingering].filter(
+      (session) =>
+        session.initiatorName === loggedIn.initiatorName && session.entry?.targetName === targetName,
+    );
+    for (const session of this.sessionsOf(loggedIn.entry)) {
+      if (session.initiatorName === loggedIn.initiatorName && session.isid.equals(loggedIn.isid)) {
+        session.connection.drop("the session was reinstated");
+        before.push(session);
+      }
+    }
+    return before;
+  }
+
+  #accept(accepted: Socket): void {
+    if (this.#connections.size >= this.limits.connectionsMax) {
+      this.#onEvent({ type: "refused", remoteAddress: accepted.remoteAddress ?? "", reason: "too many" });
+      accepted.destroy();
+      return;
+    }
+    const receive = { connection: undefined as Connection | undefined };
+    const socket = this.#withReceiveBuffer(accepted, (bytes) => receive.connection?.receive(bytes));
+    socket.setNoDelay(true);
+    const connection = new Connection(socket, this);
+    receive.connection = connection;
+    this.#connections.add(connection);
+    socket.resume();
+  }
+
+  /**
+   * The accepted connection as a socket that reads into our one buffer. Node offers that (`onread`) only to sockets
+   * that it is told of when they are made, so the connection's handle moves to a new one. Where a future Node hides
+   * the handle, the ordinary events do the same, with a buffer for each read.
+   */
+  #withReceiveBuffer(accepted: Socket, onBytes: (bytes: Buffer) => void): Socket {
+    const source = accepted as Socket & { _handle?: unknown };
+    const handle = source._handle;
+    if (handle === undefined || handle === null) {
+      accepted.on("data", onBytes);
+      return accepted;
+    }
+    source._handle = null;
+    const onread = {
+      buffer: this.#receiveBuffer,
+      callback: (count: number, buffer: Uint8Array) => {
+        onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, count));
+        return true;
+      },
+    };
+    const options: unknown = { handle, onread, allowHalfOpen: false, pauseOnCreate: true };
+    return new Socket(options as ConstructorParameters<typeof Socket>[0]);
+  }
+}

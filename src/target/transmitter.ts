@@ -1,0 +1,96 @@
+/**
+ * The way out: answers are built one behind the other in a slab, and a slab goes to the socket in one write.
+ *
+ * A slab that the socket has taken whole is used again at once; one that it still holds is put aside until it has
+ * been sent. `backlogBytes` tells how much that is, so that no more is produced for a peer that does not read.
+ */
+import { strict as assert } from "node:assert";
+import type { Socket } from "node:net";
+import { BHS_BYTES, DIGEST_BYTES, paddedLength } from "../iscsi/bhs.ts";
+import { crc32c } from "../iscsi/crc32c.ts";
+
+const SLAB_BYTES = 1024 * 1024;
+const FLUSH_BYTES = 512 * 1024;
+const SPARE_SLABS_MAX = 8;
+
+/** Slabs of connections that need none now, shared by all connections of the thread. */
+const spare: Buffer[] = [];
+
+export class Transmitter {
+  headerDigest = false;
+  dataDigest = false;
+  readonly #socket: Socket;
+  readonly #onDrained: () => void;
+  #slab: Buffer | undefined;
+  #used = 0;
+  #pendingBytes = 0;
+
+  constructor(socket: Socket, onDrained: () => void) {
+    this.#socket = socket;
+    this.#onDrained = onDrained;
+  }
+
+  /** Bytes that the socket has not taken yet. */
+  get backlogBytes(): number {
+    return this.#pendingBytes;
+  }
+
+  /** The slab that the next PDU is built in. Valid until the next `reserve` or `flush`. */
+  get slab(): Buffer {
+    assert(this.#slab !== undefined);
+    return this.#slab;
+  }
+
+  /** Makes room for a PDU with `dataBytes` of data; answers where its header goes in `slab`. */
+  reserve(dataBytes: number): number {
+    const bytes = this.#pduBytes(dataBytes);
+    assert(bytes <= SLAB_BYTES);
+    if (this.#slab !== undefined && this.#used + bytes > SLAB_BYTES) this.flush();
+    this.#slab ??= spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+    return this.#used;
+  }
+
+  /** Where the data of a PDU whose header is at `at` goes. */
+  dataOffset(at: number): number {
+    return at + BHS_BYTES + (this.headerDigest ? DIGEST_BYTES : 0);
+  }
+
+  /** The PDU at `at` is complete but for padding and digests: it will be sent. */
+  commit(at: number, dataBytes: number): void {
+    const { slab } = this;
+    assert(at === this.#used);
+    if (this.headerDigest) slab.writeUInt32LE(crc32c(slab.subarray(at, at + BHS_BYTES)), at + BHS_BYTES);
+    const data = this.dataOffset(at);
+    const padded = paddedLength(dataBytes);
+    slab.fill(0, data + dataBytes, data + padded);
+    if (this.dataDigest && dataBytes > 0) {
+      slab.writeUInt32LE(crc32c(slab.subarray(data, data + padded)), data + padded);
+    }
+    this.#used = at + this.#pduBytes(dataBytes);
+    if (this.#used >= FLUSH_BYTES) this.flush();
+  }
+
+  /** Hands what was built to the socket. */
+  flush(): void {
+    const slab = this.#slab;
+    const bytes = this.#used;
+    if (slab === undefined || bytes === 0) return;
+    if (this.#socket.destroyed || this.#socket.writableEnded) {
+      this.#used = 0;
+      return;
+    }
+    this.#pendingBytes += bytes;
+    this.#slab = undefined;
+    this.#used = 0;
+    this.#socket.write(slab.subarray(0, bytes), () => {
+      this.#pendingBytes -= bytes;
+      if (spare.length < SPARE_SLABS_MAX) spare.push(slab);
+      if (this.#pendingBytes === 0) this.#onDrained();
+    });
+  }
+
+  #pduBytes(dataBytes: number): number {
+    const header = BHS_BYTES + (this.headerDigest ? DIGEST_BYTES : 0);
+    return header + paddedLength(dataBytes) + (this.dataDigest && dataBytes > 0 ? DIGEST_BYTES : 0);
+  }
+}
