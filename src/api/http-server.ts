@@ -1,0 +1,161 @@
+/**
+ * The API over HTTP: one endpoint for all services. Whose request it is shows in its target header (Storage Gateway),
+ * its form (EC2) or its path (EBS); who may ask shows in its signature, which is checked before anything is parsed.
+ */
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { Clock } from "../platform/clock.ts";
+import type { Random } from "../platform/random.ts";
+import { Ec2Error } from "./ec2-error.ts";
+import type { OperationTable, RequestContext } from "./operation.ts";
+import { answerJsonError, JsonProtocol, jsonError, type WireAnswer, WireError } from "./wire/json11.ts";
+import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
+import { type Caller, verifySignature } from "./wire/sigv4.ts";
+
+export interface ApiServerOptions<Services> {
+  readonly storageGateway: OperationTable<Services>;
+  readonly ec2: OperationTable<Services>;
+  readonly services: Services;
+  readonly secretOf: (accessKeyId: string) => string | undefined;
+  /** Whether the gateway serves: what /readyz tells. */
+  readonly isReady: () => boolean;
+  /** An error that the caller is told nothing of. */
+  readonly onInternalError: (requestId: string, error: unknown) => void;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly region: string;
+  readonly accountId: string;
+}
+
+const BODY_BYTES_MAX = 1024 * 1024;
+const REQUEST_TIMEOUT_MS = 30_000;
+const KEEP_ALIVE_MS = 60_000;
+
+export class ApiServer<Services> {
+  readonly #options: ApiServerOptions<Services>;
+  readonly #json: JsonProtocol<Services>;
+  readonly #query: QueryProtocol<Services>;
+  readonly #server: FastifyInstance;
+
+  constructor(options: ApiServerOptions<Services>) {
+    this.#options = options;
+    this.#json = new JsonProtocol(options.storageGateway, options.services);
+    this.#query = new QueryProtocol(options.ec2, options.services);
+    this.#server = Fastify({
+      logger: false,
+      bodyLimit: BODY_BYTES_MAX,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      forceCloseConnections: "idle",
+      exposeHeadRoutes: false,
+    });
+    this.#route();
+  }
+
+  /** Listens; answers the address in use (port 0 chooses a free one). */
+  async listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    await this.#server.listen({ host, port });
+    const address = this.#server.addresses()[0];
+    return { host, port: typeof address === "object" ? address.port : port };
+  }
+
+  /** Stops taking requests and waits for those under way. */
+  async close(): Promise<void> {
+    await this.#server.close();
+  }
+
+  #route(): void {
+    const server = this.#server;
+    // The signature covers the bytes: they are kept as they came.
+    server.removeAllContentTypeParsers();
+    server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    server.get("/healthz", async (_request, reply) => reply.type("text/plain").send("ok\n"));
+    server.get("/readyz", async (_request, reply) => {
+      const ready = this.#options.isReady();
+      return reply
+        .code(ready ? 200 : 503)
+        .type("text/plain")
+        .send(ready ? "ready\n" : "starting\n");
+    });
+    server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+      const tooLarge = error.statusCode === 413;
+      const known =
+        error.statusCode !== undefined && error.statusCode < 500
+          ? new WireError(
+              tooLarge ? "RequestEntityTooLarge" : "SerializationException",
+              tooLarge
+                ? `A request's body has at most ${BODY_BYTES_MAX} bytes.`
+                : "The request can't be read.",
+              error.statusCode,
+            )
+          : error;
+      this.#send(reply, this.#failure(request, this.#requestId(), known));
+    });
+    server.setNotFoundHandler((request, reply) => this.#handle(request, reply));
+    server.post("/", (request, reply) => this.#handle(request, reply));
+    server.get("/", (request, reply) => this.#handle(request, reply));
+  }
+
+  async #handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const requestId = this.#requestId();
+    let answer: WireAnswer;
+    try {
+      answer = await this.#answer(request, requestId);
+    } catch (error) {
+      answer = this.#failure(request, requestId, error);
+    }
+    return this.#send(reply, answer);
+  }
+
+  async #answer(request: FastifyRequest, requestId: string): Promise<WireAnswer> {
+    const { clock, region, accountId, secretOf } = this.#options;
+    const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const caller: Caller = verifySignature(
+      { method: request.method, url: request.url, headers: request.headers, body },
+      { nowMs: clock.nowMs(), region, secretOf },
+    );
+    const context: RequestContext = { requestId, accessKeyId: caller.accessKeyId, accountId, region };
+    const target = request.headers["x-amz-target"];
+    if (typeof target === "string") return this.#json.answer(target, body, context);
+    if (isEbs(request))
+      throw new WireError("UnsupportedOperation", "The EBS direct API is not built yet.", 501);
+    if (isQuery(request, caller)) {
+      const query = request.url.split("?")[1] ?? "";
+      return this.#query.answer(
+        new URLSearchParams(request.method === "GET" ? query : body.toString("utf8")),
+        context,
+      );
+    }
+    throw new WireError("UnknownOperationException", "The request names no operation.", 404);
+  }
+
+  #failure(request: FastifyRequest, requestId: string, error: unknown): WireAnswer {
+    const asXml = request.headers["x-amz-target"] === undefined && isForm(request);
+    const known = asXml ? xmlError(error) : jsonError(error);
+    if (known === undefined && !(error instanceof WireError) && !(error instanceof Ec2Error)) {
+      this.#options.onInternalError(requestId, error);
+    }
+    return asXml ? answerXmlError(error, requestId) : answerJsonError(error, requestId);
+  }
+
+  #send(reply: FastifyReply, answer: WireAnswer): FastifyReply {
+    return reply.code(answer.status).headers(answer.headers).send(Buffer.from(answer.body, "utf8"));
+  }
+
+  #requestId(): string {
+    const hex = this.#options.random.bytes(16).toString("hex");
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  }
+}
+
+function isEbs(request: FastifyRequest): boolean {
+  return request.url.startsWith("/snapshots");
+}
+
+function isForm(request: FastifyRequest): boolean {
+  const type = request.headers["content-type"] ?? "";
+  return type.startsWith("application/x-www-form-urlencoded") || request.url.includes("Action=");
+}
+
+function isQuery(request: FastifyRequest, caller: Caller): boolean {
+  return caller.service === "ec2" || isForm(request);
+}

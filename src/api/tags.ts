@@ -1,0 +1,34 @@
+/** The rules for tags that the service models leave to their documentation. */
+import { GatewayError } from "../gateway/errors.ts";
+
+const TAGS_MAX = 50;
+const KEY_LENGTH_MAX = 128;
+const VALUE_LENGTH_MAX = 256;
+const CHARACTERS = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
+
+/**
+ * The tags, checked: at most 50, each key once, keys of 1 to 128 and values of up to 256 characters, of letters,
+ * spaces, numbers and `+ - = . _ : / @`, no key beginning with `aws:`. Throws a GatewayError InvalidParameters.
+ */
+export function checkTags(
+  tags: readonly { readonly Key?: string | undefined; readonly Value?: string | undefined }[] | undefined,
+): { key: string; value: string }[] {
+  const checked = (tags ?? []).map(({ Key = "", Value = "" }) => ({ key: Key, value: Value }));
+  if (checked.length > TAGS_MAX) throw invalid(`A resource has at most ${TAGS_MAX} tags.`);
+  const keys = new Set<string>();
+  for (const { key, value } of checked) {
+    if (key === "" || key.length > KEY_LENGTH_MAX) throw invalid("A tag's key has 1 to 128 characters.");
+    if (value.length > VALUE_LENGTH_MAX) throw invalid("A tag's value has at most 256 characters.");
+    if (key.toLowerCase().startsWith("aws:")) throw invalid("Keys that begin with aws: are reserved.");
+    if (!CHARACTERS.test(key) || !CHARACTERS.test(value)) {
+      throw invalid("Tags are made of letters, spaces, numbers and + - = . _ : / @.");
+    }
+    if (keys.has(key)) throw invalid(`The tag key "${key}" is there twice.`);
+    keys.add(key);
+  }
+  return checked;
+}
+
+function invalid(detail: string): GatewayError {
+  return new GatewayError("InvalidParameters", detail);
+}

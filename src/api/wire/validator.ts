@@ -1,0 +1,155 @@
+/**
+ * Checks requests against the constraints of the service models: one table-driven validator for all operations.
+ *
+ * Members that a model does not know are passed over, as AWS does. Types are checked where the request is decoded.
+ */
+import ec2Model from "../model/ec2.json" with { type: "json" };
+import storageGatewayModel from "../model/storage-gateway.json" with { type: "json" };
+
+interface Shape {
+  readonly type: string;
+  readonly min?: number;
+  readonly max?: number;
+  readonly pattern?: string;
+  readonly enum?: readonly string[];
+  readonly required?: readonly string[];
+  readonly members?: Readonly<Record<string, string>>;
+  readonly member?: string;
+  readonly key?: string;
+  readonly value?: string;
+}
+
+/** The constraints of one service. */
+export interface ServiceModel {
+  readonly operations: Readonly<Record<string, string | null>>;
+  readonly shapes: Readonly<Record<string, Shape>>;
+}
+
+export const STORAGE_GATEWAY_MODEL: ServiceModel = storageGatewayModel as ServiceModel;
+export const EC2_MODEL: ServiceModel = ec2Model as ServiceModel;
+
+const ERRORS_MAX = 20;
+const DEPTH_MAX = 16;
+const patterns = new Map<string, RegExp>();
+
+/** What is wrong with the input of an operation, in AWS's words; empty where it is good. */
+export function validate(model: ServiceModel, operation: string, input: unknown): string[] {
+  const errors: string[] = [];
+  const shape = model.operations[operation];
+  if (shape !== undefined && shape !== null) check(model, shape, input, "", errors, 0);
+  return errors;
+}
+
+/** The message of a ValidationException. */
+export function validationMessage(errors: readonly string[]): string {
+  const noun = errors.length === 1 ? "error" : "errors";
+  return `${errors.length} validation ${noun} detected: ${errors.join("; ")}`;
+}
+
+/** A model's pattern as a regular expression over the whole text. Throws for one that can't be one. */
+export function compilePattern(pattern: string): RegExp {
+  let compiled = patterns.get(pattern);
+  if (compiled === undefined) {
+    const source = pattern.replaceAll("\\A", "^").replaceAll("\\z", "$").replaceAll("\\Z", "$");
+    compiled = regExp(`^(?:${source})$`);
+    patterns.set(pattern, compiled);
+  }
+  return compiled;
+}
+
+/** The models are written for Java: a needless backslash is an error where JavaScript reads Unicode. */
+function regExp(source: string): RegExp {
+  try {
+    return new RegExp(source, "u");
+  } catch {
+    // Without the u flag the backslash is harmless; such patterns name no Unicode classes.
+    return new RegExp(source);
+  }
+}
+
+function check(
+  model: ServiceModel,
+  shapeName: string,
+  value: unknown,
+  path: string,
+  errors: string[],
+  depth: number,
+): void {
+  const shape = model.shapes[shapeName];
+  if (shape === undefined || value === undefined || value === null) return;
+  if (errors.length >= ERRORS_MAX || depth > DEPTH_MAX) return;
+  if (shape.type === "structure") checkStructure(model, shape, value, path, errors, depth);
+  else if (shape.type === "list" && Array.isArray(value)) {
+    checkSize(shape, value.length, value, path, errors);
+    for (const [i, item] of value.entries()) {
+      if (shape.member !== undefined)
+        check(model, shape.member, item, `${path}.${i + 1}.member`, errors, depth + 1);
+    }
+  } else if (shape.type === "map" && typeof value === "object") {
+    checkSize(shape, Object.keys(value).length, value, path, errors);
+  } else if (typeof value === "string") checkText(shape, value, path, errors);
+  else if (typeof value === "number") checkRange(shape, value, path, errors);
+}
+
+function checkStructure(
+  model: ServiceModel,
+  shape: Shape,
+  value: unknown,
+  path: string,
+  errors: string[],
+  depth: number,
+): void {
+  const members = value as Record<string, unknown>;
+  for (const name of shape.required ?? []) {
+    if (members[name] !== undefined && members[name] !== null) continue;
+    report(errors, undefined, join(path, name), "Member must not be null");
+  }
+  for (const [name, member] of Object.entries(shape.members ?? {})) {
+    check(model, member, members[name], join(path, name), errors, depth + 1);
+  }
+}
+
+function checkText(shape: Shape, value: string, path: string, errors: string[]): void {
+  const length = [...value].length;
+  if (shape.min !== undefined && length < shape.min) {
+    report(errors, value, path, `Member must have length greater than or equal to ${shape.min}`);
+  }
+  if (shape.max !== undefined && length > shape.max) {
+    report(errors, value, path, `Member must have length less than or equal to ${shape.max}`);
+  }
+  if (shape.pattern !== undefined && !compilePattern(shape.pattern).test(value)) {
+    report(errors, value, path, `Member must satisfy regular expression pattern: ${shape.pattern}`);
+  }
+  if (shape.enum !== undefined && !shape.enum.includes(value)) {
+    report(errors, value, path, `Member must satisfy enum value set: [${shape.enum.join(", ")}]`);
+  }
+}
+
+function checkRange(shape: Shape, value: number, path: string, errors: string[]): void {
+  if (shape.min !== undefined && value < shape.min) {
+    report(errors, value, path, `Member must have value greater than or equal to ${shape.min}`);
+  }
+  if (shape.max !== undefined && value > shape.max) {
+    report(errors, value, path, `Member must have value less than or equal to ${shape.max}`);
+  }
+}
+
+function checkSize(shape: Shape, size: number, value: unknown, path: string, errors: string[]): void {
+  if (shape.min !== undefined && size < shape.min) {
+    report(errors, value, path, `Member must have length greater than or equal to ${shape.min}`);
+  }
+  if (shape.max !== undefined && size > shape.max) {
+    report(errors, value, path, `Member must have length less than or equal to ${shape.max}`);
+  }
+}
+
+function report(errors: string[], _value: unknown, path: string, constraint: string): void {
+  // The value itself is left out: a request may hold secrets.
+  errors.push(`Value at '${path}' failed to satisfy constraint: ${constraint}`);
+}
+
+/** AWS names members with a small first letter, an acronym in front as a whole (`volumeARN`, `kMSKey`). */
+function join(path: string, name: string): string {
+  const lower = name.charAt(0).toLowerCase() + name.slice(1);
+  return path === "" ? lower : `${path}.${lower}`;
+}

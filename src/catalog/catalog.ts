@@ -1,0 +1,212 @@
+/**
+ * What exists: gateways, disks in use, volumes, snapshots, tags. The only place with SQL.
+ *
+ * A method that resolves has committed: what it wrote survives loss of power.
+ */
+import { Kysely } from "kysely";
+import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import { migrate } from "./migrations.ts";
+import { postgresDialect } from "./postgres.ts";
+import type {
+  CatalogSchema,
+  ClientTokenRow,
+  DiskRow,
+  GatewayRow,
+  SnapshotRow,
+  TagRow,
+  VolumeRow,
+} from "./schema.ts";
+import { sqliteDialect } from "./sqlite.ts";
+
+export type CatalogLocation = { readonly sqlitePath: string } | { readonly postgresUrl: string };
+
+export interface Tag {
+  readonly key: string;
+  readonly value: string;
+}
+
+export class Catalog {
+  readonly #db: Kysely<CatalogSchema>;
+
+  private constructor(db: Kysely<CatalogSchema>) {
+    this.#db = db;
+  }
+
+  /** Opens the catalog and brings its schema to this version. */
+  static async open(location: CatalogLocation): Promise<Catalog> {
+    const dialect =
+      "sqlitePath" in location ? sqliteDialect(location.sqlitePath) : postgresDialect(location.postgresUrl);
+    const db = new Kysely<CatalogSchema>({ dialect });
+    try {
+      await migrate(db);
+    } catch (error) {
+      await db.destroy();
+      throw error;
+    }
+    return new Catalog(db);
+  }
+
+  close(): Promise<void> {
+    return this.#db.destroy();
+  }
+
+  gateways(): Promise<GatewayRow[]> {
+    return this.#db.selectFrom("gateways").selectAll().orderBy("id").execute();
+  }
+
+  gateway(id: GatewayId): Promise<GatewayRow | undefined> {
+    return this.#db.selectFrom("gateways").selectAll().where("id", "=", id).executeTakeFirst();
+  }
+
+  /** Adds a gateway and the disks it begins with, all or nothing. */
+  async addGateway(gateway: GatewayRow, disks: readonly DiskRow[]): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.insertInto("gateways").values(gateway).execute();
+      for (const disk of disks) await db.insertInto("disks").values(disk).execute();
+    });
+  }
+
+  disks(): Promise<DiskRow[]> {
+    return this.#db.selectFrom("disks").selectAll().orderBy("id").execute();
+  }
+
+  async addDisks(disks: readonly DiskRow[]): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      for (const disk of disks) await db.insertInto("disks").values(disk).execute();
+    });
+  }
+
+  volumes(): Promise<VolumeRow[]> {
+    return this.#db.selectFrom("volumes").selectAll().orderBy("id").execute();
+  }
+
+  volume(id: VolumeId): Promise<VolumeRow | undefined> {
+    return this.#db.selectFrom("volumes").selectAll().where("id", "=", id).executeTakeFirst();
+  }
+
+  /** Adds a volume with the disk it takes, its tags and the token that made it, all or nothing. */
+  async addVolume(
+    volume: VolumeRow,
+    parts: {
+      readonly disk?: DiskRow;
+      readonly tags: readonly Tag[];
+      readonly token?: ClientTokenRow;
+    },
+  ): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.insertInto("volumes").values(volume).execute();
+      if (parts.disk !== undefined) await db.insertInto("disks").values(parts.disk).execute();
+      const tags = tagRows(volume.id, parts.tags);
+      if (tags.length > 0) await db.insertInto("tags").values(tags).execute();
+      if (parts.token !== undefined) await db.insertInto("client_tokens").values(parts.token).execute();
+    });
+  }
+
+  async setVolumeState(id: VolumeId, state: VolumeRow["state"]): Promise<void> {
+    await this.#db.updateTable("volumes").set({ state }).where("id", "=", id).execute();
+  }
+
+  /** Removes a volume, its tags and token, and frees its disk. Its snapshots stay. */
+  async removeVolume(id: VolumeId): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.deleteFrom("disks").where("volume_id", "=", id).execute();
+      await db.deleteFrom("tags").where("resource_id", "=", id).execute();
+      await db.deleteFrom("client_tokens").where("volume_id", "=", id).execute();
+      await db.deleteFrom("volumes").where("id", "=", id).execute();
+    });
+  }
+
+  clientToken(gatewayId: GatewayId, token: string): Promise<ClientTokenRow | undefined> {
+    return this.#db
+      .selectFrom("client_tokens")
+      .selectAll()
+      .where("gateway_id", "=", gatewayId)
+      .where("token", "=", token)
+      .executeTakeFirst();
+  }
+
+  /** All snapshots that were not deleted. */
+  snapshots(): Promise<SnapshotRow[]> {
+    return this.#db.selectFrom("snapshots").selectAll().where("deleted", "=", 0).orderBy("id").execute();
+  }
+
+  /** Snapshots whose upload has not ended, deleted ones too. */
+  pendingSnapshots(): Promise<SnapshotRow[]> {
+    return this.#db
+      .selectFrom("snapshots")
+      .selectAll()
+      .where("state", "=", "pending")
+      .orderBy("epoch")
+      .execute();
+  }
+
+  /** Snapshots that were deleted and are still to be taken away. */
+  deletedSnapshots(): Promise<SnapshotRow[]> {
+    return this.#db.selectFrom("snapshots").selectAll().where("deleted", "=", 1).execute();
+  }
+
+  snapshot(id: SnapshotId): Promise<SnapshotRow | undefined> {
+    return this.#db.selectFrom("snapshots").selectAll().where("id", "=", id).executeTakeFirst();
+  }
+
+  async addSnapshot(snapshot: SnapshotRow, tags: readonly Tag[]): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.insertInto("snapshots").values(snapshot).execute();
+      const rows = tagRows(snapshot.id, tags);
+      if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
+    });
+  }
+
+  async updateSnapshot(id: SnapshotId, change: Partial<Omit<SnapshotRow, "id">>): Promise<void> {
+    await this.#db.updateTable("snapshots").set(change).where("id", "=", id).execute();
+  }
+
+  async removeSnapshot(id: SnapshotId): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.deleteFrom("tags").where("resource_id", "=", id).execute();
+      await db.deleteFrom("snapshots").where("id", "=", id).execute();
+    });
+  }
+
+  tags(resourceId: string): Promise<Tag[]> {
+    return this.#db
+      .selectFrom("tags")
+      .select(["key", "value"])
+      .where("resource_id", "=", resourceId)
+      .orderBy("key")
+      .execute();
+  }
+
+  allTags(): Promise<TagRow[]> {
+    return this.#db.selectFrom("tags").selectAll().orderBy("resource_id").orderBy("key").execute();
+  }
+
+  /** Adds the tags; a key that is there gets the new value. */
+  async putTags(resourceId: string, tags: readonly Tag[]): Promise<void> {
+    if (tags.length === 0) return;
+    await this.#db
+      .insertInto("tags")
+      .values(tagRows(resourceId, tags))
+      .onConflict((on) =>
+        on.columns(["resource_id", "key"]).doUpdateSet({ value: (eb) => eb.ref("excluded.value") }),
+      )
+      .execute();
+  }
+
+  async removeTags(resourceId: string, keys: readonly string[]): Promise<void> {
+    if (keys.length === 0) return;
+    await this.#db
+      .deleteFrom("tags")
+      .where("resource_id", "=", resourceId)
+      .where("key", "in", [...keys])
+      .execute();
+  }
+
+  async diskInUse(id: DiskId): Promise<DiskRow | undefined> {
+    return this.#db.selectFrom("disks").selectAll().where("id", "=", id).executeTakeFirst();
+  }
+}
+
+function tagRows(resourceId: string, tags: readonly Tag[]): TagRow[] {
+  return tags.map(({ key, value }) => ({ resource_id: resourceId, key, value }));
+}

@@ -1,0 +1,88 @@
+/** The versions of the catalog's schema, oldest first. A released migration never changes; a new one follows it. */
+import type { Kysely } from "kysely";
+import { type Migration, Migrator } from "kysely/migration";
+import type { CatalogSchema } from "./schema.ts";
+
+/** The catalog was written by a newer version, or a migration failed. */
+export class CatalogVersionError extends Error {
+  override readonly name = "CatalogVersionError";
+}
+
+const first: Migration = {
+  async up(db) {
+    await db.schema
+      .createTable("gateways")
+      .addColumn("id", "varchar(32)", (c) => c.primaryKey())
+      .addColumn("name", "varchar(255)", (c) => c.notNull().unique())
+      .addColumn("kind", "varchar(16)", (c) => c.notNull())
+      .addColumn("timezone", "varchar(16)", (c) => c.notNull())
+      .addColumn("created_at", "bigint", (c) => c.notNull())
+      .execute();
+    await db.schema
+      .createTable("disks")
+      .addColumn("id", "varchar(300)", (c) => c.primaryKey())
+      .addColumn("gateway_id", "varchar(32)", (c) => c.notNull().references("gateways.id"))
+      .addColumn("allocation", "varchar(32)", (c) => c.notNull())
+      .addColumn("path", "text", (c) => c.notNull())
+      .addColumn("size_bytes", "bigint", (c) => c.notNull())
+      .addColumn("volume_id", "varchar(32)")
+      .execute();
+    await db.schema
+      .createTable("volumes")
+      .addColumn("id", "varchar(32)", (c) => c.primaryKey())
+      .addColumn("gateway_id", "varchar(32)", (c) => c.notNull().references("gateways.id"))
+      .addColumn("kind", "varchar(16)", (c) => c.notNull())
+      .addColumn("size_bytes", "bigint", (c) => c.notNull())
+      .addColumn("target_name", "varchar(255)", (c) => c.notNull().unique())
+      .addColumn("disk_id", "varchar(300)")
+      .addColumn("preserve_existing_data", "integer", (c) => c.notNull())
+      .addColumn("parent_root_key", "text")
+      .addColumn("source_snapshot_id", "varchar(32)")
+      .addColumn("state", "varchar(16)", (c) => c.notNull())
+      .addColumn("created_at", "bigint", (c) => c.notNull())
+      .execute();
+    await db.schema
+      .createTable("snapshots")
+      .addColumn("id", "varchar(32)", (c) => c.primaryKey())
+      .addColumn("volume_id", "varchar(32)", (c) => c.notNull())
+      .addColumn("volume_arn", "text", (c) => c.notNull())
+      .addColumn("epoch", "bigint", (c) => c.notNull())
+      .addColumn("state", "varchar(16)", (c) => c.notNull())
+      .addColumn("reason", "text")
+      .addColumn("description", "text", (c) => c.notNull())
+      .addColumn("volume_size_bytes", "bigint", (c) => c.notNull())
+      .addColumn("started_at", "bigint", (c) => c.notNull())
+      .addColumn("completed_at", "bigint")
+      .addColumn("root_key", "text")
+      .addColumn("full_bytes", "bigint", (c) => c.notNull())
+      .addColumn("deleted", "integer", (c) => c.notNull())
+      .execute();
+    await db.schema.createIndex("snapshots_by_volume").on("snapshots").column("volume_id").execute();
+    await db.schema
+      .createTable("tags")
+      .addColumn("resource_id", "varchar(64)", (c) => c.notNull())
+      .addColumn("key", "varchar(128)", (c) => c.notNull())
+      .addColumn("value", "varchar(256)", (c) => c.notNull())
+      .addPrimaryKeyConstraint("tags_pk", ["resource_id", "key"])
+      .execute();
+    await db.schema
+      .createTable("client_tokens")
+      .addColumn("gateway_id", "varchar(32)", (c) => c.notNull())
+      .addColumn("token", "varchar(100)", (c) => c.notNull())
+      .addColumn("fingerprint", "varchar(64)", (c) => c.notNull())
+      .addColumn("volume_id", "varchar(32)", (c) => c.notNull())
+      .addPrimaryKeyConstraint("client_tokens_pk", ["gateway_id", "token"])
+      .execute();
+  },
+};
+
+const MIGRATIONS: Record<string, Migration> = { "0001-first-light": first };
+
+/** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */
+export async function migrate(db: Kysely<CatalogSchema>): Promise<void> {
+  const migrator = new Migrator({ db, provider: { getMigrations: async () => MIGRATIONS } });
+  const { error } = await migrator.migrateToLatest();
+  if (error === undefined) return;
+  const reason = error instanceof Error ? error.message : String(error);
+  throw new CatalogVersionError(`the catalog can't be brought to this version: ${reason}`, { cause: error });
+}

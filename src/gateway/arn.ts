@@ -1,0 +1,57 @@
+/** ARNs of this service. Storage Gateway spells ids in upper case; parsing does not care. */
+import {
+  type GatewayId,
+  parseGatewayId,
+  parseVolumeId,
+  type SnapshotId,
+  upperCaseId,
+  type VolumeId,
+} from "../platform/ids.ts";
+
+export const TARGET_PREFIX = "iqn.1997-05.com.amazon:";
+
+/** Region and account that stand in every ARN. */
+export interface Realm {
+  readonly region: string;
+  readonly accountId: string;
+}
+
+function service(realm: Realm): string {
+  return `arn:aws:storagegateway:${realm.region}:${realm.accountId}:`;
+}
+
+export function gatewayArn(realm: Realm, gatewayId: GatewayId): string {
+  return `${service(realm)}gateway/${upperCaseId(gatewayId)}`;
+}
+
+export function volumeArn(realm: Realm, gatewayId: GatewayId, volumeId: VolumeId): string {
+  return `${gatewayArn(realm, gatewayId)}/volume/${upperCaseId(volumeId)}`;
+}
+
+/** `targetName` is the whole iSCSI name. */
+export function targetArn(realm: Realm, gatewayId: GatewayId, targetName: string): string {
+  return `${gatewayArn(realm, gatewayId)}/target/${targetName}`;
+}
+
+/** The gateway that an ARN names, or undefined where it is not a gateway's ARN of this realm. */
+export function parseGatewayArn(realm: Realm, arn: string): GatewayId | undefined {
+  const match = /^arn:aws[a-z-]*:storagegateway:([^:]*):([^:]*):gateway\/([^/]+)$/.exec(arn);
+  if (match === null || match[1] !== realm.region || match[2] !== realm.accountId) return undefined;
+  return parseGatewayId(match[3] ?? "");
+}
+
+/** Gateway and volume that an ARN names, or undefined where it is not a volume's ARN of this realm. */
+export function parseVolumeArn(
+  realm: Realm,
+  arn: string,
+): { gatewayId: GatewayId; volumeId: VolumeId } | undefined {
+  const match = /^(.+)\/volume\/([^/]+)$/.exec(arn);
+  const gatewayId = parseGatewayArn(realm, match?.[1] ?? "");
+  const volumeId = parseVolumeId(match?.[2] ?? "");
+  return gatewayId === undefined || volumeId === undefined ? undefined : { gatewayId, volumeId };
+}
+
+/** An EC2 ARN of a snapshot has no account. */
+export function snapshotArn(realm: Realm, snapshotId: SnapshotId): string {
+  return `arn:aws:ec2:${realm.region}::snapshot/${snapshotId}`;
+}

@@ -1,0 +1,45 @@
+/** The domain put together: what the API's handlers get. */
+import type { Catalog } from "../catalog/catalog.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Random } from "../platform/random.ts";
+import type { Realm } from "./arn.ts";
+import { Disks } from "./disks.ts";
+import { Gateways } from "./gateways.ts";
+import type { SnapshotStore, VolumeHost } from "./ports.ts";
+import { Snapshots } from "./snapshots.ts";
+import { Tags } from "./tags.ts";
+import { Volumes } from "./volumes.ts";
+
+export interface DomainOptions {
+  readonly catalog: Catalog;
+  readonly host: VolumeHost;
+  readonly store: SnapshotStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly dataDir: string;
+  readonly devices: readonly string[];
+  readonly realm: Realm;
+  readonly portal: { readonly host: string; readonly port: number };
+  readonly onProblem: (message: string, error: unknown) => void;
+}
+
+export interface Services {
+  readonly realm: Realm;
+  /** Where initiators reach the volumes. */
+  readonly portal: { readonly host: string; readonly port: number };
+  readonly gateways: Gateways;
+  readonly disks: Disks;
+  readonly volumes: Volumes;
+  readonly snapshots: Snapshots;
+  readonly tags: Tags;
+}
+
+/** Builds the services; nothing is opened yet. */
+export function createServices(options: DomainOptions): Services {
+  const disks = new Disks(options.catalog, options.dataDir, options.devices);
+  const gateways = new Gateways({ ...options, disks });
+  const volumes = new Volumes({ ...options, gateways, disks });
+  const snapshots = new Snapshots({ ...options, volumes });
+  const tags = new Tags({ catalog: options.catalog, gateways, volumes });
+  return { realm: options.realm, portal: options.portal, gateways, disks, volumes, snapshots, tags };
+}

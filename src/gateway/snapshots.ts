@@ -1,0 +1,269 @@
+/**
+ * Snapshots: from the cut to the record in the bucket.
+ *
+ * A snapshot's row is written when its cut survives a crash, and is answered then. It becomes `completed` after its
+ * root and its record are in the bucket, `error` with a reason when that can never be (invariant 3).
+ */
+import type { Catalog, Tag } from "../catalog/catalog.ts";
+import type { SnapshotRow, VolumeRow } from "../catalog/schema.ts";
+import { type Clock, delay } from "../platform/clock.ts";
+import { makeSnapshotId, type SnapshotId } from "../platform/ids.ts";
+import type { Random } from "../platform/random.ts";
+import { GatewayError } from "./errors.ts";
+import type {
+  FailedCut,
+  SnapshotRecord,
+  SnapshotStore,
+  UploadedCut,
+  UploadProgress,
+  VolumeHost,
+  VolumeHostEvents,
+} from "./ports.ts";
+import type { Volumes } from "./volumes.ts";
+
+export interface SnapshotsOptions {
+  readonly catalog: Catalog;
+  readonly host: VolumeHost;
+  readonly store: SnapshotStore;
+  readonly volumes: Volumes;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly onProblem: (message: string, error: unknown) => void;
+}
+
+/** A snapshot as it is at the moment. */
+export interface SnapshotView {
+  readonly row: SnapshotRow;
+  readonly tags: readonly Tag[];
+  /** 0 to 100; 100 only when completed. */
+  readonly progressPercent: number;
+}
+
+const RETRY_MS = 5_000;
+const PENDING_PERCENT_MAX = 99;
+
+export class Snapshots implements VolumeHostEvents {
+  readonly #options: SnapshotsOptions;
+  readonly #progress = new Map<string, number>();
+  /** Ends of uploads that are being written down, by volume and epoch. */
+  readonly #ending = new Map<string, Promise<void>>();
+  #stopped = false;
+
+  constructor(options: SnapshotsOptions) {
+    this.#options = options;
+  }
+
+  /** Cuts the volume; answers when the snapshot survives a crash. Its upload goes on by itself. */
+  async create(volume: VolumeRow, description: string, tags: readonly Tag[]): Promise<SnapshotRow> {
+    if (volume.state !== "active") throw new GatewayError("VolumeNotReady");
+    const { catalog, host, random, volumes } = this.#options;
+    const id = makeSnapshotId(random);
+    const cut = await host.cut(volume.id, id);
+    const row: SnapshotRow = {
+      id,
+      volume_id: volume.id,
+      volume_arn: volumes.arnOf(volume),
+      epoch: cut.epoch,
+      state: "pending",
+      reason: null,
+      description,
+      volume_size_bytes: volume.size_bytes,
+      started_at: cut.cutAtMs,
+      completed_at: null,
+      root_key: null,
+      full_bytes: 0,
+      deleted: 0,
+    };
+    await catalog.addSnapshot(row, tags);
+    // The upload may have ended before the row was there to be told.
+    const state = await host.cutState(volume.id, cut.epoch);
+    if (state.state === "uploaded") this.cutUploaded(state);
+    if (state.state === "failed")
+      this.cutFailed({ volumeId: volume.id, epoch: cut.epoch, reason: state.reason });
+    return row;
+  }
+
+  async list(): Promise<SnapshotView[]> {
+    const { catalog } = this.#options;
+    const [rows, tagRows] = await Promise.all([catalog.snapshots(), catalog.allTags()]);
+    const tags = new Map<string, Tag[]>();
+    for (const { resource_id, key, value } of tagRows) {
+      const list = tags.get(resource_id) ?? [];
+      list.push({ key, value });
+      tags.set(resource_id, list);
+    }
+    return rows.map((row) => ({ row, tags: tags.get(row.id) ?? [], progressPercent: this.#percent(row) }));
+  }
+
+  /** Deletes a snapshot. A pending one is hidden at once and goes away when its upload ends. */
+  async remove(id: SnapshotId): Promise<void> {
+    const { catalog, store } = this.#options;
+    const row = await catalog.snapshot(id);
+    if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
+    await catalog.updateSnapshot(id, { deleted: 1 });
+    if (row.state === "pending") return;
+    await store.deleteSnapshot(id);
+    await catalog.removeSnapshot(id);
+  }
+
+  /** Replaces tags; those of a completed snapshot are kept in the bucket too. */
+  async changeTags(id: SnapshotId, put: readonly Tag[], remove: readonly string[]): Promise<void> {
+    const { catalog } = this.#options;
+    const row = await catalog.snapshot(id);
+    if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
+    await catalog.removeTags(id, remove);
+    await catalog.putTags(id, put);
+    if (row.state === "completed") await this.#putRecord(row);
+  }
+
+  /** After a start: finishes what the last run left open, and takes in what only the bucket knows. */
+  async reconcile(): Promise<void> {
+    const { catalog, host, store, onProblem } = this.#options;
+    for (const row of await catalog.pendingSnapshots()) {
+      const state = await host.cutState(row.volume_id, row.epoch);
+      if (state.state === "uploaded") this.cutUploaded(state);
+      else if (state.state === "failed") this.cutFailed({ ...cutOf(row), reason: state.reason });
+      else if (state.state === "unknown") {
+        this.cutFailed({ ...cutOf(row), reason: "the volume does not know of this cut" });
+      }
+    }
+    for (const row of await this.#deletedRows()) {
+      await this.#forget(row).catch((error: unknown) => onProblem(`${row.id} can't be deleted yet`, error));
+    }
+    try {
+      for (const record of await store.listSnapshots()) await this.#adopt(record);
+    } catch (error) {
+      onProblem("the snapshots in the bucket can't be listed now", error);
+    }
+  }
+
+  /** Waits for ends of uploads that are being written down. */
+  async close(): Promise<void> {
+    this.#stopped = true;
+    await Promise.all(this.#ending.values());
+  }
+
+  uploadProgress(progress: UploadProgress): void {
+    const percent = progress.totalBlocks === 0 ? 0 : (100 * progress.doneBlocks) / progress.totalBlocks;
+    this.#progress.set(keyOf(progress.volumeId, progress.epoch), Math.min(percent, PENDING_PERCENT_MAX));
+  }
+
+  cutUploaded(cut: UploadedCut): void {
+    this.#end(keyOf(cut.volumeId, cut.epoch), async () => {
+      const row = await this.#pendingRow(cut);
+      if (row === undefined) return;
+      if (row.deleted === 1) {
+        await this.#options.catalog.removeSnapshot(row.id);
+        return;
+      }
+      const done: SnapshotRow = {
+        ...row,
+        state: "completed",
+        root_key: cut.rootKey,
+        full_bytes: cut.fullBytes,
+        completed_at: this.#options.clock.nowMs(),
+      };
+      // The bucket first: what is told as completed can be recovered from it alone (invariant 8).
+      await this.#putRecord(done);
+      const { state, root_key, full_bytes, completed_at } = done;
+      await this.#options.catalog.updateSnapshot(row.id, { state, root_key, full_bytes, completed_at });
+      const now = await this.#options.catalog.snapshot(row.id);
+      if (now?.deleted === 1) await this.#forget(now);
+    });
+  }
+
+  cutFailed(cut: FailedCut): void {
+    this.#end(keyOf(cut.volumeId, cut.epoch), async () => {
+      const row = await this.#pendingRow(cut);
+      if (row === undefined) return;
+      if (row.deleted === 1) await this.#options.catalog.removeSnapshot(row.id);
+      else await this.#options.catalog.updateSnapshot(row.id, { state: "error", reason: cut.reason });
+    });
+  }
+
+  #percent(row: SnapshotRow): number {
+    if (row.state === "completed") return 100;
+    return Math.floor(this.#progress.get(keyOf(row.volume_id, row.epoch)) ?? 0);
+  }
+
+  /** Writes an end down, again and again while the bucket or the catalog can't take it. */
+  #end(key: string, action: () => Promise<void>): void {
+    const before = this.#ending.get(key);
+    const run = async () => {
+      await before;
+      while (!this.#stopped) {
+        try {
+          await action();
+          this.#progress.delete(key);
+          return;
+        } catch (error) {
+          this.#options.onProblem("the end of a snapshot can't be recorded yet", error);
+          await delay(this.#options.clock, RETRY_MS);
+        }
+      }
+    };
+    const ending: Promise<void> = run().finally(() => {
+      if (this.#ending.get(key) === ending) this.#ending.delete(key);
+    });
+    this.#ending.set(key, ending);
+  }
+
+  async #pendingRow(cut: { volumeId: string; epoch: number }): Promise<SnapshotRow | undefined> {
+    const rows = await this.#options.catalog.pendingSnapshots();
+    return rows.find((row) => row.volume_id === cut.volumeId && row.epoch === cut.epoch);
+  }
+
+  async #putRecord(row: SnapshotRow): Promise<void> {
+    await this.#options.store.putSnapshot({
+      snapshotId: row.id,
+      volumeId: row.volume_id,
+      volumeArn: row.volume_arn,
+      rootKey: row.root_key ?? "",
+      description: row.description,
+      tags: await this.#options.catalog.tags(row.id),
+      volumeSizeBytes: row.volume_size_bytes,
+      startedAtMs: row.started_at,
+      completedAtMs: row.completed_at ?? row.started_at,
+      fullBytes: row.full_bytes,
+    });
+  }
+
+  async #deletedRows(): Promise<SnapshotRow[]> {
+    return (await this.#options.catalog.deletedSnapshots()).filter((row) => row.state !== "pending");
+  }
+
+  async #forget(row: SnapshotRow): Promise<void> {
+    await this.#options.store.deleteSnapshot(row.id);
+    await this.#options.catalog.removeSnapshot(row.id);
+  }
+
+  async #adopt(record: SnapshotRecord): Promise<void> {
+    if ((await this.#options.catalog.snapshot(record.snapshotId)) !== undefined) return;
+    await this.#options.catalog.addSnapshot(
+      {
+        id: record.snapshotId,
+        volume_id: record.volumeId,
+        volume_arn: record.volumeArn,
+        epoch: 0,
+        state: "completed",
+        reason: null,
+        description: record.description,
+        volume_size_bytes: record.volumeSizeBytes,
+        started_at: record.startedAtMs,
+        completed_at: record.completedAtMs,
+        root_key: record.rootKey,
+        full_bytes: record.fullBytes,
+        deleted: 0,
+      },
+      record.tags,
+    );
+  }
+}
+
+function keyOf(volumeId: string, epoch: number): string {
+  return `${volumeId} ${epoch}`;
+}
+
+function cutOf(row: SnapshotRow): { volumeId: SnapshotRow["volume_id"]; epoch: number } {
+  return { volumeId: row.volume_id, epoch: row.epoch };
+}

@@ -1,0 +1,297 @@
+/**
+ * Volumes: making, showing and removing them.
+ *
+ * The row is written before the data plane makes anything, and goes away after the data plane has let go of
+ * everything: whatever moment a crash takes, the next start finishes what was begun.
+ */
+import { createHash } from "node:crypto";
+import type { Catalog, Tag } from "../catalog/catalog.ts";
+import type { DiskRow, GatewayRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
+import type { Clock } from "../platform/clock.ts";
+import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
+import type { Random } from "../platform/random.ts";
+import { parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
+import type { Disks } from "./disks.ts";
+import { GatewayError } from "./errors.ts";
+import type { Gateways } from "./gateways.ts";
+import type { VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
+
+const GIB = 1024 ** 3;
+const STORED_BYTES_MAX = 16 * 1024 * GIB;
+const CACHED_BYTES_MAX = 32 * 1024 * GIB;
+const VOLUMES_PER_GATEWAY_MAX = 32;
+
+export interface VolumesOptions {
+  readonly catalog: Catalog;
+  readonly host: VolumeHost;
+  readonly gateways: Gateways;
+  readonly disks: Disks;
+  readonly realm: Realm;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Something went wrong that no request will hear of. */
+  readonly onProblem: (message: string, error: unknown) => void;
+}
+
+export interface NewStoredVolume {
+  readonly gatewayArn: string;
+  readonly diskId: string;
+  readonly preserveExistingData: boolean;
+  readonly snapshotId?: string;
+  readonly targetName: string;
+  readonly tags: readonly Tag[];
+}
+
+export interface NewCachedVolume {
+  readonly gatewayArn: string;
+  readonly sizeBytes: number;
+  readonly snapshotId?: string;
+  readonly sourceVolumeArn?: string;
+  readonly targetName: string;
+  readonly clientToken: string;
+  readonly tags: readonly Tag[];
+}
+
+/** A volume's row and how it is at the moment. */
+export interface VolumeView {
+  readonly row: VolumeRow;
+  readonly report: VolumeReport;
+}
+
+export class Volumes {
+  readonly #options: VolumesOptions;
+
+  constructor(options: VolumesOptions) {
+    this.#options = options;
+  }
+
+  /** Opens every volume as it was left; one that can't be opened is told by its status and stops no other. */
+  async openAll(): Promise<void> {
+    const { catalog, gateways, onProblem } = this.#options;
+    for (const gateway of await catalog.gateways()) {
+      await gateways.openStorage(gateway.id).catch((error: unknown) => {
+        onProblem(`the storage of ${gateway.name} can't be used`, error);
+      });
+    }
+    for (const row of await catalog.volumes()) {
+      try {
+        if (row.state === "deleting") await this.#finishRemoval(row.id);
+        else await this.#open(row);
+      } catch (error) {
+        onProblem(`${row.id} can't be opened`, error);
+      }
+    }
+  }
+
+  list(): Promise<VolumeRow[]> {
+    return this.#options.catalog.volumes();
+  }
+
+  /** The volume of an ARN. Throws VolumeNotFound. */
+  async byArn(arn: string): Promise<VolumeRow> {
+    const parsed = parseVolumeArn(this.#options.realm, arn);
+    const row = parsed === undefined ? undefined : await this.#options.catalog.volume(parsed.volumeId);
+    if (row === undefined || row.state === "deleting" || row.gateway_id !== parsed?.gatewayId) {
+      throw new GatewayError("VolumeNotFound");
+    }
+    return row;
+  }
+
+  async view(row: VolumeRow): Promise<VolumeView> {
+    if (row.state === "creating") {
+      const report = { volumeId: row.id, status: "CREATING" as const, usedBytes: 0, initiators: [] };
+      return { row, report };
+    }
+    return { row, report: await this.#options.host.report(row.id) };
+  }
+
+  createStored(wanted: NewStoredVolume): Promise<VolumeRow> {
+    return this.#options.gateways.exclusively(async () => {
+      const gateway = await this.#gatewayFor(wanted.gatewayArn, "STORED");
+      const targetName = await this.#freeTargetName(wanted.targetName);
+      const snapshot = await this.#snapshotFor(wanted.snapshotId);
+      const disk = await this.#options.disks.free(gateway.id, wanted.diskId);
+      if (disk.sizeBytes < GIB || disk.sizeBytes % GIB !== 0) throw new GatewayError("DiskSizeNotGigAligned");
+      if (disk.sizeBytes > STORED_BYTES_MAX) throw new GatewayError("DiskSizeGreaterThanVolumeMaxSize");
+      if (snapshot !== undefined && disk.sizeBytes < snapshot.volume_size_bytes) {
+        throw new GatewayError("DiskSizeLessThanVolumeSize");
+      }
+      const row = this.#row(gateway, "stored", disk.sizeBytes, targetName, snapshot, {
+        diskId: disk.diskId,
+        preserve: wanted.preserveExistingData,
+      });
+      const use: DiskRow = {
+        id: disk.diskId,
+        gateway_id: gateway.id,
+        allocation: "STORED_iSCSI_VOLUME",
+        path: disk.path,
+        size_bytes: disk.sizeBytes,
+        volume_id: row.id,
+      };
+      await this.#options.catalog.addVolume(row, { disk: use, tags: wanted.tags });
+      return this.#make(row);
+    });
+  }
+
+  createCached(wanted: NewCachedVolume): Promise<VolumeRow> {
+    return this.#options.gateways.exclusively(async () => {
+      const gateway = await this.#gatewayFor(wanted.gatewayArn, "CACHED", wanted.clientToken);
+      const fingerprint = fingerprintOf(wanted);
+      const before = await this.#options.catalog.clientToken(gateway.id, wanted.clientToken);
+      if (before !== undefined) return this.#sameAgain(before.fingerprint, fingerprint, before.volume_id);
+      await this.#checkCount(gateway);
+      const targetName = await this.#freeTargetName(wanted.targetName);
+      if (wanted.sourceVolumeArn !== undefined) {
+        throw new GatewayError("NotSupported", "SourceVolumeARN is not built yet: use a snapshot.");
+      }
+      const snapshot = await this.#snapshotFor(wanted.snapshotId);
+      const { sizeBytes } = wanted;
+      if (sizeBytes < GIB || sizeBytes > CACHED_BYTES_MAX || sizeBytes % GIB !== 0) {
+        throw new GatewayError("InvalidParameters", "VolumeSizeInBytes: whole GiB from 1 GiB to 32 TiB.");
+      }
+      if (snapshot !== undefined && sizeBytes < snapshot.volume_size_bytes) {
+        throw new GatewayError(
+          "InvalidParameters",
+          "VolumeSizeInBytes is smaller than the snapshot's volume.",
+        );
+      }
+      const storage = await this.#options.gateways.storage(gateway.id);
+      if (storage.cacheDisks.length === 0)
+        throw new GatewayError("InvalidParameters", "The gateway has no cache.");
+      const row = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, undefined);
+      const token = { gateway_id: gateway.id, token: wanted.clientToken, fingerprint, volume_id: row.id };
+      await this.#options.catalog.addVolume(row, { tags: wanted.tags, token });
+      return this.#make(row);
+    });
+  }
+
+  /** Removes a volume; its snapshots stay, and a stored volume's disk keeps its bytes and is free again. */
+  remove(arn: string): Promise<void> {
+    return this.#options.gateways.exclusively(async () => {
+      const { catalog, host } = this.#options;
+      const row = await this.byArn(arn);
+      if (row.state === "active") {
+        const report = await host.report(row.id);
+        if (report.initiators.length > 0) throw new GatewayError("VolumeInUse");
+      }
+      const pending = (await catalog.pendingSnapshots()).some((snapshot) => snapshot.volume_id === row.id);
+      if (pending) throw new GatewayError("SnapshotInProgress");
+      await catalog.setVolumeState(row.id, "deleting");
+      await this.#finishRemoval(row.id);
+    });
+  }
+
+  /** The ARN of a volume's row. */
+  arnOf(row: VolumeRow): string {
+    return volumeArn(this.#options.realm, row.gateway_id, row.id);
+  }
+
+  async #finishRemoval(id: VolumeId): Promise<void> {
+    await this.#options.host.remove(id);
+    await this.#options.catalog.removeVolume(id);
+  }
+
+  /** Has the data plane make what the row says. Where it can't, nothing is left behind. */
+  async #make(row: VolumeRow): Promise<VolumeRow> {
+    try {
+      await this.#open(row);
+    } catch (error) {
+      await this.#options.catalog.setVolumeState(row.id, "deleting");
+      await this.#finishRemoval(row.id).catch((problem: unknown) =>
+        this.#options.onProblem(`${row.id} can't be removed again`, problem),
+      );
+      if (error instanceof GatewayError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      throw new GatewayError("StorageFailure", reason, { cause: error });
+    }
+    return { ...row, state: "active" };
+  }
+
+  async #open(row: VolumeRow): Promise<void> {
+    const { catalog, host } = this.#options;
+    await host.open(await this.#definition(row));
+    if (row.state === "creating") await catalog.setVolumeState(row.id, "active");
+  }
+
+  async #definition(row: VolumeRow): Promise<VolumeDefinition> {
+    const disk = row.disk_id === null ? undefined : await this.#options.catalog.diskInUse(row.disk_id);
+    return {
+      volumeId: row.id,
+      gatewayId: row.gateway_id,
+      kind: row.kind,
+      sizeBytes: row.size_bytes,
+      targetName: row.target_name,
+      preserveExistingData: row.preserve_existing_data === 1,
+      ...(disk && { disk: { diskId: disk.id, path: disk.path, sizeBytes: disk.size_bytes } }),
+      ...(row.parent_root_key !== null && { parentRootKey: row.parent_root_key }),
+    };
+  }
+
+  #row(
+    gateway: GatewayRow,
+    kind: VolumeRow["kind"],
+    sizeBytes: number,
+    targetName: string,
+    snapshot: SnapshotRow | undefined,
+    disk: { diskId: DiskId; preserve: boolean } | undefined,
+  ): VolumeRow {
+    return {
+      id: makeVolumeId(this.#options.random),
+      gateway_id: gateway.id,
+      kind,
+      size_bytes: sizeBytes,
+      target_name: targetName,
+      disk_id: disk?.diskId ?? null,
+      preserve_existing_data: disk?.preserve === true ? 1 : 0,
+      parent_root_key: snapshot?.root_key ?? null,
+      source_snapshot_id: snapshot?.id ?? null,
+      state: "creating",
+      created_at: this.#options.clock.nowMs(),
+    };
+  }
+
+  async #gatewayFor(arn: string, kind: GatewayRow["kind"], clientToken?: string): Promise<GatewayRow> {
+    const gateway = await this.#options.gateways.byArn(arn);
+    if (gateway.kind !== kind) throw new GatewayError("UnsupportedOperationForGatewayType");
+    if (clientToken === undefined) await this.#checkCount(gateway);
+    return gateway;
+  }
+
+  async #checkCount(gateway: GatewayRow): Promise<void> {
+    const count = (await this.list()).filter((row) => row.gateway_id === gateway.id).length;
+    if (count >= VOLUMES_PER_GATEWAY_MAX) throw new GatewayError("MaximumVolumeCountExceeded");
+  }
+
+  async #freeTargetName(name: string): Promise<string> {
+    const targetName = TARGET_PREFIX + name;
+    const taken = (await this.list()).some((row) => row.target_name === targetName);
+    if (taken) throw new GatewayError("TargetAlreadyExists");
+    return targetName;
+  }
+
+  async #snapshotFor(text: string | undefined): Promise<SnapshotRow | undefined> {
+    if (text === undefined) return undefined;
+    const id = parseSnapshotId(text);
+    const snapshot = id === undefined ? undefined : await this.#options.catalog.snapshot(id);
+    if (snapshot === undefined || snapshot.deleted === 1) throw new GatewayError("SnapshotNotFound");
+    if (snapshot.state === "pending") throw new GatewayError("SnapshotInProgress");
+    if (snapshot.state === "error" || snapshot.root_key === null) throw new GatewayError("SnapshotIdInvalid");
+    return snapshot;
+  }
+
+  async #sameAgain(before: string, now: string, volumeId: VolumeId): Promise<VolumeRow> {
+    if (before !== now) {
+      throw new GatewayError("InvalidParameters", "The ClientToken was used for another request.");
+    }
+    const row = await this.#options.catalog.volume(volumeId);
+    if (row === undefined) throw new GatewayError("VolumeNotFound");
+    return row;
+  }
+}
+
+/** What two requests with one token must have in common. */
+function fingerprintOf(wanted: NewCachedVolume): string {
+  const { sizeBytes, snapshotId, sourceVolumeArn, targetName } = wanted;
+  const text = JSON.stringify([sizeBytes, snapshotId?.toLowerCase(), sourceVolumeArn, targetName]);
+  return createHash("sha256").update(text).digest("hex");
+}

@@ -1,0 +1,26 @@
+/** All that a start of the gateway can be told. */
+export interface StartOptions {
+  /** Everything the gateway keeps on this machine. */
+  readonly dataDir: string;
+  /** The API and the console. */
+  readonly listen: HostPort;
+  readonly iscsi: HostPort;
+  /** The vault: `file:///folder` or `s3://bucket/prefix`. */
+  readonly storeUrl: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  /** The region and account in ARNs and signatures. */
+  readonly region: string;
+  readonly accountId: string;
+  /** Block devices that are local disks besides the files in `DATA/disks`. */
+  readonly devices: readonly string[];
+  /** Sizes of the disks that the first start makes. */
+  readonly cacheSizeBytes: number;
+  readonly uploadBufferSizeBytes: number;
+  readonly logLevel: string;
+}
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
