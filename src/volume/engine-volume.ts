@@ -113,6 +113,11 @@ export abstract class EngineVolume {
     return Math.min(this.sizeBytes, known + blocks * BLOCK_BYTES);
   }
 
+  /** Whether there is nowhere to keep what a cut needs: no upload buffer, or no cache. */
+  get isWithoutStorage(): boolean {
+    return this.cutObstacle() !== undefined;
+  }
+
   /** Whether something was written since the last cut. */
   get isDirty(): boolean {
     return this.epochs.dirty.dirtyBlocks > 0;
@@ -150,10 +155,7 @@ export abstract class EngineVolume {
       const length = Math.min(ZEROS.length, lengthBytes - at);
       await nextTurn();
       // What is zeros already stays as it is: sparse on the disk, and not dirty.
-      if (
-        this.tryRead(offsetBytes + at, now, 0, length) &&
-        now.compare(ZEROS, 0, length, 0, length) === 0
-      ) {
+      if (this.tryRead(offsetBytes + at, now, 0, length) && now.compare(ZEROS, 0, length, 0, length) === 0) {
         continue;
       }
       if (!this.tryWrite(offsetBytes + at, ZEROS, 0, length)) {

@@ -1,0 +1,128 @@
+/** The options of `sluicegate start`: from the command line, the environment, a config file, or the defaults. */
+import { readFileSync } from "node:fs";
+import { parse } from "yaml";
+import type { HostPort, StartOptions } from "../server-options.ts";
+
+/** Something that was said can't be used; the message says what and where. */
+export class OptionError extends Error {
+  override readonly name = "OptionError";
+}
+
+/** What can be set, by its name on the command line; in the environment `SLUICEGATE_` and capitals. */
+export const START_OPTIONS = {
+  data: "folder for everything the gateway keeps here",
+  listen: "address of the API, HOST:PORT",
+  iscsi: "address of the iSCSI target, HOST:PORT",
+  store: "the vault: file:///folder or s3://bucket/prefix",
+  "s3-endpoint": "URL of an S3 server other than AWS's",
+  "s3-region": "region of the bucket",
+  region: "region in ARNs and signatures",
+  account: "account number in ARNs",
+  device: "a block device that is a local disk (several: a comma between them)",
+  "cache-size": "size of the first cache disk",
+  "upload-buffer-size": "size of the first upload-buffer disks",
+  "log-level": "trace, debug, info, warn, error or silent",
+} as const;
+
+export type StartOptionName = keyof typeof START_OPTIONS;
+type Given = Partial<Record<StartOptionName, string>>;
+
+const DEFAULTS: Record<Exclude<StartOptionName, "store" | "s3-endpoint" | "s3-region" | "device">, string> = {
+  data: "./data",
+  listen: "127.0.0.1:9060",
+  iscsi: "127.0.0.1:3260",
+  region: "us-east-1",
+  account: "000000000000",
+  "cache-size": "20GiB",
+  "upload-buffer-size": "10GiB",
+  "log-level": "warn",
+};
+
+/** Puts the sources together: a flag beats the environment, which beats the config file, which beats the default. */
+export function readStartOptions(
+  flags: Given,
+  environment: Readonly<Record<string, string | undefined>>,
+  configPath: string | undefined,
+): StartOptions {
+  const config = configPath === undefined ? {} : readConfig(configPath);
+  const get = (name: StartOptionName): string | undefined =>
+    flags[name] ?? environment[environmentName(name)] ?? config[name] ?? (DEFAULTS as Given)[name];
+  const need = (name: keyof typeof DEFAULTS): string => get(name) ?? DEFAULTS[name];
+  const account = need("account");
+  if (!/^\d{12}$/.test(account)) throw new OptionError(`account: "${account}" is not a number of 12 digits`);
+  const region = need("region");
+  if (!/^[a-z0-9-]{1,25}$/.test(region)) throw new OptionError(`region: "${region}" is no region's name`);
+  const s3Endpoint = get("s3-endpoint");
+  if (s3Endpoint !== undefined && !URL.canParse(s3Endpoint)) {
+    throw new OptionError(`s3-endpoint: "${s3Endpoint}" is not a URL`);
+  }
+  const s3Region = get("s3-region");
+  return {
+    dataDir: need("data"),
+    listen: parseHostPort("listen", need("listen")),
+    iscsi: parseHostPort("iscsi", need("iscsi")),
+    storeUrl: get("store") ?? "",
+    region,
+    accountId: account,
+    devices: (get("device") ?? "").split(",").filter((path) => path !== ""),
+    cacheSizeBytes: parseSize(need("cache-size")),
+    uploadBufferSizeBytes: parseSize(need("upload-buffer-size")),
+    logLevel: need("log-level"),
+    ...(s3Endpoint !== undefined && { s3Endpoint }),
+    ...(s3Region !== undefined && { s3Region }),
+  };
+}
+
+export function environmentName(name: StartOptionName): string {
+  return `SLUICEGATE_${name.replaceAll("-", "_").toUpperCase()}`;
+}
+
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  B: 1,
+  KIB: 1024,
+  K: 1024,
+  MIB: 1024 ** 2,
+  M: 1024 ** 2,
+  GIB: 1024 ** 3,
+  G: 1024 ** 3,
+  TIB: 1024 ** 4,
+  T: 1024 ** 4,
+};
+
+/** Bytes of a size such as `10GiB`, `512M` or `1073741824`. All units are binary. */
+export function parseSize(text: string): number {
+  const match = /^(\d{1,15})\s*([a-zA-Z]*)$/.exec(text.trim());
+  const unit = UNITS[(match?.[2] ?? "?").toUpperCase()];
+  const bytes = unit === undefined ? Number.NaN : Number(match?.[1]) * unit;
+  if (!Number.isSafeInteger(bytes))
+    throw new OptionError(`"${text}" is no size: write 10GiB, 512MiB or bytes`);
+  return bytes;
+}
+
+/** An address such as `127.0.0.1:9060` or `[::1]:9060`. */
+export function parseHostPort(name: string, text: string): HostPort {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65535) throw new OptionError(`${name}: "${text}" is not HOST:PORT`);
+  return { host, port };
+}
+
+function readConfig(path: string): Given {
+  let value: unknown;
+  try {
+    value = parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw new OptionError(`${path} can't be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (value === null) return {};
+  if (typeof value !== "object" || Array.isArray(value))
+    throw new OptionError(`${path} is not a list of settings`);
+  const config: Given = {};
+  for (const [key, setting] of Object.entries(value)) {
+    if (!Object.hasOwn(START_OPTIONS, key)) throw new OptionError(`${path}: there is no option "${key}"`);
+    config[key as StartOptionName] = Array.isArray(setting) ? setting.join(",") : String(setting);
+  }
+  return config;
+}

@@ -1,0 +1,60 @@
+/** `sluicegate start`. */
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { startServer } from "../server.ts";
+import { readStartOptions } from "./options.ts";
+
+const CLOSE_MS_MAX = 9_000;
+
+/** Runs the gateway until SIGTERM or SIGINT; then closes it cleanly, within 10 s. */
+export async function start(flags: Record<string, string>): Promise<void> {
+  const { config, ...given } = kebab(flags);
+  const options = readStartOptions(given, process.env, config);
+  const isFirst = !existsSync(join(options.dataDir, "credentials"));
+  const server = await startServer(options);
+  process.stdout.write(`ready api=${server.api} iscsi=${server.iscsi} console=${server.api}/\n`);
+  if (isFirst) process.stderr.write(welcome(resolve(options.dataDir), server.api, options.region));
+
+  const stopped = new Promise<string>((resolveStopped) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolveStopped(signal));
+  });
+  const failure = await Promise.race([stopped.then(() => undefined), server.failed]);
+  if (failure !== undefined) {
+    // Nothing in memory can be believed: leave at once; the next start finds all that was acknowledged.
+    process.stderr.write(`sluicegate: ${failure}\n`);
+    process.exit(1);
+  }
+  const timer = setTimeout(() => {
+    process.stderr.write("sluicegate: could not close in time; the next start goes on from here\n");
+    process.exit(1);
+  }, CLOSE_MS_MAX);
+  await server.close();
+  clearTimeout(timer);
+  process.exit(0);
+}
+
+/** Commander gives `s3Endpoint` for `--s3-endpoint`. */
+function kebab(flags: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([key, value]) => [
+      key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
+}
+
+function welcome(dataDir: string, api: string, region: string): string {
+  return [
+    "",
+    "This is the first start. What was made:",
+    `  ${dataDir}/credentials   the access key, as AWS clients read it`,
+    `  ${dataDir}/vault.key     the key of the vault: WITHOUT IT THE SNAPSHOTS CAN'T BE READ. Keep a copy elsewhere.`,
+    "  two gateways, default-stored and default-cached",
+    "",
+    "Next:",
+    `  export AWS_SHARED_CREDENTIALS_FILE=${dataDir}/credentials AWS_DEFAULT_REGION=${region}`,
+    `  aws storagegateway list-gateways --endpoint-url ${api}`,
+    `  npm run sluicegate -- disk create disk1 10GiB --data ${dataDir}`,
+    "",
+  ].join("\n");
+}

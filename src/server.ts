@@ -1,0 +1,141 @@
+/** The composition root: builds everything, in the order in which it has to come up, and takes it down again. */
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { pino } from "pino";
+import { ec2Operations } from "./api/ec2/index.ts";
+import { ApiServer } from "./api/http-server.ts";
+import { storageGatewayOperations } from "./api/storage-gateway/index.ts";
+import { Catalog } from "./catalog/catalog.ts";
+import { Credentials } from "./gateway/credentials.ts";
+import type { VolumeHostEvents } from "./gateway/ports.ts";
+import { createServices, type Services } from "./gateway/services.ts";
+import { systemClock } from "./platform/clock.ts";
+import { systemDisk } from "./platform/disk.ts";
+import { DataFolderLock } from "./platform/folder-lock.ts";
+import { systemRandom } from "./platform/random.ts";
+import type { StartOptions } from "./server-options.ts";
+import { DataPlane } from "./workers/data-plane.ts";
+
+const KEY_FILE = "vault.key";
+const KEY_BYTES = 32;
+const OWNER_FILE = "owner-id";
+
+export interface RunningServer {
+  readonly api: string;
+  readonly iscsi: string;
+  /** Resolves when a part has failed that the process can't go on without. */
+  readonly failed: Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Starts the gateway; resolves when it serves. */
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  const dataDir = resolve(options.dataDir);
+  systemDisk.makeFolder(dataDir);
+  const lock = DataFolderLock.take(dataDir);
+  const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const onProblem = (message: string, error: unknown) => log.error({ err: error }, message);
+  let fail: (reason: string) => void = () => {};
+  const failed = new Promise<string>((resolveFailed) => {
+    fail = resolveFailed;
+  });
+
+  const credentials = Credentials.open(dataDir, systemDisk, systemRandom);
+  // The services are made after the data plane, whose events they take.
+  const later: { services?: Services } = {};
+  const events: VolumeHostEvents = {
+    uploadProgress: (progress) => later.services?.snapshots.uploadProgress(progress),
+    cutUploaded: (cut) => later.services?.snapshots.cutUploaded(cut),
+    cutFailed: (cut) => later.services?.snapshots.cutFailed(cut),
+  };
+  const plane = new DataPlane({
+    storeUrl: options.storeUrl === "" ? pathToFileURL(join(dataDir, "vault")).href : options.storeUrl,
+    indexPath: join(dataDir, "vault-index.sqlite"),
+    keyFile: secretFile(join(dataDir, KEY_FILE), KEY_BYTES),
+    ownerId: secretFile(join(dataDir, OWNER_FILE), 16).toString("hex"),
+    vaultJsonCachePath: join(dataDir, "vault.json"),
+    volumesFolder: join(dataDir, "volumes"),
+    events,
+    log: ({ level, message, fields }) => log[level](fields ?? {}, message),
+    onFatal: (reason) => {
+      log.fatal(reason);
+      fail(reason);
+    },
+    ...(options.s3Endpoint !== undefined && { s3Endpoint: options.s3Endpoint }),
+    ...(options.s3Region !== undefined && { s3Region: options.s3Region }),
+  });
+
+  const closers: (() => Promise<void>)[] = [async () => lock.release(), () => plane.close()];
+  const close = async () => {
+    for (const closer of closers.splice(0).reverse()) await closer();
+  };
+  try {
+    const { offline } = await plane.openVault();
+    const catalog = await Catalog.open({ sqlitePath: join(dataDir, "catalog.sqlite") });
+    closers.push(() => catalog.close());
+    const portal = { host: options.iscsi.host, port: options.iscsi.port };
+    const services = createServices({
+      catalog,
+      host: plane,
+      store: plane,
+      clock: systemClock,
+      random: systemRandom,
+      dataDir,
+      devices: options.devices,
+      realm: { region: options.region, accountId: options.accountId },
+      portal,
+      onProblem,
+    });
+    later.services = services;
+    closers.push(() => services.snapshots.close());
+    await services.gateways.makeDefaults(dataDir, {
+      cacheBytes: options.cacheSizeBytes,
+      uploadBufferBytes: options.uploadBufferSizeBytes,
+    });
+    await services.volumes.openAll();
+    await services.snapshots.reconcile();
+    // Initiators come back on their own after a restart: they find their targets only once the volumes are open.
+    const listening = await plane.listen(options.iscsi.host, options.iscsi.port);
+    portal.port = listening.port;
+
+    const api = new ApiServer({
+      storageGateway: storageGatewayOperations,
+      ec2: ec2Operations,
+      services,
+      secretOf: (accessKeyId) => credentials.secretOf(accessKeyId),
+      isReady: () => true,
+      onInternalError: (requestId, error) => log.error({ err: error, requestId }, "a request failed"),
+      clock: systemClock,
+      random: systemRandom,
+      region: options.region,
+      accountId: options.accountId,
+    });
+    const address = await api.listen(options.listen.host, options.listen.port);
+    closers.push(() => api.close());
+    if (offline) log.warn("serving without the bucket: uploads wait until it answers");
+    return {
+      api: `http://${urlHost(address.host)}:${address.port}`,
+      iscsi: `${urlHost(listening.host)}:${listening.port}`,
+      failed,
+      close,
+    };
+  } catch (error) {
+    await close().catch((problem: unknown) =>
+      onProblem("what had been started could not be stopped", problem),
+    );
+    throw error;
+  }
+}
+
+/** Random bytes that are made once and kept (mode 0600). */
+function secretFile(path: string, bytes: number): Buffer {
+  const there = systemDisk.readFile(path);
+  if (there !== undefined) return there;
+  const made = systemRandom.bytes(bytes);
+  systemDisk.replaceFile(path, made);
+  return made;
+}
+
+function urlHost(host: string): string {
+  return host.includes(":") ? `[${host}]` : host;
+}

@@ -1,0 +1,100 @@
+/**
+ * Brings a volume's closed epochs into the bucket, one after the other, for as long as it takes.
+ *
+ * What may pass (no answer from the bucket) is tried again for ever, with growing pauses; what can't be mended fails
+ * the cut with its reason, so that no snapshot stays pending for ever (invariant 3).
+ */
+import { type Clock, delay } from "../platform/clock.ts";
+import type { EngineVolume, PendingUpload } from "./engine-volume.ts";
+import type { UploadedEpoch } from "./epoch-log.ts";
+import { isUnavailable } from "./root-reader.ts";
+
+export interface PumpEvents {
+  uploaded(volume: EngineVolume, epoch: UploadedEpoch): void;
+  failed(volume: EngineVolume, epoch: number, reason: string): void;
+  /** An attempt did not work out and will be repeated. */
+  delayed(volume: EngineVolume, epoch: number, reason: string): void;
+}
+
+export interface PumpOptions {
+  readonly volume: EngineVolume;
+  readonly clock: Clock;
+  readonly events: PumpEvents;
+  /** Uploads one epoch. Rejections may carry `kind`, as a VaultError does. */
+  upload(pending: PendingUpload): Promise<UploadedEpoch>;
+}
+
+const PAUSE_MS = 500;
+const PAUSE_MS_MAX = 30_000;
+/** Attempts at something that is not known to pass by itself. */
+const ATTEMPTS_MAX = 5;
+/** What no repetition will change. */
+const FINAL_KINDS = new Set(["fenced", "corrupt", "unknownFormat", "notFound"]);
+
+export class UploadPump {
+  readonly #options: PumpOptions;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #stopped = false;
+
+  constructor(options: PumpOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the work unless it is under way; call it after every cut. */
+  kick(): void {
+    this.#again = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#again && !this.#stopped) this.kick();
+    });
+  }
+
+  /** No further epoch is begun; resolves when the one under way has ended, or at once where it waits. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await Promise.race([this.#running, this.#idle]);
+  }
+
+  /** Resolved while the pump only waits for its next attempt. */
+  #idle: Promise<void> | undefined;
+
+  async #run(): Promise<void> {
+    const { volume } = this.#options;
+    this.#again = false;
+    let attempt = 0;
+    while (!this.#stopped && volume.failure === undefined && !volume.stopping) {
+      let epoch = 0;
+      try {
+        const pending = await volume.nextUpload();
+        if (pending === undefined) return;
+        epoch = pending.epoch;
+        const uploaded = await this.#options.upload(pending);
+        if (this.#stopped) return;
+        await volume.uploaded(uploaded);
+        this.#options.events.uploaded(volume, uploaded);
+        attempt = 0;
+      } catch (error) {
+        if (this.#stopped || volume.failure !== undefined) return;
+        attempt += 1;
+        await this.#failed(epoch, error, attempt);
+      }
+    }
+  }
+
+  async #failed(epoch: number, error: unknown, attempt: number): Promise<void> {
+    const { volume, events, clock } = this.#options;
+    const reason = error instanceof Error ? error.message : String(error);
+    const kind = (error as { kind?: unknown } | null)?.kind;
+    const final = FINAL_KINDS.has(String(kind)) || (!isUnavailable(error) && attempt >= ATTEMPTS_MAX);
+    if (final && epoch > 0) {
+      await volume.uploadFailed(epoch, reason);
+      events.failed(volume, epoch, reason);
+      return;
+    }
+    events.delayed(volume, epoch, reason);
+    this.#idle = Promise.resolve();
+    await delay(clock, Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(attempt, 10)));
+    this.#idle = undefined;
+  }
+}

@@ -1,0 +1,121 @@
+/** The backup worker: hash, compress, encrypt, packs, bucket. Everything slow about a volume happens here. */
+import { strict as assert } from "node:assert";
+import { parentPort, workerData } from "node:worker_threads";
+import { openStore } from "../objects/open-store.ts";
+import { type Clock, delay, systemClock } from "../platform/clock.ts";
+import { systemDisk } from "../platform/disk.ts";
+import type { SnapshotId, VolumeId } from "../platform/ids.ts";
+import { systemRandom } from "../platform/random.ts";
+import type { SnapshotRecord } from "../vault/snapshot-record.ts";
+import { Vault } from "../vault/vault.ts";
+import { VaultError } from "../vault/vault-error.ts";
+import type { SlotLocation } from "../volume/cached-volume.ts";
+import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
+import type { BackupWorkerData, WorkerLogLine } from "./messages.ts";
+import { Rpc } from "./rpc.ts";
+
+const PROGRESS_EVERY_MS = 200;
+const OPEN_RETRY_MS = 2_000;
+
+const given = workerData as BackupWorkerData;
+assert(parentPort !== null);
+const clock: Clock = systemClock;
+let vault: Vault | undefined;
+
+const main = new Rpc(parentPort, {
+  open: () => openVault(),
+  putSnapshot: (record: SnapshotRecord) => opened().putSnapshot(record),
+  deleteSnapshot: (id: SnapshotId) => opened().deleteSnapshot(id),
+  listSnapshots: () => opened().listSnapshots(),
+  close: () => vault?.close(),
+});
+
+const data = new Rpc(given.data, {
+  uploadEpoch: (order: UploadOrder) => uploadEpoch(order),
+  readBlocks: (rootKey: string, first: number, count: number) => opened().readBlocks(rootKey, first, count),
+  nonZeroBlocks: (rootKey: string, first: number, count: number) =>
+    opened().nonZeroBlocks(rootKey, first, count),
+});
+
+function log(line: WorkerLogLine): void {
+  main.tell("log", line);
+}
+
+function opened(): Vault {
+  if (vault === undefined) throw new VaultError("unavailable", "the vault is not open yet");
+  return vault;
+}
+
+/**
+ * Opens the vault. Where the bucket gives no answer and it was opened before, the local copy of vault.json does: the
+ * stored volumes serve on, and uploads wait. A first start needs the bucket.
+ */
+async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
+  const store = await openStore(given.storeUrl, {
+    clock,
+    random: systemRandom,
+    ...(given.s3Endpoint !== undefined && { s3Endpoint: given.s3Endpoint }),
+    ...(given.s3Region !== undefined && { s3Region: given.s3Region }),
+  });
+  const options = {
+    store,
+    keyFile: Buffer.from(given.keyFile),
+    indexPath: given.indexPath,
+    ownerId: given.ownerId,
+    random: systemRandom,
+  };
+  try {
+    vault = await Vault.open(options);
+    systemDisk.replaceFile(given.vaultJsonCachePath, vault.vaultJson);
+    return { vaultId: vault.vaultId, offline: false };
+  } catch (error) {
+    const cachedVaultJson = systemDisk.readFile(given.vaultJsonCachePath);
+    const passing = error instanceof VaultError && error.kind === "unavailable";
+    if (!passing || cachedVaultJson === undefined) throw error;
+    log({ level: "warn", message: `the bucket gives no answer: ${error.message}` });
+    void openLater(options);
+    const { vaultId } = JSON.parse(cachedVaultJson.toString("utf8")) as { vaultId: string };
+    return { vaultId, offline: true };
+  }
+}
+
+/** Tries until the bucket answers; until then everything that needs it is told "unavailable". */
+async function openLater(options: Parameters<typeof Vault.open>[0]): Promise<void> {
+  while (vault === undefined) {
+    await delay(clock, OPEN_RETRY_MS);
+    try {
+      vault = await Vault.open(options);
+      log({ level: "info", message: "the bucket answers again" });
+    } catch (error) {
+      if (error instanceof VaultError && error.kind === "unavailable") continue;
+      log({ level: "error", message: `the vault can't be opened: ${String(error)}` });
+      return;
+    }
+  }
+}
+
+async function uploadEpoch(order: UploadOrder): Promise<unknown> {
+  const target = opened();
+  const epoch = new LocalEpoch(order, systemDisk, {
+    locate: (volumeId: VolumeId, number: number, blocks: readonly number[]) =>
+      data.call<readonly SlotLocation[]>("locate", volumeId, number, blocks),
+    readBase: (rootKey, block) => target.readBlocks(rootKey, block, 1),
+  });
+  let toldAtMs = 0;
+  try {
+    const uploaded = await target.uploadEpoch(epoch, ({ doneBlocks, totalBlocks }) => {
+      const nowMs = clock.monotonicMs();
+      if (nowMs - toldAtMs < PROGRESS_EVERY_MS) return;
+      toldAtMs = nowMs;
+      main.tell("uploadProgress", {
+        volumeId: order.volumeId,
+        epoch: order.epoch,
+        doneBlocks,
+        totalBlocks,
+      });
+    });
+    return { epoch: order.epoch, ...uploaded };
+  } finally {
+    epoch.close();
+  }
+}

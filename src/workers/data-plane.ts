@@ -1,0 +1,152 @@
+/** The data plane as the main thread sees it: two workers, and the domain's ports in front of them. */
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { GatewayError } from "../gateway/errors.ts";
+import type {
+  Cut,
+  CutState,
+  GatewayStorage,
+  SnapshotRecord,
+  SnapshotStore,
+  StorageUsage,
+  VolumeDefinition,
+  VolumeHost,
+  VolumeHostEvents,
+  VolumeReport,
+} from "../gateway/ports.ts";
+import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { BackupWorkerData, DataWorkerData, WorkerLogLine } from "./messages.ts";
+import { RemoteError, Rpc } from "./rpc.ts";
+
+export interface DataPlaneOptions extends Omit<BackupWorkerData, "data"> {
+  readonly volumesFolder: string;
+  readonly events: VolumeHostEvents;
+  readonly log: (line: WorkerLogLine) => void;
+  /** A worker has failed: what it held in memory is lost, and the process has to end. */
+  readonly onFatal: (reason: string) => void;
+}
+
+export class DataPlane implements VolumeHost, SnapshotStore {
+  readonly #data: Rpc;
+  readonly #backup: Rpc;
+  readonly #workers: readonly Worker[];
+  #closing = false;
+
+  constructor(options: DataPlaneOptions) {
+    const { volumesFolder, events, log, onFatal, ...backupData } = options;
+    const channel = new MessageChannel();
+    const data = startWorker(
+      "data-worker",
+      { volumesFolder, backup: channel.port1 } satisfies DataWorkerData,
+      [channel.port1],
+    );
+    const backup = startWorker(
+      "backup-worker",
+      { ...backupData, data: channel.port2 } satisfies BackupWorkerData,
+      [channel.port2],
+    );
+    this.#workers = [data, backup];
+    this.#data = new Rpc(data, {
+      log,
+      fatal: onFatal,
+      cutUploaded: (cut: Parameters<VolumeHostEvents["cutUploaded"]>[0]) => events.cutUploaded(cut),
+      cutFailed: (cut: Parameters<VolumeHostEvents["cutFailed"]>[0]) => events.cutFailed(cut),
+    });
+    this.#backup = new Rpc(backup, {
+      log,
+      uploadProgress: (progress: Parameters<VolumeHostEvents["uploadProgress"]>[0]) =>
+        events.uploadProgress(progress),
+    });
+    for (const [worker, rpc] of [
+      [data, this.#data],
+      [backup, this.#backup],
+    ] as const) {
+      const broken = (reason: string) => {
+        rpc.break(new Error(reason));
+        if (!this.#closing) onFatal(reason);
+      };
+      worker.on("error", (error) => broken(error.stack ?? error.message));
+      worker.on("exit", (code) => broken(`a worker ended with ${code}`));
+    }
+  }
+
+  /** Opens the vault. Rejects where its key is wrong, or where the bucket can't be had at a first start. */
+  openVault(): Promise<{ vaultId: string; offline: boolean }> {
+    return this.#backup.call("open");
+  }
+
+  /** Takes initiators; answers the address in use. */
+  listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    return this.#data.call("listen", host, port);
+  }
+
+  setStorage(gatewayId: GatewayId, storage: GatewayStorage): Promise<void> {
+    const paths = (disks: GatewayStorage["cacheDisks"]) => disks.map(({ path }) => path);
+    return this.#data.call(
+      "setStorage",
+      gatewayId,
+      paths(storage.cacheDisks),
+      paths(storage.uploadBufferDisks),
+    );
+  }
+
+  open({ disk, ...definition }: VolumeDefinition): Promise<VolumeReport> {
+    return this.#data.call("open", { ...definition, ...(disk && { diskPath: disk.path }) });
+  }
+
+  remove(volumeId: VolumeId): Promise<void> {
+    return this.#data.call("remove", volumeId);
+  }
+
+  async cut(volumeId: VolumeId, snapshotId: SnapshotId): Promise<Cut> {
+    try {
+      const cut = await this.#data.call<Cut | undefined>("cut", volumeId, snapshotId);
+      if (cut === undefined) throw new GatewayError("VolumeNotReady");
+      return cut;
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error;
+      throw new GatewayError("VolumeNotReady", error.message, { cause: error });
+    }
+  }
+
+  cutState(volumeId: VolumeId, epoch: number): Promise<CutState> {
+    return this.#data.call<CutState>("cutState", volumeId, epoch).then((state) => ({ ...state, volumeId }));
+  }
+
+  report(volumeId: VolumeId): Promise<VolumeReport> {
+    return this.#data.call("report", volumeId);
+  }
+
+  usage(gatewayId: GatewayId): Promise<StorageUsage> {
+    return this.#data.call("usage", gatewayId);
+  }
+
+  putSnapshot(record: SnapshotRecord): Promise<void> {
+    return this.#backup.call("putSnapshot", record);
+  }
+
+  deleteSnapshot(snapshotId: SnapshotId): Promise<void> {
+    return this.#backup.call("deleteSnapshot", snapshotId);
+  }
+
+  listSnapshots(): Promise<readonly SnapshotRecord[]> {
+    return this.#backup.call("listSnapshots");
+  }
+
+  /** Ends sessions, makes everything durable, and stops the workers. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await this.#data.call("close");
+    await this.#backup.call("close");
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+}
+
+/** Workers stand beside this file, as TypeScript in a source tree and as JavaScript in a built one. */
+function startWorker(name: string, workerData: unknown, transferList: MessagePort[]): Worker {
+  const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
+  return new Worker(new URL(`./${name}.${extension}`, import.meta.url), {
+    workerData,
+    transferList,
+    name,
+  });
+}

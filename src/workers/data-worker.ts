@@ -1,0 +1,137 @@
+/** The data worker: iSCSI, SCSI and the volumes, in one thread, so that a hot read crosses none. */
+import { strict as assert } from "node:assert";
+import { parentPort, workerData } from "node:worker_threads";
+import { systemClock } from "../platform/clock.ts";
+import { DeviceError } from "../platform/device-error.ts";
+import { systemDisk } from "../platform/disk.ts";
+import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { TargetEntry } from "../target/directory.ts";
+import { Target } from "../target/target.ts";
+import type { EngineVolume } from "../volume/engine-volume.ts";
+import type { UploadedEpoch } from "../volume/epoch-log.ts";
+import { Fleet, type FleetVolume } from "../volume/fleet.ts";
+import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
+import { Rpc } from "./rpc.ts";
+import { identityOf } from "./unit-identity.ts";
+
+const given = workerData as DataWorkerData;
+assert(parentPort !== null);
+const targets = new Map<string, TargetEntry>();
+const targetNames = new Map<VolumeId, string>();
+/** Volumes that are known and could not be opened, with the reason. */
+const broken = new Map<VolumeId, string>();
+
+const backup = new Rpc(given.backup, {
+  locate: (volumeId: VolumeId, epoch: number, blocks: readonly number[]) =>
+    fleet.locate(volumeId, epoch, blocks),
+});
+
+const fleet = new Fleet({
+  folder: given.volumesFolder,
+  disk: systemDisk,
+  clock: systemClock,
+  roots: {
+    readBlocks: async (rootKey, first, count) => {
+      const bytes = await backup.call<Uint8Array>("readBlocks", rootKey, first, count);
+      return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    },
+    nonZeroBlocks: (rootKey, first, count) => backup.call("nonZeroBlocks", rootKey, first, count),
+  },
+  upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
+  events: {
+    uploaded: (volume, epoch) => main.tell("cutUploaded", { volumeId: volume.volumeId, ...epoch }),
+    failed: (volume, epoch, reason) => main.tell("cutFailed", { volumeId: volume.volumeId, epoch, reason }),
+    delayed: (volume, epoch, reason) =>
+      log({
+        level: "warn",
+        message: "an upload waits",
+        fields: { volumeId: volume.volumeId, epoch, reason },
+      }),
+  },
+});
+
+const target = new Target({
+  clock: systemClock,
+  directory: {
+    list: () => targets.values(),
+    find: (name) => targets.get(name.toLowerCase()),
+  },
+  onEvent: (event) => {
+    const level = event.type === "dropped" || event.type === "refused" ? "warn" : "info";
+    log({ level, message: `iscsi ${event.type}`, fields: { ...event } });
+  },
+});
+
+const main = new Rpc(parentPort, {
+  listen: (host: string, port: number) => target.listen(host, port),
+  setStorage: (gatewayId: GatewayId, cachePaths: string[], bufferPaths: string[]) =>
+    fleet.setStorage(gatewayId, cachePaths, bufferPaths),
+  open: (definition: FleetVolume & { targetName: string }) => open(definition),
+  remove: (volumeId: VolumeId) => remove(volumeId),
+  cut: (volumeId: VolumeId, snapshotId: SnapshotId) => fleet.cut(volumeId, snapshotId),
+  cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
+  report: (volumeId: VolumeId) => report(volumeId),
+  usage: (gatewayId: GatewayId) => fleet.usage(gatewayId),
+  close: async () => {
+    await target.close();
+    await fleet.close();
+  },
+});
+
+function log(line: WorkerLogLine): void {
+  main.tell("log", line);
+}
+
+async function open(definition: FleetVolume & { targetName: string }): Promise<unknown> {
+  const { volumeId, targetName } = definition;
+  try {
+    const volume = await fleet.open(definition);
+    broken.delete(volumeId);
+    targetNames.set(volumeId, targetName);
+    targets.set(targetName.toLowerCase(), { targetName, device: volume, identity: identityOf(volumeId) });
+  } catch (error) {
+    broken.set(volumeId, error instanceof Error ? error.message : String(error));
+    throw error;
+  }
+  return report(volumeId);
+}
+
+async function remove(volumeId: VolumeId): Promise<void> {
+  const targetName = targetNames.get(volumeId);
+  if (targetName !== undefined) {
+    targets.delete(targetName.toLowerCase());
+    targetNames.delete(volumeId);
+    await target.closeTarget(targetName);
+  }
+  broken.delete(volumeId);
+  await fleet.remove({ volumeId });
+}
+
+function report(volumeId: VolumeId): unknown {
+  const volume = fleet.get(volumeId);
+  if (volume === undefined) {
+    const reason = broken.get(volumeId) ?? "the volume is not open";
+    return { volumeId, status: "IRRECOVERABLE", reason, usedBytes: 0, initiators: [] };
+  }
+  const progress = volume.restoreProgress;
+  return {
+    volumeId,
+    status: statusOf(volume),
+    usedBytes: volume.usedBytes,
+    initiators: target.sessions(targetNames.get(volumeId) ?? ""),
+    ...(volume.failure !== undefined && { reason: volume.failure }),
+    ...(progress !== undefined && { progress }),
+  };
+}
+
+function statusOf(volume: EngineVolume): string {
+  if (volume.failure !== undefined) return "IRRECOVERABLE";
+  if (volume.restoreProgress !== undefined) return "RESTORING";
+  if (volume.isWithoutStorage) return "UPLOAD BUFFER NOT CONFIGURED";
+  return "AVAILABLE";
+}
+
+process.on("uncaughtException", (error) => {
+  // A fault of ours: no state in memory can be believed any more. The files can: the main thread ends the process.
+  main.tell("fatal", error instanceof DeviceError ? error.message : (error.stack ?? String(error)));
+});

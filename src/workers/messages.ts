@@ -1,0 +1,27 @@
+/** What the threads are started with. */
+import type { MessagePort } from "node:worker_threads";
+
+export interface DataWorkerData {
+  readonly volumesFolder: string;
+  /** To the backup worker. */
+  readonly backup: MessagePort;
+}
+
+export interface BackupWorkerData {
+  readonly storeUrl: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  readonly indexPath: string;
+  readonly keyFile: Uint8Array;
+  readonly ownerId: string;
+  readonly vaultJsonCachePath: string;
+  /** To the data worker. */
+  readonly data: MessagePort;
+}
+
+/** A line for the log, from a thread that has none. */
+export interface WorkerLogLine {
+  readonly level: "info" | "warn" | "error";
+  readonly message: string;
+  readonly fields?: Readonly<Record<string, unknown>>;
+}
