@@ -33,8 +33,8 @@ export interface RunningRgw {
   readonly secretAccessKey: string;
 }
 
-/** What is written to the folder, so that another process can stop what this one started. */
-interface RgwState extends RunningRgw {
+/** The process ids, written to the folder so that another process can stop what this one started. */
+interface RgwState {
   readonly daemons: readonly Daemon[];
 }
 
@@ -59,22 +59,24 @@ export async function startRgw(folder: string, bucket = "sluicegate-test"): Prom
   mkdirSync(folder, { recursive: true });
   if (existsSync(join(folder, STATE_FILE))) throw new Error(`${folder} already holds an RGW: stop it first`);
   const daemons: Daemon[] = [];
+  // Written after each start, so that a start which is broken off can be stopped like any other.
+  const started = (daemon: Daemon) => {
+    daemons.push(daemon);
+    const state: RgwState = { daemons };
+    writeFileSync(join(folder, STATE_FILE), `${JSON.stringify(state, null, 2)}\n`);
+  };
   try {
     const monPort = await freePort();
     const conf = writeConf(folder, monPort);
-    daemons.push(startMonitor(folder, conf, monPort));
-    daemons.push(await startOsd(folder, conf));
+    started(startMonitor(folder, conf, monPort));
+    started(await startOsd(folder, conf));
     const rgwPort = await freePort();
     const frontend = `beast endpoint=127.0.0.1:${rgwPort}`;
-    daemons.push(
-      startDaemon(folder, "radosgw", ["-c", conf, "-n", "client.rgw", "--rgw-frontends", frontend]),
-    );
+    started(startDaemon(folder, "radosgw", ["-c", conf, "-n", "client.rgw", "--rgw-frontends", frontend]));
     const endpoint = `http://127.0.0.1:${rgwPort}`;
     await waitFor("the RADOS Gateway to answer", daemons, async () => (await fetch(endpoint)).ok);
     const running: RunningRgw = { endpoint, region: REGION, bucket, ...createUser(conf) };
     await createBucket(running);
-    const state: RgwState = { ...running, daemons };
-    writeFileSync(join(folder, STATE_FILE), `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600 });
     return running;
   } catch (error) {
     const log = lastLines(join(folder, "radosgw.out")) || lastLines(join(folder, "ceph-osd.out"));
