@@ -22,10 +22,30 @@ export function findNode() {
   }
 }
 
-/** Runs Node with `args`, hands on the signals it gets, and exits as the child exits. */
-export function runNode(args) {
-  const child = spawn(findNode(), args, { stdio: "inherit" });
+const PARENT_POLL_MS = 200;
+/** Where the child finds the pipe whose end tells it that this process is gone. */
+const LIFELINE_FD = 3;
+
+/**
+ * Runs Node with `args`, hands on the signals it gets, and exits as the child exits.
+ *
+ * A SIGKILL can't be handed on. With `lifeline`, the child gets a pipe that the system closes when this process
+ * ends, however it ends (SLUICEGATE_LIFELINE_FD names it): so whoever kills the command has killed the gateway.
+ */
+export function runNode(args, { lifeline = false } = {}) {
+  const child = spawn(findNode(), args, {
+    stdio: lifeline ? ["inherit", "inherit", "inherit", "pipe"] : "inherit",
+    env: lifeline ? { ...process.env, SLUICEGATE_LIFELINE_FD: String(LIFELINE_FD) } : process.env,
+  });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => child.kill(signal));
+  // Under "npm start" the parent is npm: when that was killed, nobody is left to whom the gateway belongs.
+  const parent = process.ppid;
+  if (lifeline && process.env.npm_lifecycle_event !== undefined) {
+    setInterval(
+      () => process.ppid !== parent && process.kill(process.pid, "SIGKILL"),
+      PARENT_POLL_MS,
+    ).unref();
+  }
   child.on("error", (error) => {
     process.stderr.write(`sluicegate: ${error.message}\n`);
     process.exitCode = 1;

@@ -39,4 +39,4 @@ if (isClone) {
     step("building", findNode(), [tsc, "-p", join(root, "tsconfig.build.json")]);
   }
 }
-runNode([entry, ...process.argv.slice(2)]);
+runNode([entry, ...process.argv.slice(2)], { lifeline: true });

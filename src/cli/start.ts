@@ -1,13 +1,16 @@
 /** `sluicegate start`. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { systemClock } from "../platform/clock.ts";
 import { startServer } from "../server.ts";
+import { watchLifeline } from "./lifeline.ts";
 import { readStartOptions } from "./options.ts";
 
 const CLOSE_MS_MAX = 9_000;
 
 /** Runs the gateway until SIGTERM or SIGINT; then closes it cleanly, within 10 s. */
 export async function start(flags: Record<string, string>): Promise<void> {
+  watchLifeline(() => process.kill(process.pid, "SIGKILL"));
   const { config, ...given } = kebab(flags);
   const options = readStartOptions(given, process.env, config);
   const isFirst = !existsSync(join(options.dataDir, "credentials"));
@@ -24,12 +27,11 @@ export async function start(flags: Record<string, string>): Promise<void> {
     process.stderr.write(`sluicegate: ${failure}\n`);
     process.exit(1);
   }
-  const timer = setTimeout(() => {
+  systemClock.after(CLOSE_MS_MAX, () => {
     process.stderr.write("sluicegate: could not close in time; the next start goes on from here\n");
     process.exit(1);
-  }, CLOSE_MS_MAX);
+  });
   await server.close();
-  clearTimeout(timer);
   process.exit(0);
 }
 

@@ -5,11 +5,18 @@
  * upload that runs again after a crash finds what it has already sent. The file can be lost at any time: it is
  * rebuilt from the bucket.
  */
-import { rmSync } from "node:fs";
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { DirectoryEntry, RecordLocation } from "./pack.ts";
 
 const SCHEMA_VERSION = 1;
+/** SQLITE_CORRUPT and SQLITE_NOTADB: the only errors that a new file mends. */
+const DAMAGE_CODES = new Set([11, 26]);
+
+/** The index file is damaged: `reset` makes an empty one, to be rebuilt from the bucket. */
+export class IndexDamagedError extends Error {
+  override readonly name = "IndexDamagedError";
+}
 
 interface Row {
   pack: string;
@@ -22,60 +29,49 @@ interface Row {
 }
 
 export class ChunkIndex {
-  readonly #db: DatabaseSync;
-  readonly #find: StatementSync;
-  readonly #insert: StatementSync;
+  readonly #path: string;
+  #db: DatabaseSync;
+  #find: StatementSync;
+  #insert: StatementSync;
 
-  private constructor(db: DatabaseSync) {
+  private constructor(path: string, db: DatabaseSync) {
+    this.#path = path;
     this.#db = db;
-    this.#find = db.prepare(
-      "SELECT p.pack_id AS pack, c.number, c.kind, c.compression, c.offset, c.stored, c.plain " +
-        "FROM chunks c JOIN packs p ON p.id = c.pack WHERE c.name = ?",
-    );
-    this.#insert = db.prepare(
-      "INSERT OR IGNORE INTO chunks (name, pack, number, kind, compression, offset, stored, plain) " +
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-    );
+    this.#find = prepareFind(db);
+    this.#insert = prepareInsert(db);
+  }
+
+  /** Throws the damaged file away and goes on with an empty one. */
+  reset(): void {
+    this.#db.close();
+    this.#db = createDatabase(this.#path);
+    this.#find = prepareFind(this.#db);
+    this.#insert = prepareInsert(this.#db);
   }
 
   /** Opens the index at `path` for this vault. `fresh` says that it is empty and has to be rebuilt. */
   static open(path: string, vaultId: string): { index: ChunkIndex; fresh: boolean } {
-    try {
-      const db = openDatabase(path);
-      if (stateOf(db) === `${SCHEMA_VERSION} ${vaultId} complete`)
-        return { index: new ChunkIndex(db), fresh: false };
-      db.close();
-    } catch {
-      // A damaged index is worth nothing but also holds nothing that the bucket does not: it is made anew below.
-    }
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
-    const db = openDatabase(path);
-    db.exec(
-      "CREATE TABLE state (value TEXT NOT NULL);" +
-        "CREATE TABLE packs (id INTEGER PRIMARY KEY, pack_id TEXT NOT NULL UNIQUE, indexed INTEGER NOT NULL);" +
-        "CREATE TABLE chunks (name BLOB PRIMARY KEY, pack INTEGER NOT NULL, number INTEGER NOT NULL, " +
-        "kind INTEGER NOT NULL, compression INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL, " +
-        "plain INTEGER NOT NULL) WITHOUT ROWID;" +
-        "CREATE INDEX chunks_by_pack ON chunks (pack);",
-    );
-    return { index: new ChunkIndex(db), fresh: true };
+    const there = openExisting(path, vaultId);
+    if (there !== undefined) return { index: new ChunkIndex(path, there), fresh: false };
+    return { index: new ChunkIndex(path, createDatabase(path)), fresh: true };
   }
 
   /** Records that the rebuild is done: from now on the index is believed when it is opened. */
   markComplete(vaultId: string): void {
-    this.#db.exec("DELETE FROM state");
-    this.#db.prepare("INSERT INTO state (value) VALUES (?)").run(`${SCHEMA_VERSION} ${vaultId} complete`);
+    this.#guarded(() => {
+      this.#db.exec("DELETE FROM state");
+      this.#db.prepare("INSERT INTO state (value) VALUES (?)").run(completeState(vaultId));
+    });
   }
 
   find(name: Buffer): RecordLocation | undefined {
-    const row = this.#find.get(name) as unknown as Row | undefined;
+    const row = this.#guarded(() => this.#find.get(name)) as unknown as Row | undefined;
     return row === undefined ? undefined : locationOf(row);
   }
 
   /** Enters a pack that is in the bucket; `indexed`: an index object names it too. */
   addPack(packId: string, entries: readonly DirectoryEntry[], indexed: boolean): void {
-    this.#db.exec("BEGIN");
-    try {
+    this.#transaction(() => {
       this.#db
         .prepare(
           "INSERT INTO packs (pack_id, indexed) VALUES (?, ?) " +
@@ -95,42 +91,144 @@ export class ChunkIndex {
           e.plainBytes,
         );
       }
-      this.#db.exec("COMMIT");
-    } catch (error) {
-      this.#db.exec("ROLLBACK");
-      throw error;
-    }
+    });
+  }
+
+  /** The record is not what it should be: the same content, met again, is stored anew. */
+  forget(name: Buffer): void {
+    this.#guarded(() => this.#db.prepare("DELETE FROM chunks WHERE name = ?").run(name));
   }
 
   hasPack(packId: string): boolean {
-    return this.#db.prepare("SELECT 1 FROM packs WHERE pack_id = ?").get(packId) !== undefined;
+    return this.#guarded(
+      () => this.#db.prepare("SELECT 1 FROM packs WHERE pack_id = ?").get(packId) !== undefined,
+    );
   }
 
-  /** Packs in the bucket that no index object names yet. */
-  unindexedPacks(): string[] {
-    const rows = this.#db.prepare("SELECT pack_id FROM packs WHERE indexed = 0 ORDER BY id").all();
+  /** Packs in the bucket that no index object names yet, at most `limit`. */
+  unindexedPacks(limit: number): string[] {
+    const rows = this.#guarded(() =>
+      this.#db.prepare("SELECT pack_id FROM packs WHERE indexed = 0 ORDER BY id LIMIT ?").all(limit),
+    );
     return rows.map((row) => String(row.pack_id));
   }
 
   /** The pack's directory, in the order of its records. */
   entriesOf(packId: string): DirectoryEntry[] {
-    const rows = this.#db
-      .prepare(
-        "SELECT c.name, p.pack_id AS pack, c.number, c.kind, c.compression, c.offset, c.stored, c.plain " +
-          "FROM chunks c JOIN packs p ON p.id = c.pack WHERE p.pack_id = ? ORDER BY c.number",
-      )
-      .all(packId) as unknown as (Row & { name: Uint8Array })[];
+    const rows = this.#guarded(() =>
+      this.#db
+        .prepare(
+          "SELECT c.name, p.pack_id AS pack, c.number, c.kind, c.compression, c.offset, c.stored, c.plain " +
+            "FROM chunks c JOIN packs p ON p.id = c.pack WHERE p.pack_id = ? ORDER BY c.number",
+        )
+        .all(packId),
+    ) as unknown as (Row & { name: Uint8Array })[];
     return rows.map((row) => ({ name: Buffer.from(row.name), ...locationOf(row) }));
   }
 
   markIndexed(packIds: readonly string[]): void {
-    const statement = this.#db.prepare("UPDATE packs SET indexed = 1 WHERE pack_id = ?");
-    for (const packId of packIds) statement.run(packId);
+    this.#transaction(() => {
+      const statement = this.#db.prepare("UPDATE packs SET indexed = 1 WHERE pack_id = ?");
+      for (const packId of packIds) statement.run(packId);
+    });
   }
 
   close(): void {
     this.#db.close();
   }
+
+  #transaction(action: () => void): void {
+    this.#guarded(() => {
+      this.#db.exec("BEGIN");
+      try {
+        action();
+        this.#db.exec("COMMIT");
+      } catch (error) {
+        // Some errors end the transaction by themselves.
+        if (this.#db.isTransaction) this.#db.exec("ROLLBACK");
+        throw error;
+      }
+    });
+  }
+
+  #guarded<T>(action: () => T): T {
+    try {
+      return action();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      throw new IndexDamagedError(`${this.#path} is damaged`, { cause: error });
+    }
+  }
+}
+
+function completeState(vaultId: string): string {
+  return `${SCHEMA_VERSION} ${vaultId} complete`;
+}
+
+function isDamage(error: unknown): boolean {
+  const code = (error as { errcode?: unknown } | null)?.errcode;
+  // The low byte is the primary result code.
+  return typeof code === "number" && DAMAGE_CODES.has(code & 0xff);
+}
+
+/** The index at `path`, if it is whole and this vault's. A damaged one is worth nothing, but also loses nothing. */
+function openExisting(path: string, vaultId: string): DatabaseSync | undefined {
+  if (!existsSync(path)) return undefined;
+  let db: DatabaseSync | undefined;
+  try {
+    db = openDatabase(path);
+    const hasState = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'state'").get() !== undefined;
+    const state = hasState ? db.prepare("SELECT value FROM state").get()?.value : undefined;
+    if (state === completeState(vaultId)) return db;
+    db.close();
+    return undefined;
+  } catch (error) {
+    if (db?.isOpen === true) db.close();
+    if (isDamage(error)) return undefined;
+    throw error;
+  }
+}
+
+function createDatabase(path: string): DatabaseSync {
+  for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
+  closeSync(openSync(path, "wx", 0o600));
+  const db = openDatabase(path);
+  db.exec(
+    "CREATE TABLE state (value TEXT NOT NULL);" +
+      "CREATE TABLE packs (id INTEGER PRIMARY KEY, pack_id TEXT NOT NULL UNIQUE, indexed INTEGER NOT NULL);" +
+      "CREATE TABLE chunks (name BLOB PRIMARY KEY, pack INTEGER NOT NULL, number INTEGER NOT NULL, " +
+      "kind INTEGER NOT NULL, compression INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL, " +
+      "plain INTEGER NOT NULL) WITHOUT ROWID;" +
+      "CREATE INDEX chunks_by_pack ON chunks (pack);",
+  );
+  return db;
+}
+
+function openDatabase(path: string): DatabaseSync {
+  const db = new DatabaseSync(path);
+  try {
+    // With a WAL, NORMAL is right after the death of the process, and after a loss of power consistent, if a little
+    // old. An old index only means that a chunk is sent again, or that its pack's directory is read.
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768;");
+  } catch (error) {
+    db.close();
+    throw error;
+  }
+  return db;
+}
+
+function prepareFind(db: DatabaseSync): StatementSync {
+  return db.prepare(
+    "SELECT p.pack_id AS pack, c.number, c.kind, c.compression, c.offset, c.stored, c.plain " +
+      "FROM chunks c JOIN packs p ON p.id = c.pack WHERE c.name = ?",
+  );
+}
+
+function prepareInsert(db: DatabaseSync): StatementSync {
+  return db.prepare(
+    "INSERT OR IGNORE INTO chunks (name, pack, number, kind, compression, offset, stored, plain) " +
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+  );
 }
 
 function locationOf(row: Row): RecordLocation {
@@ -143,22 +241,4 @@ function locationOf(row: Row): RecordLocation {
     storedBytes: row.stored,
     plainBytes: row.plain,
   };
-}
-
-function openDatabase(path: string): DatabaseSync {
-  const db = new DatabaseSync(path);
-  try {
-    // NORMAL with a WAL: right after the death of the process, and consistent, if perhaps a little old, after a loss
-    // of power. An old index only means that a chunk is sent again.
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768;");
-  } catch (error) {
-    db.close();
-    throw error;
-  }
-  return db;
-}
-
-function stateOf(db: DatabaseSync): string | undefined {
-  const row = db.prepare("SELECT value FROM state").get();
-  return row === undefined ? undefined : String(row.value);
 }

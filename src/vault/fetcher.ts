@@ -3,8 +3,9 @@
  * one request for one record at a time.
  */
 import type { ObjectStore } from "../objects/object-store.ts";
+import { Permits } from "../platform/permits.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
-import type { KeyRing } from "./key-ring.ts";
+import type { KeyRing, NameDomain } from "./key-ring.ts";
 import { packKey } from "./keys.ts";
 import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
 import { FAN_OUT, Page } from "./page.ts";
@@ -16,6 +17,11 @@ const BLOCKS_MAX = 256;
 /** Records closer than this are fetched together, the gap with them. */
 const GAP_BYTES_MAX = 32 * 1024;
 const RUN_BYTES_MAX = 4 * 1024 * 1024;
+/** Requests to the bucket at a time. */
+const REQUESTS_MAX = 16;
+
+/** A record, or why it can't be had: one that is rotten must not take its neighbours with it. */
+type Fetched = Buffer | VaultError;
 
 interface Wanted {
   readonly name: Buffer;
@@ -55,9 +61,19 @@ export class Fetcher {
   readonly #packs: PackReader;
   readonly #pages = new RecentMap<Page>(PAGES_MAX);
   readonly #blocks = new RecentMap<Buffer>(BLOCKS_MAX);
-  readonly #inFlight = new Map<string, Promise<Buffer>>();
+  readonly #inFlight = new Map<string, Promise<Fetched>>();
+  readonly #requests = new Permits(REQUESTS_MAX);
+  readonly #refreshIndex: () => Promise<void>;
 
-  constructor(store: ObjectStore, index: ChunkIndex, keys: KeyRing, packs: PackReader) {
+  /** `refreshIndex` enters into the index what is in the bucket and not known here yet. */
+  constructor(
+    store: ObjectStore,
+    index: ChunkIndex,
+    keys: KeyRing,
+    packs: PackReader,
+    refreshIndex: () => Promise<void>,
+  ) {
+    this.#refreshIndex = refreshIndex;
     this.#store = store;
     this.#index = index;
     this.#keys = keys;
@@ -103,68 +119,66 @@ export class Fetcher {
   async blocks(root: Root, first: number, count: number): Promise<Buffer> {
     const content = Buffer.alloc(count * root.blockBytes);
     const names = await this.blockNames(root, first, count);
-    const wanted = new Map<string, Wanted>();
-    for (const name of names) {
-      if (name === undefined || wanted.has(name.toString("latin1"))) continue;
-      wanted.set(name.toString("latin1"), { name, location: this.#locate(name, "block") });
-    }
-    const chunks = await this.#fetchAll([...wanted.values()]);
+    const distinct = new Map(
+      names.flatMap((name) => (name === undefined ? [] : [[keyOf(name), name] as const])),
+    );
+    const chunks = await this.#fetchAll([...distinct.values()], "block");
     for (const [i, name] of names.entries()) {
       if (name === undefined) continue;
-      const chunk = chunks.get(name.toString("latin1"));
-      if (chunk?.length !== root.blockBytes) {
-        throw new VaultError("corrupt", `block ${first + i} of ${root.volumeId} has the wrong size`);
+      const chunk = chunks.get(keyOf(name));
+      const where = `block ${first + i} of ${root.volumeId}`;
+      if (chunk === undefined) throw new VaultError("notFound", `${where} was not found`);
+      if (chunk instanceof VaultError) {
+        throw new VaultError(chunk.kind, `${where}: ${chunk.message}`, { cause: chunk });
       }
+      if (chunk.length !== root.blockBytes) throw new VaultError("corrupt", `${where} has the wrong size`);
       chunk.copy(content, i * root.blockBytes);
     }
     return content;
   }
 
-  async #record(name: Buffer, domain: "block" | "page"): Promise<Buffer> {
-    const location = this.#locate(name, domain);
-    const found = await this.#fetchAll([{ name, location }]);
-    const record = found.get(name.toString("latin1"));
+  async #record(name: Buffer, domain: NameDomain): Promise<Buffer> {
+    const record = (await this.#fetchAll([name], domain)).get(keyOf(name));
     if (record === undefined) throw new VaultError("notFound", `no record ${name.toString("hex")}`);
+    if (record instanceof VaultError) throw record;
     return record;
   }
 
-  #locate(name: Buffer, domain: "block" | "page"): RecordLocation {
-    const location = this.#index.find(name);
-    if (location === undefined) {
-      throw new VaultError("notFound", `the bucket has no ${domain} ${name.toString("hex")}`);
+  /** Where the records are. What the index does not know may have been written by somebody else, or forgotten. */
+  async #locateAll(names: readonly Buffer[], domain: NameDomain): Promise<Wanted[]> {
+    const locate = () => names.map((name) => ({ name, location: this.#index.find(name) }));
+    let found = locate();
+    if (found.some(({ location }) => location === undefined)) {
+      await this.#refreshIndex();
+      found = locate();
     }
-    if (location.kind !== RECORD_KIND[domain]) {
+    return found.flatMap(({ name, location }) => {
+      if (location === undefined) return [];
+      if (location.kind === RECORD_KIND[domain]) return [{ name, location }];
       throw new VaultError("corrupt", `${name.toString("hex")} is not a ${domain}`);
-    }
-    return location;
+    });
   }
 
-  /** Fetches records, in runs; answers them by name. */
-  async #fetchAll(wanted: readonly Wanted[]): Promise<Map<string, Buffer>> {
-    const found = new Map<string, Buffer>();
-    const waiting: Promise<void>[] = [];
-    const missing: Wanted[] = [];
-    for (const one of wanted) {
-      const key = one.name.toString("latin1");
+  /** Fetches records, in runs; answers them by name. One that is nowhere is left out. */
+  async #fetchAll(names: readonly Buffer[], domain: NameDomain): Promise<Map<string, Fetched>> {
+    const found = new Map<string, Fetched>();
+    const waiting: Promise<unknown>[] = [];
+    const missing: Buffer[] = [];
+    for (const name of names) {
+      const key = keyOf(name);
       const known = this.#blocks.get(key);
       const running = this.#inFlight.get(key);
       if (known !== undefined) found.set(key, known);
-      else if (running !== undefined) waiting.push(running.then((record) => void found.set(key, record)));
-      else missing.push(one);
+      else if (running !== undefined) waiting.push(running.then((record) => found.set(key, record)));
+      else missing.push(name);
     }
-    for (const run of runsOf(missing)) {
-      const fetch = this.#fetchRun(run);
+    for (const run of runsOf(missing.length === 0 ? [] : await this.#locateAll(missing, domain))) {
+      const fetch = this.#requests.run(() => this.#fetchRun(run));
       for (const { name } of run) {
-        const key = name.toString("latin1");
-        const record = fetch.then((records) => {
-          const value = records.get(key);
-          if (value === undefined) throw new VaultError("notFound", `no record ${name.toString("hex")}`);
-          return value;
-        });
+        const key = keyOf(name);
+        const record = fetch.then((records) => records.get(key) ?? new VaultError("notFound", "no record"));
         this.#inFlight.set(key, record);
-        waiting.push(
-          record.then((value) => void found.set(key, value)).finally(() => this.#inFlight.delete(key)),
-        );
+        waiting.push(record.then((value) => found.set(key, value)).finally(() => this.#inFlight.delete(key)));
       }
     }
     // All are waited for, so that none is left to fail with nobody listening.
@@ -173,7 +187,7 @@ export class Fetcher {
     return found;
   }
 
-  async #fetchRun(run: readonly Wanted[]): Promise<Map<string, Buffer>> {
+  async #fetchRun(run: readonly Wanted[]): Promise<Map<string, Fetched>> {
     const start = run[0]?.location.offsetBytes ?? 0;
     const last = run[run.length - 1]?.location;
     const end = (last?.offsetBytes ?? 0) + (last?.storedBytes ?? 0);
@@ -184,25 +198,34 @@ export class Fetcher {
     } catch (error) {
       throw fromStoreError(error, `reading pack ${packId}`);
     }
-    const records = new Map<string, Buffer>();
+    const records = new Map<string, Fetched>();
     for (const { name, location } of run) {
       const from = location.offsetBytes - start;
-      const sealed = bytes.subarray(from, from + location.storedBytes);
-      const plain = this.#packs.openRecord(location, name, sealed);
-      const domain = location.kind === RECORD_KIND.page ? "page" : "block";
-      // Invariant 7: bytes that do not have their name are an error, never data.
-      if (!this.#keys.nameOf(domain, plain).equals(name)) {
-        throw new VaultError(
-          "corrupt",
-          `record ${location.number} of pack ${packId} is not what it is named`,
-        );
-      }
-      const key = name.toString("latin1");
-      records.set(key, plain);
-      if (domain === "block") this.#blocks.set(key, plain);
+      const record = this.#open(name, location, bytes.subarray(from, from + location.storedBytes));
+      records.set(keyOf(name), record);
+      if (record instanceof VaultError) this.#index.forget(name);
+      else if (location.kind === RECORD_KIND.block) this.#blocks.set(keyOf(name), record);
     }
     return records;
   }
+
+  #open(name: Buffer, location: RecordLocation, sealed: Buffer): Fetched {
+    const domain = location.kind === RECORD_KIND.page ? "page" : "block";
+    try {
+      const plain = this.#packs.openRecord(location, name, sealed);
+      // Invariant 7: bytes that do not have their name are an error, never data.
+      if (this.#keys.nameOf(domain, plain).equals(name)) return plain;
+      const where = `record ${location.number} of pack ${location.packId}`;
+      return new VaultError("corrupt", `${where} is not what it is named`);
+    } catch (error) {
+      if (error instanceof VaultError) return error;
+      throw error;
+    }
+  }
+}
+
+function keyOf(name: Buffer): string {
+  return name.toString("latin1");
 }
 
 /** Groups what lies close together in one pack. */

@@ -5,6 +5,7 @@
  * writer alone, so that nobody builds on what a crash would take away.
  */
 import type { ObjectStore } from "../objects/object-store.ts";
+import type { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import type { KeyRing, NameDomain } from "./key-ring.ts";
@@ -13,7 +14,9 @@ import { PackBuilder, RECORD_KIND } from "./pack.ts";
 import { fromStoreError } from "./vault-error.ts";
 
 export const PACK_BYTES = 16 * 1024 * 1024;
-/** Packs being sent at a time: with the one being filled, what an upload may hold in memory. */
+/** Small records could otherwise make a pack with a directory as large as itself. */
+const RECORDS_MAX = 8192;
+/** Packs of one upload that are being sent, or wait for it: with the one being filled, what it holds in memory. */
 const PACKS_IN_FLIGHT_MAX = 4;
 
 export class PackWriter {
@@ -22,6 +25,7 @@ export class PackWriter {
   readonly #keys: KeyRing;
   readonly #vaultId: Buffer;
   readonly #random: Random;
+  readonly #sendPermits: Permits;
   readonly #pending = new Set<string>();
   readonly #sending = new Set<Promise<void>>();
   #builder: PackBuilder | undefined;
@@ -34,12 +38,15 @@ export class PackWriter {
     keys: KeyRing;
     vaultId: Buffer;
     random: Random;
+    /** Shared by all uploads of a vault: how many packs are sent at a time. */
+    sendPermits: Permits;
   }) {
     this.#store = parts.store;
     this.#index = parts.index;
     this.#keys = parts.keys;
     this.#vaultId = parts.vaultId;
     this.#random = parts.random;
+    this.#sendPermits = parts.sendPermits;
   }
 
   /** Bytes of the packs that are in the bucket. */
@@ -55,7 +62,8 @@ export class PackWriter {
     this.#builder ??= new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
     this.#builder.add(RECORD_KIND[domain], name, content);
     this.#pending.add(key);
-    if (this.#builder.sizeBytes >= PACK_BYTES) await this.#send();
+    if (this.#builder.sizeBytes >= PACK_BYTES || this.#builder.entries.length >= RECORDS_MAX)
+      await this.#send();
     return name;
   }
 
@@ -75,7 +83,8 @@ export class PackWriter {
     const builder = this.#builder;
     this.#builder = undefined;
     if (builder === undefined) return;
-    const sending: Promise<void> = this.#put(builder)
+    const sending: Promise<void> = this.#sendPermits
+      .run(() => this.#put(builder))
       .catch((error: unknown) => {
         this.#failure ??= error;
       })

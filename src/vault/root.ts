@@ -1,6 +1,11 @@
 /** A root: the top of one volume's map at one cut, and what is needed to read it. A sealed JSON object. */
 import type { VolumeId } from "../platform/ids.ts";
+import { rootKey } from "./keys.ts";
+import { levelsFor } from "./page.ts";
 import { VaultError } from "./vault-error.ts";
+
+/** Far more than any volume needs (256 ** 6 blocks). */
+const LEVELS_MAX = 6;
 
 export interface Root {
   readonly format: 1;
@@ -35,8 +40,11 @@ export function checkRoot(key: string, value: unknown): Root {
   ];
   const good =
     counts.every((count) => Number.isSafeInteger(count) && count >= 0) &&
+    key === rootKey(root.volumeId, root.generation, root.epoch) &&
     root.blockBytes > 0 &&
     root.sizeBytes % root.blockBytes === 0 &&
+    root.levels >= levelsFor(root.sizeBytes / root.blockBytes) &&
+    root.levels <= LEVELS_MAX &&
     (root.top === null || /^[0-9a-f]{40}$/.test(root.top));
   if (!good) throw new VaultError("corrupt", `${key} is not a root`);
   return root;

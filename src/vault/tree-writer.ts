@@ -20,6 +20,7 @@ export class TreeWriter {
   readonly #fetcher: Fetcher;
   readonly #packs: PackWriter;
   readonly #parent: Root | undefined;
+  readonly #blockCount: number;
   readonly #open: (OpenPage | undefined)[];
   #nonZeroBlocks: number;
   #lastBlock = -1;
@@ -28,6 +29,9 @@ export class TreeWriter {
     this.#fetcher = fetcher;
     this.#packs = packs;
     this.#parent = parent;
+    this.#blockCount = blockCount;
+    // A smaller map over a larger one would keep blocks that no reader can reach, and count them.
+    assert(parent === undefined || parent.sizeBytes / parent.blockBytes <= blockCount);
     this.levels = Math.max(levelsFor(blockCount), parent?.levels ?? 1);
     this.#open = new Array<OpenPage | undefined>(this.levels).fill(undefined);
     this.#nonZeroBlocks = parent?.nonZeroBlocks ?? 0;
@@ -40,7 +44,7 @@ export class TreeWriter {
 
   /** Sets the block's chunk (undefined: zero). Blocks come in ascending order. */
   async set(block: number, name: Buffer | undefined): Promise<void> {
-    assert(block > this.#lastBlock);
+    assert(block > this.#lastBlock && block < this.#blockCount);
     this.#lastBlock = block;
     const leaf = await this.#pageAt(0, Math.floor(block / FAN_OUT));
     const index = block % FAN_OUT;

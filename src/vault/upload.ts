@@ -11,7 +11,7 @@ import type { Fetcher } from "./fetcher.ts";
 import { rootKey } from "./keys.ts";
 import type { Leases } from "./lease.ts";
 import type { PackWriter } from "./pack-writer.ts";
-import { checkRoot, type Root } from "./root.ts";
+import type { Root } from "./root.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
 import { TreeWriter } from "./tree-writer.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
@@ -56,7 +56,7 @@ export interface UploadParts {
   readonly readRoot: (key: string) => Promise<Root>;
   /** Makes sure that every pack sent so far is named by an index object. */
   readonly publishIndex: () => Promise<void>;
-  readonly signal?: AbortSignal;
+  readonly signal: AbortSignal;
   readonly onProgress: (progress: EpochProgress) => void;
 }
 
@@ -89,8 +89,12 @@ export async function uploadEpoch(source: EpochSource, parts: UploadParts): Prom
       parentRootKey: source.parentRootKey ?? null,
       nonZeroBlocks: tree.nonZeroBlocks,
     };
+    throwIfStopped(parts.signal);
     await leases.confirm(source.volumeId, generation);
     const key = await putRoot(root, parts);
+    // Between the question above and the root another gateway may have taken over. It does not know of this root, so
+    // nobody here may either.
+    await leases.confirm(source.volumeId, generation);
     return {
       rootKey: key,
       uploadedBytes: packs.uploadedBytes,
@@ -99,6 +103,10 @@ export async function uploadEpoch(source: EpochSource, parts: UploadParts): Prom
   } finally {
     await packs.abandon();
   }
+}
+
+function throwIfStopped(signal: AbortSignal): void {
+  if (signal.aborted) throw new VaultError("unavailable", "the upload was stopped");
 }
 
 async function storeBlocks(source: EpochSource, parts: UploadParts, tree: TreeWriter): Promise<void> {
@@ -116,7 +124,7 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, tree: TreeWr
       if (done % BLOCKS_PER_TURN !== 0) continue;
       parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
       await nextTurn();
-      parts.signal?.throwIfAborted();
+      throwIfStopped(parts.signal);
     }
   }
   parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
@@ -136,7 +144,7 @@ async function putRoot(root: Root, parts: UploadParts): Promise<string> {
     // It may be there all the same: the next attempt of this upload will see.
     throw new VaultError("unavailable", `writing ${key}: ${error.message}`, { cause: error });
   }
-  const there = checkRoot(key, parts.sealer.unsealJson(key, await parts.store.get(key)));
+  const there = await parts.readRoot(key);
   const ours = there.top === root.top && there.sizeBytes === root.sizeBytes && there.cutAtMs === root.cutAtMs;
   if (!ours) throw new VaultError("fenced", `${key} was written by another gateway`);
   return key;

@@ -5,10 +5,20 @@ import { StoreError } from "../objects/object-store.ts";
  * - `corrupt`: bytes that are not what was written: a tag, a name or a structure is wrong.
  * - `fenced`: another gateway has become the volume's writer.
  * - `unavailable`: the bucket gives no answer now; another try may succeed.
+ * - `rejected`: the bucket refuses the request itself, as it would refuse it again.
  * - `wrongKey`: the key file does not open this vault.
+ * - `wrongVault`: the store holds another vault than the one that was expected, or something else.
  * - `unknownFormat`: written by a version that this one does not know.
  */
-export type VaultErrorKind = "notFound" | "corrupt" | "fenced" | "unavailable" | "wrongKey" | "unknownFormat";
+export type VaultErrorKind =
+  | "notFound"
+  | "corrupt"
+  | "fenced"
+  | "unavailable"
+  | "rejected"
+  | "wrongKey"
+  | "wrongVault"
+  | "unknownFormat";
 
 /** An error of the vault. A reader that gets one has got no data. */
 export class VaultError extends Error {
@@ -21,13 +31,16 @@ export class VaultError extends Error {
   }
 }
 
-/** A store's error as the vault's: what may pass stays `unavailable`. */
-export function fromStoreError(error: unknown, what: string): VaultError {
-  if (error instanceof VaultError) return error;
-  const message = `${what}: ${error instanceof Error ? error.message : String(error)}`;
-  if (error instanceof StoreError && error.kind === "notFound") {
-    return new VaultError("notFound", message, { cause: error });
-  }
-  // Denied and invalid answers may end too (a rotated credential, a mended proxy): they are worth waiting for.
-  return new VaultError("unavailable", message, { cause: error });
+const KIND_OF = {
+  notFound: "notFound",
+  unavailable: "unavailable",
+  // Credentials are rotated and rights are given back: worth waiting for.
+  denied: "unavailable",
+  invalid: "rejected",
+} as const;
+
+/** A store's error as the vault's. Anything else is a fault of ours and stays what it is. */
+export function fromStoreError(error: unknown, what: string): unknown {
+  if (!(error instanceof StoreError)) return error;
+  return new VaultError(KIND_OF[error.kind], `${what}: ${error.message}`, { cause: error });
 }

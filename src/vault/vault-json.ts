@@ -36,16 +36,39 @@ export interface OpenedVault {
   readonly json: Buffer;
 }
 
-/** Opens the vault, and makes a new one where there is none. Of two makers at once the second opens the first's. */
+/**
+ * Opens the vault, and makes a new one where the store is empty. Of two makers at once the second opens the first's.
+ *
+ * With `knownVaultId` (this gateway has been at a vault before) it opens that one or none: a store that was mistyped,
+ * emptied or exchanged must not pass for a new beginning.
+ */
 export async function openOrCreateVault(
   store: ObjectStore,
   keyFile: Buffer,
   random: Random,
   defaults: VaultJson["defaults"],
+  knownVaultId: string | undefined,
 ): Promise<OpenedVault> {
   try {
     const found = await readIfThere(store);
-    if (found !== undefined) return parseVault(found, keyFile);
+    if (found !== undefined) {
+      const opened = parseVault(found, keyFile);
+      const vaultId = opened.vaultId.toString("hex");
+      if (knownVaultId === undefined || knownVaultId === vaultId) return opened;
+      throw new VaultError(
+        "wrongVault",
+        `${store.name} is vault ${vaultId}, not this gateway's ${knownVaultId}`,
+      );
+    }
+    if (knownVaultId !== undefined) {
+      throw new VaultError(
+        "wrongVault",
+        `${store.name} has no vault.json; this gateway's vault is ${knownVaultId}`,
+      );
+    }
+    for await (const { key } of store.list("")) {
+      throw new VaultError("wrongVault", `${store.name} has no vault.json but is not empty: it holds ${key}`);
+    }
     await store.put(VAULT_JSON_KEY, makeVault(keyFile, random, defaults), { ifAbsent: true });
     return parseVault(await store.get(VAULT_JSON_KEY), keyFile);
   } catch (error) {
@@ -60,6 +83,9 @@ export function parseVault(json: Buffer, keyFile: Buffer): OpenedVault {
   if (vaultId.length !== VAULT_ID_BYTES) throw new VaultError("corrupt", "vault.json has no vault id");
   for (const slot of vault.keySlots) {
     if (slot.type !== "key-file") continue;
+    if (typeof slot.salt !== "string" || typeof slot.wrappedKey !== "string") {
+      throw new VaultError("corrupt", "a key slot of vault.json is damaged");
+    }
     const wrapped = Buffer.from(slot.wrappedKey, "base64");
     const key = wrappingKey(keyFile, Buffer.from(slot.salt, "base64"));
     const masterKey = unseal(key, Buffer.alloc(NONCE_BYTES), vaultId, wrapped);
@@ -84,9 +110,8 @@ function parseJson(json: Buffer): VaultJson {
   const good =
     typeof value.vaultId === "string" &&
     Array.isArray(slots) &&
-    slots.every(
-      (s) => typeof s?.type === "string" && typeof s.salt === "string" && typeof s.wrappedKey === "string",
-    );
+    // Slots of types that are not known here may hold other fields.
+    slots.every((slot) => typeof slot?.type === "string");
   if (!good) throw new VaultError("corrupt", "vault.json is damaged");
   return value as VaultJson;
 }

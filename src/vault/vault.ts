@@ -3,9 +3,11 @@
  */
 import { strict as assert } from "node:assert";
 import type { ObjectStore } from "../objects/object-store.ts";
+import { type Clock, nextTurn } from "../platform/clock.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
+import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
-import { ChunkIndex } from "./chunk-index.ts";
+import { ChunkIndex, IndexDamagedError } from "./chunk-index.ts";
 import { Fetcher } from "./fetcher.ts";
 import { decodeIndex, encodeIndex, type PackDirectory } from "./index-object.ts";
 import { KeyRing } from "./key-ring.ts";
@@ -26,8 +28,8 @@ import { checkRoot, type Root } from "./root.ts";
 import { ObjectSealer } from "./sealed-object.ts";
 import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot-record.ts";
 import { type EpochProgress, type EpochSource, type UploadedRoot, uploadEpoch } from "./upload.ts";
-import { fromStoreError } from "./vault-error.ts";
-import { type OpenedVault, openOrCreateVault, parseVault } from "./vault-json.ts";
+import { fromStoreError, VaultError } from "./vault-error.ts";
+import { type OpenedVault, openOrCreateVault } from "./vault-json.ts";
 
 export interface VaultOptions {
   readonly store: ObjectStore;
@@ -38,12 +40,22 @@ export interface VaultOptions {
   /** Who we are to the leases: the same after every restart of this gateway. */
   readonly ownerId: string;
   readonly random: Random;
-  /** A copy of `vault.json`, so that the vault opens while the bucket gives no answer. */
-  readonly cachedVaultJson?: Buffer;
+  readonly clock: Clock;
+  /** The vault that this gateway was at before, if it was: it opens that one or none. */
+  readonly knownVaultId?: string;
+  /** Called for an object that can't be used and was passed over. */
+  readonly onProblem?: (message: string) => void;
 }
 
 const ROOTS_CACHED_MAX = 256;
 const BLOCK_BYTES_DEFAULT = 64 * 1024;
+/** Epochs being uploaded at a time, and packs of all of them that are being sent: this bounds the memory. */
+const UPLOADS_MAX = 4;
+const PACKS_IN_FLIGHT_MAX = 4;
+/** Packs that one index object names. */
+const PACKS_PER_INDEX_MAX = 256;
+/** The bucket is not listed more often than this for records that are nowhere. */
+const REFRESH_EVERY_MS = 10_000;
 
 export class Vault {
   readonly vaultId: string;
@@ -59,8 +71,16 @@ export class Vault {
   readonly #fetcher: Fetcher;
   readonly #leases: Leases;
   readonly #roots = new Map<string, Root>();
+  readonly #clock: Clock;
+  readonly #onProblem: (message: string) => void;
   readonly #uploading = new Set<VolumeId>();
-  readonly #fresh: boolean;
+  readonly #uploadPermits = new Permits(UPLOADS_MAX);
+  readonly #sendPermits = new Permits(PACKS_IN_FLIGHT_MAX);
+  readonly #closing = new AbortController();
+  readonly #running = new Set<Promise<unknown>>();
+  #fresh: boolean;
+  #refreshedAtMs = Number.NEGATIVE_INFINITY;
+  #refreshing: Promise<void> | undefined;
   #ready: Promise<void> | undefined;
   #publishing: Promise<void> = Promise.resolve();
 
@@ -76,20 +96,17 @@ export class Vault {
     const { index, fresh } = ChunkIndex.open(options.indexPath, this.vaultId);
     this.#index = index;
     this.#fresh = fresh;
-    this.#fetcher = new Fetcher(options.store, index, this.#keys, this.#packReader);
+    this.#clock = options.clock;
+    this.#onProblem = options.onProblem ?? (() => {});
+    this.#fetcher = new Fetcher(options.store, index, this.#keys, this.#packReader, () => this.#refresh());
     this.#leases = new Leases(options.store, this.#sealer, options.ownerId);
   }
 
-  /** Opens the vault, making a new one where there is none. Throws a VaultError where the key does not fit. */
+  /** Opens the vault, making a new one where the store is empty. Throws a VaultError where the key does not fit. */
   static async open(options: VaultOptions): Promise<Vault> {
-    const opened =
-      options.cachedVaultJson !== undefined
-        ? parseVault(options.cachedVaultJson, options.keyFile)
-        : await openOrCreateVault(options.store, options.keyFile, options.random, {
-            blockBytes: BLOCK_BYTES_DEFAULT,
-            packBytes: PACK_BYTES,
-          });
-    return new Vault(options, opened);
+    const defaults = { blockBytes: BLOCK_BYTES_DEFAULT, packBytes: PACK_BYTES };
+    const { store, keyFile, random, knownVaultId } = options;
+    return new Vault(options, await openOrCreateVault(store, keyFile, random, defaults, knownVaultId));
   }
 
   /** Uploads a closed epoch. Safe to repeat: a second run sends only what the first one did not. */
@@ -98,11 +115,27 @@ export class Vault {
     onProgress: (progress: EpochProgress) => void = () => {},
     signal?: AbortSignal,
   ): Promise<UploadedRoot> {
-    await this.#whenReady();
     assert(!this.#uploading.has(source.volumeId));
     this.#uploading.add(source.volumeId);
+    const stop =
+      signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+    const upload = this.#uploadPermits.run(() => this.#upload(source, onProgress, stop));
+    this.#running.add(upload);
     try {
-      return await uploadEpoch(source, {
+      return await upload;
+    } finally {
+      this.#running.delete(upload);
+      this.#uploading.delete(source.volumeId);
+    }
+  }
+
+  #upload(
+    source: EpochSource,
+    onProgress: (progress: EpochProgress) => void,
+    signal: AbortSignal,
+  ): Promise<UploadedRoot> {
+    return this.#withIndex(() =>
+      uploadEpoch(source, {
         store: this.#store,
         sealer: this.#sealer,
         fetcher: this.#fetcher,
@@ -113,15 +146,14 @@ export class Vault {
           keys: this.#keys,
           vaultId: this.#id,
           random: this.#random,
+          sendPermits: this.#sendPermits,
         }),
         readRoot: (key) => this.readRoot(key),
         publishIndex: () => this.#publishIndex(),
         onProgress,
-        ...(signal && { signal }),
-      });
-    } finally {
-      this.#uploading.delete(source.volumeId);
-    }
+        signal,
+      }),
+    );
   }
 
   /** The root of that key. */
@@ -142,20 +174,18 @@ export class Vault {
 
   /** The content of blocks [first, first + count) as of the root, verified; beyond its size there are zeros. */
   async readBlocks(key: string, first: number, count: number): Promise<Buffer> {
-    await this.#whenReady();
     const root = await this.readRoot(key);
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const content = await this.#fetcher.blocks(root, first, inside);
+    const content = await this.#withIndex(() => this.#fetcher.blocks(root, first, inside));
     if (inside === count) return content;
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
   }
 
   /** Which of the blocks are not all zeros, ascending; no chunk is fetched for it. */
   async nonZeroBlocks(key: string, first: number, count: number): Promise<number[]> {
-    await this.#whenReady();
     const root = await this.readRoot(key);
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const names = await this.#fetcher.blockNames(root, first, inside);
+    const names = await this.#withIndex(() => this.#fetcher.blockNames(root, first, inside));
     return names.flatMap((name, i) => (name === undefined ? [] : [first + i]));
   }
 
@@ -176,11 +206,14 @@ export class Vault {
     }
   }
 
+  /** All snapshots whose records can be read; those that can't are told to `onProblem` and left out. */
   async listSnapshots(): Promise<SnapshotRecord[]> {
     const records: SnapshotRecord[] = [];
     try {
       for await (const { key } of this.#store.list(SNAPSHOTS_PREFIX)) {
-        records.push(decodeSnapshot(key, this.#sealer.unsealJson(key, await this.#store.get(key))));
+        await this.#tolerate(key, async () => {
+          records.push(decodeSnapshot(key, this.#sealer.unsealJson(key, await this.#store.get(key))));
+        });
       }
     } catch (error) {
       throw fromStoreError(error, "listing the snapshots");
@@ -199,31 +232,93 @@ export class Vault {
     return keys;
   }
 
-  close(): void {
+  /** Stops the uploads under way, waits until they have ended, and lets go of the index. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await Promise.allSettled(this.#running);
     this.#index.close();
   }
 
-  /** Resolves when the index can be relied on. A rebuild that fails is tried again by the next caller. */
-  #whenReady(): Promise<void> {
-    if (!this.#fresh) return Promise.resolve();
-    this.#ready ??= this.#rebuildIndex().catch((error: unknown) => {
+  /** Does what needs the index, once it is whole. One that turns out to be damaged is made anew from the bucket. */
+  async #withIndex<T>(action: () => Promise<T>): Promise<T> {
+    try {
+      if (this.#fresh) await this.#rebuilt();
+      return await action();
+    } catch (error) {
+      if (!(error instanceof IndexDamagedError)) throw error;
+      this.#onProblem(`${error.message}: it is made anew from the bucket`);
+      this.#index.reset();
+      this.#fresh = true;
       this.#ready = undefined;
-      throw fromStoreError(error, "rebuilding the chunk index");
-    });
+      throw new VaultError("unavailable", "the chunk index is being made anew", { cause: error });
+    }
+  }
+
+  /** Resolves when the index is whole. A rebuild that fails is tried again by the next caller. */
+  #rebuilt(): Promise<void> {
+    const rebuild = async () => {
+      try {
+        await this.#enterUnknownPacks();
+        this.#index.markComplete(this.vaultId);
+        this.#fresh = false;
+      } catch (error) {
+        this.#ready = undefined;
+        throw fromStoreError(error, "rebuilding the chunk index");
+      }
+    };
+    this.#ready ??= rebuild();
     return this.#ready;
   }
 
-  async #rebuildIndex(): Promise<void> {
+  /** Looks for records that the index does not know; at most once in a while. */
+  #refresh(): Promise<void> {
+    if (this.#refreshing !== undefined) return this.#refreshing;
+    if (this.#clock.monotonicMs() - this.#refreshedAtMs < REFRESH_EVERY_MS) return Promise.resolve();
+    this.#refreshing = this.#enterUnknownPacks()
+      .then(
+        () => {
+          this.#refreshedAtMs = this.#clock.monotonicMs();
+        },
+        (error: unknown) => {
+          throw fromStoreError(error, "refreshing the chunk index");
+        },
+      )
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
+    return this.#refreshing;
+  }
+
+  /** From index objects first: they name many packs each. Then from the packs that none of them names. */
+  async #enterUnknownPacks(): Promise<void> {
     for await (const { key } of this.#store.list(INDEX_PREFIX)) {
-      const packs = decodeIndex(this.#sealer.unseal(key, await this.#store.get(key)));
-      for (const { packId, entries } of packs) this.#index.addPack(packId, entries, true);
+      await this.#tolerate(key, async () => {
+        const packs = decodeIndex(this.#sealer.unseal(key, await this.#store.get(key)));
+        for (const { packId, entries } of packs) {
+          this.#index.addPack(packId, entries, true);
+          await nextTurn();
+        }
+      });
     }
     for await (const { key, sizeBytes } of this.#store.list(PACKS_PREFIX)) {
       const packId = packIdOf(key);
       if (packId === undefined || this.#index.hasPack(packId)) continue;
-      this.#index.addPack(packId, await this.#readDirectory(packId, sizeBytes), false);
+      await this.#tolerate(key, async () => {
+        this.#index.addPack(packId, await this.#readDirectory(packId, sizeBytes), false);
+      });
     }
-    this.#index.markComplete(this.vaultId);
+  }
+
+  /** One object that is rotten, of a newer format, or just gone must not keep all others from being read. */
+  async #tolerate(key: string, action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (cause) {
+      const error = fromStoreError(cause, `reading ${key}`);
+      const passable = ["corrupt", "unknownFormat", "notFound"];
+      if (!(error instanceof VaultError) || !passable.includes(error.kind)) throw error;
+      this.#onProblem(`${key} was passed over: ${error.message}`);
+    }
   }
 
   async #readDirectory(packId: string, packBytes: number): Promise<DirectoryEntry[]> {
@@ -243,19 +338,22 @@ export class Vault {
   /** Names all packs that no index object names yet in a new one. One at a time: two would name the same packs. */
   #publishIndex(): Promise<void> {
     const publish = this.#publishing.then(async () => {
-      const packIds = this.#index.unindexedPacks();
-      if (packIds.length === 0) return;
-      const packs: PackDirectory[] = packIds.map((packId) => ({
-        packId,
-        entries: this.#index.entriesOf(packId),
-      }));
-      const key = indexKey(this.#random.bytes(16).toString("hex"));
-      try {
-        await this.#store.put(key, this.#sealer.seal(key, encodeIndex(packs)));
-      } catch (error) {
-        throw fromStoreError(error, `writing ${key}`);
+      for (;;) {
+        const packIds = this.#index.unindexedPacks(PACKS_PER_INDEX_MAX);
+        if (packIds.length === 0) return;
+        const packs: PackDirectory[] = [];
+        for (const packId of packIds) {
+          packs.push({ packId, entries: this.#index.entriesOf(packId) });
+          await nextTurn();
+        }
+        const key = indexKey(this.#random.bytes(16).toString("hex"));
+        try {
+          await this.#store.put(key, this.#sealer.seal(key, encodeIndex(packs)));
+        } catch (error) {
+          throw fromStoreError(error, `writing ${key}`);
+        }
+        this.#index.markIndexed(packIds);
       }
-      this.#index.markIndexed(packIds);
     });
     // The next one starts whether this one fails or not; its caller gets the failure.
     this.#publishing = publish.catch(() => {});

@@ -41,6 +41,8 @@ export interface FleetOptions {
   readonly clock: Clock;
   readonly roots: RootReader;
   readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
+  /** The volume's upload under way is not wanted any more; it may end at any time. */
+  readonly cancelUpload: (volumeId: VolumeId) => void;
   readonly events: PumpEvents;
   readonly limits?: VolumeLimits;
 }
@@ -140,6 +142,7 @@ export class Fleet {
         volume,
         clock: this.#options.clock,
         events: this.#options.events,
+        cancel: () => this.#options.cancelUpload(definition.volumeId),
         upload: ({ dirtyBlocks: _, snapshotId: __, ...pending }) =>
           this.#options.upload({
             ...pending,

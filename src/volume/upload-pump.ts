@@ -22,6 +22,8 @@ export interface PumpOptions {
   readonly events: PumpEvents;
   /** Uploads one epoch. Rejections may carry `kind`, as a VaultError does. */
   upload(pending: PendingUpload): Promise<UploadedEpoch>;
+  /** The upload under way is not wanted any more. */
+  cancel(): void;
 }
 
 const PAUSE_MS = 500;
@@ -36,6 +38,8 @@ export class UploadPump {
   #running: Promise<void> | undefined;
   #again = false;
   #stopped = false;
+  /** Ends the wait that is under way. */
+  #stopWaiting: () => void = () => {};
 
   constructor(options: PumpOptions) {
     this.#options = options;
@@ -50,14 +54,15 @@ export class UploadPump {
     });
   }
 
-  /** No further epoch is begun; resolves when the one under way has ended, or at once where it waits. */
+  /**
+   * No further epoch is begun, and the upload under way is left: what it has sent is found again when it is repeated.
+   * Resolves when the pump has let go of the volume.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
-    await Promise.race([this.#running, this.#idle]);
+    this.#stopWaiting();
+    await this.#running;
   }
-
-  /** Resolved while the pump only waits for its next attempt. */
-  #idle: Promise<void> | undefined;
 
   async #run(): Promise<void> {
     const { volume } = this.#options;
@@ -69,8 +74,11 @@ export class UploadPump {
         const pending = await volume.nextUpload();
         if (pending === undefined) return;
         epoch = pending.epoch;
-        const uploaded = await this.#options.upload(pending);
-        if (this.#stopped) return;
+        const uploaded = await this.#unlessStopped(this.#options.upload(pending));
+        if (uploaded === undefined) {
+          this.#options.cancel();
+          return;
+        }
         await volume.uploaded(uploaded);
         this.#options.events.uploaded(volume, uploaded);
         attempt = 0;
@@ -93,8 +101,16 @@ export class UploadPump {
       return;
     }
     events.delayed(volume, epoch, reason);
-    this.#idle = Promise.resolve();
-    await delay(clock, Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(attempt, 10)));
-    this.#idle = undefined;
+    const pauseMs = Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(attempt, 10));
+    await this.#unlessStopped(delay(clock, pauseMs));
+  }
+
+  /** Waits for `work`, or until the pump is stopped: then the answer is undefined. */
+  #unlessStopped<T>(work: Promise<T>): Promise<T | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#stopped) resolve(undefined);
+      this.#stopWaiting = () => resolve(undefined);
+      work.then(resolve, reject);
+    });
   }
 }

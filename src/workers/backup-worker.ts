@@ -7,6 +7,7 @@ import { systemDisk } from "../platform/disk.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
 import { systemRandom } from "../platform/random.ts";
 import type { SnapshotRecord } from "../vault/snapshot-record.ts";
+import type { EpochProgress } from "../vault/upload.ts";
 import { Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
@@ -16,22 +17,27 @@ import { Rpc } from "./rpc.ts";
 
 const PROGRESS_EVERY_MS = 200;
 const OPEN_RETRY_MS = 2_000;
+/** The bucket may give no answer: the uploads under way can be left, the next start goes on with them. */
+const CLOSE_MS_MAX = 2_000;
 
 const given = workerData as BackupWorkerData;
 assert(parentPort !== null);
 const clock: Clock = systemClock;
 let vault: Vault | undefined;
+/** The uploads under way, each of which can be stopped. */
+const uploads = new Map<VolumeId, AbortController>();
 
 const main = new Rpc(parentPort, {
   open: () => openVault(),
   putSnapshot: (record: SnapshotRecord) => opened().putSnapshot(record),
   deleteSnapshot: (id: SnapshotId) => opened().deleteSnapshot(id),
   listSnapshots: () => opened().listSnapshots(),
-  close: () => vault?.close(),
+  close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });
 
 const data = new Rpc(given.data, {
   uploadEpoch: (order: UploadOrder) => uploadEpoch(order),
+  cancelUpload: (volumeId: VolumeId) => uploads.get(volumeId)?.abort(),
   readBlocks: (rootKey: string, first: number, count: number) => opened().readBlocks(rootKey, first, count),
   nonZeroBlocks: (rootKey: string, first: number, count: number) =>
     opened().nonZeroBlocks(rootKey, first, count),
@@ -57,26 +63,33 @@ async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
     ...(given.s3Endpoint !== undefined && { s3Endpoint: given.s3Endpoint }),
     ...(given.s3Region !== undefined && { s3Region: given.s3Region }),
   });
+  const cachedVaultJson = systemDisk.readFile(given.vaultJsonCachePath);
+  const known = cachedVaultJson === undefined ? undefined : vaultIdOf(cachedVaultJson);
   const options = {
     store,
     keyFile: Buffer.from(given.keyFile),
     indexPath: given.indexPath,
     ownerId: given.ownerId,
     random: systemRandom,
+    clock,
+    onProblem: (message: string) => log({ level: "error", message }),
+    ...(known !== undefined && { knownVaultId: known }),
   };
   try {
     vault = await Vault.open(options);
     systemDisk.replaceFile(given.vaultJsonCachePath, vault.vaultJson);
     return { vaultId: vault.vaultId, offline: false };
   } catch (error) {
-    const cachedVaultJson = systemDisk.readFile(given.vaultJsonCachePath);
     const passing = error instanceof VaultError && error.kind === "unavailable";
-    if (!passing || cachedVaultJson === undefined) throw error;
+    if (!passing || known === undefined) throw error;
     log({ level: "warn", message: `the bucket gives no answer: ${error.message}` });
     void openLater(options);
-    const { vaultId } = JSON.parse(cachedVaultJson.toString("utf8")) as { vaultId: string };
-    return { vaultId, offline: true };
+    return { vaultId: known, offline: true };
   }
+}
+
+function vaultIdOf(vaultJson: Buffer): string {
+  return (JSON.parse(vaultJson.toString("utf8")) as { vaultId: string }).vaultId;
 }
 
 /** Tries until the bucket answers; until then everything that needs it is told "unavailable". */
@@ -101,21 +114,21 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
       data.call<readonly SlotLocation[]>("locate", volumeId, number, blocks),
     readBase: (rootKey, block) => target.readBlocks(rootKey, block, 1),
   });
+  const { volumeId } = order;
+  const stop = new AbortController();
   let toldAtMs = 0;
+  const tell = ({ doneBlocks, totalBlocks }: EpochProgress) => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - toldAtMs < PROGRESS_EVERY_MS) return;
+    toldAtMs = nowMs;
+    main.tell("uploadProgress", { volumeId, epoch: order.epoch, doneBlocks, totalBlocks });
+  };
+  uploads.set(volumeId, stop);
   try {
-    const uploaded = await target.uploadEpoch(epoch, ({ doneBlocks, totalBlocks }) => {
-      const nowMs = clock.monotonicMs();
-      if (nowMs - toldAtMs < PROGRESS_EVERY_MS) return;
-      toldAtMs = nowMs;
-      main.tell("uploadProgress", {
-        volumeId: order.volumeId,
-        epoch: order.epoch,
-        doneBlocks,
-        totalBlocks,
-      });
-    });
+    const uploaded = await target.uploadEpoch(epoch, tell, stop.signal);
     return { epoch: order.epoch, ...uploaded };
   } finally {
+    uploads.delete(volumeId);
     epoch.close();
   }
 }

@@ -38,6 +38,7 @@ const fleet = new Fleet({
     nonZeroBlocks: (rootKey, first, count) => backup.call("nonZeroBlocks", rootKey, first, count),
   },
   upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
+  cancelUpload: (volumeId) => backup.tell("cancelUpload", volumeId),
   events: {
     uploaded: (volume, epoch) => main.tell("cutUploaded", { volumeId: volume.volumeId, ...epoch }),
     failed: (volume, epoch, reason) => main.tell("cutFailed", { volumeId: volume.volumeId, epoch, reason }),

@@ -54,6 +54,8 @@ export function layerBreaches(source: Source): Breach[] {
   }
   const breaches: Breach[] = [];
   for (const { line, specifier } of relativeImports(source)) {
+    // Data that is no module: the version in package.json.
+    if (specifier.endsWith("/package.json")) continue;
     const target = posix.normalize(posix.join(posix.dirname(source.path), specifier));
     const to = target.startsWith("src/") ? partOf(target) : target;
     if (to === from || allowed === "everything" || allowed.includes(to)) continue;

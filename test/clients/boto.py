@@ -1,0 +1,72 @@
+"""Calls AWS services with boto3: one JSON request a line in, one JSON answer a line out.
+
+A request is {"service", "method", "args"}; "method" may name a client method, "paginate:<method>" or
+"wait:<waiter>". The answer is {"ok": result} or {"error": {...}} with what a user of boto3 would see.
+"""
+import datetime
+import json
+import sys
+
+import boto3
+import botocore.config
+import botocore.exceptions
+
+settings = json.loads(sys.argv[1])
+config = botocore.config.Config(
+    # What the client would refuse by itself has to reach the server too.
+    parameter_validation=settings.get("validate", True),
+    retries={"max_attempts": 1, "mode": "standard"},
+    read_timeout=30,
+)
+clients = {}
+
+
+def client(service):
+    if service not in clients:
+        clients[service] = boto3.client(
+            service,
+            endpoint_url=settings["endpoint"],
+            region_name=settings.get("region", "us-east-1"),
+            aws_access_key_id=settings["accessKeyId"],
+            aws_secret_access_key=settings["secretAccessKey"],
+            config=config,
+        )
+    return clients[service]
+
+
+def call(request):
+    target = client(request["service"])
+    method, args = request["method"], request["args"]
+    if method.startswith("wait:"):
+        target.get_waiter(method[5:]).wait(**args)
+        return None
+    if method.startswith("paginate:"):
+        return list(target.get_paginator(method[9:]).paginate(**args))
+    result = getattr(target, method)(**args)
+    result.pop("ResponseMetadata", None)
+    return result
+
+
+def plain(value):
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    raise TypeError(type(value))
+
+
+for line in sys.stdin:
+    try:
+        answer = {"ok": call(json.loads(line))}
+    except botocore.exceptions.ClientError as error:
+        response = error.response
+        answer = {
+            "error": {
+                "class": type(error).__name__,
+                "code": response["Error"]["Code"],
+                "message": response["Error"]["Message"],
+                "status": response["ResponseMetadata"]["HTTPStatusCode"],
+                "errorCode": response.get("error", {}).get("errorCode"),
+            }
+        }
+    except Exception as error:  # The test decides what to make of it.
+        answer = {"error": {"class": type(error).__name__, "message": str(error)}}
+    print(json.dumps(answer, default=plain), flush=True)
