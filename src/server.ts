@@ -32,8 +32,10 @@ export interface RunningServer {
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   const dataDir = resolve(options.dataDir);
   systemDisk.makeFolder(dataDir);
-  const lock = DataFolderLock.take(dataDir);
   const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const lock = await DataFolderLock.take(dataDir, systemClock, () =>
+    log.warn(`another gateway uses ${dataDir}: waiting for it to end`),
+  );
   const onProblem = (message: string, error: unknown) => log.error({ err: error }, message);
   let fail: (reason: string) => void = () => {};
   const failed = new Promise<string>((resolveFailed) => {

@@ -1,7 +1,7 @@
 /** `sluicegate start`. */
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { systemClock } from "../platform/clock.ts";
+import { stayAlive, systemClock } from "../platform/clock.ts";
 import { startServer } from "../server.ts";
 import { watchLifeline } from "./lifeline.ts";
 import { readStartOptions } from "./options.ts";
@@ -11,6 +11,15 @@ const CLOSE_MS_MAX = 9_000;
 /** Runs the gateway until SIGTERM or SIGINT; then closes it cleanly, within 10 s. */
 export async function start(flags: Record<string, string>): Promise<void> {
   watchLifeline(() => process.kill(process.pid, "SIGKILL"));
+  const letGo = stayAlive();
+  try {
+    await serve(flags);
+  } finally {
+    letGo();
+  }
+}
+
+async function serve(flags: Record<string, string>): Promise<void> {
   const { config, ...given } = kebab(flags);
   const options = readStartOptions(given, process.env, config);
   const isFirst = !existsSync(join(options.dataDir, "credentials"));

@@ -28,3 +28,11 @@ export function delay(clock: Clock, delayMs: number): Promise<void> {
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
+
+const LONG_MS = 2 ** 30;
+
+/** Keeps the process alive, which timers and idle handles here do not, until the answer is called. */
+export function stayAlive(): () => void {
+  const timer = setInterval(() => {}, LONG_MS);
+  return () => clearInterval(timer);
+}

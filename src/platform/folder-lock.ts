@@ -5,8 +5,12 @@
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { type Clock, delay } from "./clock.ts";
 
-const WAIT_MS = 3_000;
+const SQLITE_BUSY = 5;
+const RETRY_MS = 100;
+const WAIT_MS_MAX = 30_000;
+const TRIES_BEFORE_WORDS = 10;
 
 /** Another process uses the data folder. */
 export class FolderInUseError extends Error {
@@ -20,18 +24,29 @@ export class DataFolderLock {
     this.#db = db;
   }
 
-  /** Takes the lock, or throws a FolderInUseError. Waits a little: a killed process takes a moment to be gone. */
-  static take(folder: string): DataFolderLock {
+  /**
+   * Takes the lock; rejects with a FolderInUseError when it is still taken after a while. A process that was killed
+   * ends only when the system has finished what it was writing: `onWait` is called once when there is such a wait.
+   */
+  static async take(folder: string, clock: Clock, onWait: () => void): Promise<DataFolderLock> {
     const path = join(folder, "lock");
     closeSync(openSync(path, "a", 0o600));
-    const db = new DatabaseSync(path);
-    try {
-      db.exec(`PRAGMA journal_mode = MEMORY; PRAGMA busy_timeout = ${WAIT_MS}; BEGIN EXCLUSIVE;`);
-    } catch (error) {
-      db.close();
-      throw new FolderInUseError(`${folder} is in use by another gateway`, { cause: error });
+    const startedMs = clock.monotonicMs();
+    for (let attempt = 0; ; attempt++) {
+      const db = new DatabaseSync(path);
+      try {
+        db.exec("PRAGMA journal_mode = MEMORY; PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE;");
+        return new DataFolderLock(db);
+      } catch (error) {
+        db.close();
+        if ((error as { errcode?: unknown }).errcode !== SQLITE_BUSY) throw error;
+        if (clock.monotonicMs() - startedMs >= WAIT_MS_MAX) {
+          throw new FolderInUseError(`${folder} is in use by another gateway`, { cause: error });
+        }
+      }
+      if (attempt === TRIES_BEFORE_WORDS) onWait();
+      await delay(clock, RETRY_MS);
     }
-    return new DataFolderLock(db);
   }
 
   release(): void {
