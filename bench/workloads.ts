@@ -24,9 +24,9 @@ export const WORKLOADS: readonly Workload[] = [
   workload("P3", "4 KiB random read, QD 1", false, 4, 1, 15_000, true, 1),
   workload("P3", "4 KiB random write, QD 1", true, 4, 1, 15_000, true, 1),
   workload("P4", "64 KiB sequential read, QD 32", false, 64, 32, 40_000, false, 2, 1.2),
-  workload("P4", "64 KiB sequential write, QD 32", true, 64, 32, 16_000, false, 1.2, 1.1),
-  workload("P4", "1 MiB sequential read, QD 8", false, 1024, 8, 3_000, false, 2, 1.2),
-  workload("P4", "1 MiB sequential write, QD 8", true, 1024, 8, 1_000, false, 1.2, 1.1),
+  workload("P4", "64 KiB sequential write, QD 32", true, 64, 32, 40_000, false, 1.2, 1.1),
+  workload("P4", "1 MiB sequential read, QD 8", false, 1024, 8, 6_000, false, 2, 1.2),
+  workload("P4", "1 MiB sequential write, QD 8", true, 1024, 8, 4_000, false, 1.2, 1.1),
 ];
 
 function workload(

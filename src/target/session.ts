@@ -94,6 +94,8 @@ export class Session {
   readonly #parameters: LoggedIn["parameters"];
   readonly #identity: UnitIdentity | undefined;
   readonly #collecting = new Map<number, WriteTask>();
+  /** The task whose buffer the receiver is filling. */
+  #lent: WriteTask | undefined;
   readonly #running = new Map<number, RunningTask>();
   readonly #counters: Counters;
   readonly #transfer = makeTransfer();
@@ -173,13 +175,17 @@ export class Session {
     if (opcodeOf(bhs) !== REQUEST.dataOut || lengthBytes === 0) return undefined;
     const task = this.#collecting.get(bhs.readUInt32BE(AT.initiatorTaskTag));
     if (task === undefined || task.check(bhs, lengthBytes) !== undefined) return undefined;
+    this.#lent = task;
     return task.place(lengthBytes);
   }
 
   onCollected(bhs: Buffer): void {
-    const task = this.#collecting.get(bhs.readUInt32BE(AT.initiatorTaskTag));
-    // Task management may have ended the task while its data was coming in.
-    if (task !== undefined) this.#tookData(task, bhs, bhs.readUIntBE(5, 3));
+    const task = this.#lent;
+    this.#lent = undefined;
+    if (task === undefined) return;
+    if (this.#collecting.get(task.initiatorTaskTag) === task) this.#tookData(task, bhs, bhs.readUIntBE(5, 3));
+    // Task management of another session has ended the task while its data was coming in.
+    else this.#giveBack(task);
   }
 
   /** The peer has taken all that was sent. */
@@ -336,7 +342,9 @@ export class Session {
     this.#collecting.delete(task.initiatorTaskTag);
   }
 
+  /** Not while the receiver still fills the buffer: whoever took it next would find strange bytes in it. */
   #giveBack(task: WriteTask): void {
+    if (task === this.#lent && !this.#closed) return;
     this.#bufferBytes -= task.buffer.length;
     this.#host.buffers.give(task.buffer);
   }

@@ -9,9 +9,9 @@ import type { Socket } from "node:net";
 import { BHS_BYTES, DIGEST_BYTES, paddedLength } from "../iscsi/bhs.ts";
 import { crc32c } from "../iscsi/crc32c.ts";
 
-const SLAB_BYTES = 1024 * 1024;
-const FLUSH_BYTES = 512 * 1024;
-const SPARE_SLABS_MAX = 8;
+const SLAB_BYTES = 2 * 1024 * 1024;
+const FLUSH_BYTES = 1024 * 1024;
+const SPARE_SLABS_MAX = 4;
 
 /** Slabs of connections that need none now, shared by all connections of the thread. */
 const spare: Buffer[] = [];
@@ -79,14 +79,19 @@ export class Transmitter {
       this.#used = 0;
       return;
     }
-    this.#pendingBytes += bytes;
-    this.#slab = undefined;
     this.#used = 0;
+    let isTaken = false;
     this.#socket.write(slab.subarray(0, bytes), () => {
+      if (isTaken) return;
       this.#pendingBytes -= bytes;
       if (spare.length < SPARE_SLABS_MAX) spare.push(slab);
       if (this.#pendingBytes === 0) this.#onDrained();
     });
+    // The system has a copy already: the slab, which the caches still hold, is filled again.
+    isTaken = this.#socket.writableLength === 0;
+    if (isTaken) return;
+    this.#pendingBytes += bytes;
+    this.#slab = undefined;
   }
 
   #pduBytes(dataBytes: number): number {
