@@ -104,6 +104,11 @@ export class S3Store implements ObjectStore {
         { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
       );
       const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? new Uint8Array(0));
+      // What the server says the answer holds may be less than was asked for (the object ends before), and what came
+      // may be less than that (the connection broke): only the second is worth another try.
+      if (range !== undefined && (answer.ContentLength ?? bytes.length) < range.lengthBytes) {
+        throw new StoreError("invalid", `GET ${key}: the object ends before byte ${last}`);
+      }
       const due = range?.lengthBytes ?? answer.ContentLength;
       if (due !== undefined && bytes.length !== due) {
         throw new StoreError("unavailable", `GET ${key}: ${bytes.length} of ${due} bytes came`);
