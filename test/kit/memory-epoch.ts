@@ -1,0 +1,40 @@
+import type { VolumeId } from "../../src/platform/ids.ts";
+import type { EpochSource } from "../../src/vault/upload.ts";
+
+/** An epoch whose changed blocks are in memory. */
+export class MemoryEpoch implements EpochSource {
+  readonly volumeId: VolumeId;
+  readonly epoch: number;
+  readonly cutAtMs = 1_700_000_000_000;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  readonly parentRootKey?: string;
+  readonly dirtyBlockCount: number;
+  readonly #changes: ReadonlyMap<number, Buffer>;
+
+  constructor(options: {
+    volumeId: string;
+    epoch: number;
+    sizeBytes: number;
+    blockBytes: number;
+    parentRootKey?: string | undefined;
+    changes: ReadonlyMap<number, Buffer>;
+  }) {
+    this.volumeId = options.volumeId as VolumeId;
+    this.epoch = options.epoch;
+    this.sizeBytes = options.sizeBytes;
+    this.blockBytes = options.blockBytes;
+    if (options.parentRootKey !== undefined) this.parentRootKey = options.parentRootKey;
+    this.#changes = options.changes;
+    this.dirtyBlockCount = options.changes.size;
+  }
+
+  *dirtyBlocks(): Iterable<readonly number[]> {
+    const blocks = [...this.#changes.keys()].sort((a, b) => a - b);
+    for (let i = 0; i < blocks.length; i += 3) yield blocks.slice(i, i + 3);
+  }
+
+  async readBlocks(blocks: readonly number[], into: Buffer): Promise<void> {
+    for (const [i, block] of blocks.entries()) this.#changes.get(block)?.copy(into, i * this.blockBytes);
+  }
+}
