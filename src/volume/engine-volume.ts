@@ -193,6 +193,12 @@ export abstract class EngineVolume {
   async nextUpload(): Promise<PendingUpload | undefined> {
     const closed = this.epochs.closed[0];
     if (closed === undefined || this.#failure !== undefined || this.#stopping) return undefined;
+    // What the bucket has must be here too after a loss of power: the next root is made of this one and of what
+    // changes here from now on. (A cut from before a crash of the process may not have got so far.)
+    this.#durability = this.#durability.then(() => this.#makeDurable(closed));
+    await this.#durability;
+    if (this.#failure !== undefined || this.#stopping) return undefined;
+    assert(closed.durable);
     await this.prepareUpload(closed);
     const parentRootKey = this.baseRootKey;
     return {
@@ -305,7 +311,7 @@ export abstract class EngineVolume {
   }
 
   async #makeDurable(closed: ClosedEpoch): Promise<void> {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || closed.durable) return;
     try {
       await this.guarded(async () => {
         await Promise.all([this.#flush.run(), closed.dirty.sync()]);

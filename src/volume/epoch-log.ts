@@ -1,9 +1,10 @@
 /**
- * The log of what became of a volume's epochs: one line a record, `CRC32 JSON`, appended and never changed.
+ * The log of what became of a volume's epochs: one line a record, `CRC32 DURABLE JSON`, appended and never changed.
  *
- * An append survives the death of the process when it returns, and loss of power after `sync`. A last line that is
- * torn was never acknowledged to anybody and is cut off. A damaged line with good lines behind it is rot: the log
- * refuses to open rather than forget a cut.
+ * An append survives the death of the process when it returns, and loss of power after `sync`. DURABLE is the length
+ * in bytes that the file was known to have on stable storage when the line was written. What lies behind a damaged
+ * line goes with it, as a loss of power may leave the unsynced end in any state; but where a later line says that the
+ * damaged one had been durable, it is rot, and the log refuses to open rather than forget a cut.
  */
 import { crc32 } from "node:zlib";
 import type { Disk, DiskFile } from "../platform/disk.ts";
@@ -44,15 +45,18 @@ export class EpochLogError extends Error {
   override readonly name = "EpochLogError";
 }
 
+const CRC_DIGITS = 8;
 const LOG_BYTES_MAX = 64 * 1024 * 1024;
 
 export class EpochLog {
   readonly #file: DiskFile;
   #endBytes: number;
+  #durableBytes: number;
 
-  private constructor(file: DiskFile, endBytes: number) {
+  private constructor(file: DiskFile, durableBytes: number) {
     this.#file = file;
-    this.#endBytes = endBytes;
+    this.#endBytes = durableBytes;
+    this.#durableBytes = durableBytes;
   }
 
   /**
@@ -66,22 +70,24 @@ export class EpochLog {
   ): EpochLog {
     const kept = compact(readRecords(disk, path));
     const content = Buffer.concat([
-      encodeRecord({ type: "format", version: 1 }),
-      ...kept.filter((record) => record.type !== "format").map(encodeRecord),
+      encodeRecord({ type: "format", version: 1 }, 0),
+      ...kept.filter((record) => record.type !== "format").map((record) => encodeRecord(record, 0)),
     ]);
     disk.replaceFile(path, content);
     return new EpochLog(disk.open(path), content.length);
   }
 
   append(record: EpochRecord): void {
-    const line = encodeRecord(record);
+    const line = encodeRecord(record, this.#durableBytes);
     this.#file.writeSync(line, 0, line.length, this.#endBytes);
     this.#endBytes += line.length;
   }
 
   /** Makes every record appended so far durable. */
-  sync(): Promise<void> {
-    return this.#file.sync();
+  async sync(): Promise<void> {
+    const endBytes = this.#endBytes;
+    await this.#file.sync();
+    this.#durableBytes = Math.max(this.#durableBytes, endBytes);
   }
 
   close(): void {
@@ -90,40 +96,42 @@ export class EpochLog {
 }
 
 /** One line of the log. */
-export function encodeRecord(record: EpochRecord): Buffer {
-  const json = JSON.stringify(record);
-  return Buffer.from(`${crc32(json).toString(16).padStart(8, "0")} ${json}\n`, "utf8");
+export function encodeRecord(record: EpochRecord, durableBytes: number): Buffer {
+  const text = `${durableBytes} ${JSON.stringify(record)}`;
+  return Buffer.from(`${crc32(text).toString(16).padStart(CRC_DIGITS, "0")} ${text}\n`, "utf8");
 }
 
 /** The records of a log's bytes. Throws an EpochLogError for rot and for formats that are not known. */
 export function decodeRecords(content: Buffer, path: string): EpochRecord[] {
-  const lines = content.toString("utf8").split("\n");
   const records: EpochRecord[] = [];
-  let firstBad = -1;
-  for (const [index, line] of lines.entries()) {
-    if (line === "") continue;
-    const record = decodeLine(line);
-    if (record === undefined) {
-      if (firstBad < 0) firstBad = index;
-      continue;
+  let damagedAt = -1;
+  for (let at = 0; at < content.length; ) {
+    const newline = content.indexOf(0x0a, at);
+    const end = newline < 0 ? content.length : newline;
+    const line = newline < 0 ? undefined : decodeLine(content.toString("utf8", at, end));
+    if (line === undefined) {
+      if (damagedAt < 0) damagedAt = at;
+    } else if (damagedAt < 0) {
+      records.push(line.record);
+    } else if (line.durableBytes > damagedAt) {
+      throw new EpochLogError(`${path}: the line at byte ${damagedAt} is damaged`);
     }
-    if (firstBad >= 0) {
-      throw new EpochLogError(`${path}: line ${firstBad + 1} is damaged and good ones follow it`);
-    }
-    if (record.type === "format" && record.version !== 1) {
-      throw new EpochLogError(
-        `${path}: format version ${String(record.version)} is not known to this version`,
-      );
-    }
-    records.push(record);
+    at = end + 1;
+  }
+  const [first] = records;
+  if (records.length > 0 && (first?.type !== "format" || first.version !== 1)) {
+    const version = first?.type === "format" ? String(first.version) : "none";
+    throw new EpochLogError(`${path}: format version ${version} is not known to this version`);
   }
   return records;
 }
 
-function decodeLine(line: string): EpochRecord | undefined {
-  const json = line.slice(9);
-  if (line[8] !== " " || crc32(json).toString(16).padStart(8, "0") !== line.slice(0, 8)) return undefined;
-  return JSON.parse(json) as EpochRecord;
+function decodeLine(line: string): { record: EpochRecord; durableBytes: number } | undefined {
+  const text = line.slice(CRC_DIGITS + 1);
+  if (crc32(text).toString(16).padStart(CRC_DIGITS, "0") !== line.slice(0, CRC_DIGITS)) return undefined;
+  const space = text.indexOf(" ");
+  const durableBytes = Number(text.slice(0, space));
+  return { durableBytes, record: JSON.parse(text.slice(space + 1)) as EpochRecord };
 }
 
 function readRecords(disk: Disk, path: string): EpochRecord[] {

@@ -213,7 +213,9 @@ export class SlotPool {
   release(slot: number, clean: boolean): void {
     const owner = this.#owners[this.#owner[slot] ?? NOBODY];
     assert(owner !== undefined && this.#used[slot] === 1);
-    this.#write(slot, owner.volumeId, { used: false, mask: 0, epoch: 0 });
+    // What is not clean comes back if the power is lost before the release is durable: what took its place (the disk,
+    // another slot) may not have got there either.
+    this.#write(slot, owner.volumeId, { used: false, mask: 0, epoch: 0 }, !clean);
     this.#release(slot, !clean);
   }
 
@@ -276,7 +278,12 @@ export class SlotPool {
     return first;
   }
 
-  #write(slot: number, volumeId: VolumeId, state: { used: boolean; mask: number; epoch: number }): void {
+  #write(
+    slot: number,
+    volumeId: VolumeId,
+    state: { used: boolean; mask: number; epoch: number },
+    keepPrevious = state.used,
+  ): void {
     const { disk, base } = this.#diskOf(slot);
     const sequenceBefore = this.#sequence[slot] ?? 0;
     if (sequenceBefore <= disk.flushedSequence) {
@@ -287,7 +294,7 @@ export class SlotPool {
     }
     const sequence = disk.nextSequence();
     const previous =
-      this.#previousUsed[slot] === 0 || !state.used
+      this.#previousUsed[slot] === 0 || !keepPrevious
         ? NEVER_USED
         : {
             used: true,

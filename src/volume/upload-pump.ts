@@ -96,7 +96,13 @@ export class UploadPump {
     const kind = (error as { kind?: unknown } | null)?.kind;
     const final = FINAL_KINDS.has(String(kind)) || (!isUnavailable(error) && attempt >= ATTEMPTS_MAX);
     if (final && epoch > 0) {
-      await volume.uploadFailed(epoch, reason);
+      try {
+        await volume.uploadFailed(epoch, reason);
+      } catch (problem) {
+        // Its own disks have failed too: the volume has stopped and says why; the cut stays as it is.
+        if (volume.failure === undefined) throw problem;
+        return;
+      }
       events.failed(volume, epoch, reason);
       return;
     }

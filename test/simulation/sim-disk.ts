@@ -1,0 +1,239 @@
+import type { Disk, DiskFile, OpenFileOptions } from "../../src/platform/disk.ts";
+import type { SeededRandom } from "../kit/seeded-random.ts";
+
+const SECTOR_BYTES = 512;
+
+/** The process that held the handle has died. */
+export class DeadHandleError extends Error {
+  override readonly name = "DeadHandleError";
+}
+
+interface PendingWrite {
+  readonly position: number;
+  readonly bytes: Buffer;
+}
+
+/** A file: what the process sees, what is on stable storage, and the writes between the two. */
+class SimFile {
+  current: Buffer;
+  durable: Buffer;
+  pending: PendingWrite[] = [];
+  /** Whether the folder's entry would survive a loss of power. */
+  entryDurable = false;
+
+  constructor(sizeBytes: number) {
+    this.current = Buffer.alloc(sizeBytes);
+    this.durable = Buffer.alloc(sizeBytes);
+  }
+
+  write(position: number, bytes: Buffer): void {
+    this.pending.push({ position, bytes });
+    this.current = applied(this.current, position, bytes);
+  }
+
+  /** The first `count` writes have reached stable storage. */
+  settle(count: number): void {
+    for (const { position, bytes } of this.pending.splice(0, count)) {
+      this.durable = applied(this.durable, position, bytes);
+    }
+  }
+
+  /** Loss of power: each sector keeps the writes to it up to some moment of its own. */
+  losePower(random: SeededRandom): void {
+    const style = random.below(3);
+    const cutoffs = new Map<number, number>();
+    for (const [index, { position, bytes }] of this.pending.entries()) {
+      for (let at = position; at < position + bytes.length; ) {
+        const sector = Math.floor(at / SECTOR_BYTES);
+        const stop = Math.min((sector + 1) * SECTOR_BYTES, position + bytes.length);
+        let cutoff = cutoffs.get(sector);
+        if (cutoff === undefined) {
+          cutoff =
+            style === 0 ? 0 : style === 1 ? this.pending.length : random.below(this.pending.length + 1);
+          cutoffs.set(sector, cutoff);
+        }
+        if (index < cutoff)
+          this.durable = applied(this.durable, at, bytes.subarray(at - position, stop - position));
+        at = stop;
+      }
+    }
+    this.pending = [];
+    this.current = Buffer.from(this.durable);
+  }
+}
+
+function applied(content: Buffer, position: number, bytes: Buffer): Buffer {
+  let target = content;
+  if (position + bytes.length > content.length) {
+    target = Buffer.alloc(position + bytes.length);
+    content.copy(target);
+  }
+  bytes.copy(target, position);
+  return target;
+}
+
+/** A file system in memory whose process can be killed and whose power can be cut. */
+export class SimDisk implements Disk {
+  readonly #random: SeededRandom;
+  #files = new Map<string, SimFile>();
+  /** Files that were removed, while the removal is not durable. */
+  #removed = new Map<string, SimFile>();
+  #boot = 1;
+  #life = 1;
+
+  constructor(random: SeededRandom) {
+    this.#random = random;
+  }
+
+  get bootId(): string {
+    return `boot-${this.#boot}`;
+  }
+
+  /** Puts a disk there that was made long ago. */
+  addDisk(path: string, sizeBytes: number): void {
+    const file = new SimFile(sizeBytes);
+    file.entryDurable = true;
+    this.#files.set(path, file);
+  }
+
+  /** The process dies: its handles with it, but not what it had written. */
+  kill(): void {
+    this.#life += 1;
+  }
+
+  /** The machine loses power: what was not synced is there in part, or not, or not whole. */
+  losePower(): void {
+    this.kill();
+    this.#boot += 1;
+    for (const [path, file] of this.#removed) {
+      if (!this.#files.has(path) && file.entryDurable && this.#random.chance(0.5))
+        this.#files.set(path, file);
+    }
+    this.#removed.clear();
+    for (const [path, file] of this.#files) {
+      file.losePower(this.#random);
+      if (!file.entryDurable && this.#random.chance(0.5)) this.#files.delete(path);
+      file.entryDurable = true;
+    }
+  }
+
+  open(path: string, options: OpenFileOptions = {}): DiskFile {
+    let file = this.#files.get(path);
+    if (file === undefined) {
+      if (options.create !== true) throw Object.assign(new Error(`ENOENT ${path}`), { code: "ENOENT" });
+      file = new SimFile(0);
+      this.#files.set(path, file);
+    }
+    if (options.erase === true) {
+      file.pending = [];
+      file.current = Buffer.alloc(0);
+      file.durable = Buffer.alloc(0);
+    }
+    if (options.sizeBytes !== undefined && file.current.length < options.sizeBytes) {
+      file.settle(file.pending.length);
+      file.current = applied(file.current, options.sizeBytes, Buffer.alloc(0));
+      file.durable = Buffer.from(file.current);
+    }
+    return new Handle(path, file, () => this.#life);
+  }
+
+  readFile(path: string): Buffer | undefined {
+    const file = this.#files.get(path);
+    return file === undefined ? undefined : Buffer.from(file.current);
+  }
+
+  replaceFile(path: string, content: Buffer): void {
+    const file = new SimFile(0);
+    file.current = Buffer.from(content);
+    file.durable = Buffer.from(content);
+    file.entryDurable = true;
+    this.#files.set(path, file);
+    this.#syncEntries(path.slice(0, path.lastIndexOf("/")));
+  }
+
+  isRegularFile(): boolean {
+    return true;
+  }
+
+  remove(path: string): void {
+    const file = this.#files.get(path);
+    if (file === undefined) return;
+    this.#files.delete(path);
+    this.#removed.set(path, file);
+  }
+
+  list(folder: string): string[] {
+    const prefix = `${folder}/`;
+    return [...this.#files.keys()]
+      .filter((path) => path.startsWith(prefix) && !path.slice(prefix.length).includes("/"))
+      .map((path) => path.slice(prefix.length));
+  }
+
+  makeFolder(): void {}
+
+  removeFolder(folder: string): void {
+    for (const path of [...this.#files.keys()]) if (path.startsWith(`${folder}/`)) this.remove(path);
+  }
+
+  async syncFolder(folder: string): Promise<void> {
+    await later();
+    this.#syncEntries(folder);
+  }
+
+  #syncEntries(folder: string): void {
+    for (const [path, file] of this.#files) {
+      if (path.slice(0, path.lastIndexOf("/")) === folder) file.entryDurable = true;
+    }
+    for (const path of [...this.#removed.keys()]) {
+      if (path.slice(0, path.lastIndexOf("/")) === folder) this.#removed.delete(path);
+    }
+  }
+}
+
+class Handle implements DiskFile {
+  readonly path: string;
+  readonly sizeBytes: number;
+  readonly #file: SimFile;
+  readonly #lifeNow: () => number;
+  readonly #life: number;
+
+  constructor(path: string, file: SimFile, lifeNow: () => number) {
+    this.path = path;
+    this.#file = file;
+    this.sizeBytes = file.current.length;
+    this.#lifeNow = lifeNow;
+    this.#life = lifeNow();
+  }
+
+  readSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): void {
+    this.#check();
+    if (positionBytes + lengthBytes > this.#file.current.length) throw new Error(`${this.path} ends before`);
+    this.#file.current.copy(target, targetOffset, positionBytes, positionBytes + lengthBytes);
+  }
+
+  writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void {
+    this.#check();
+    this.#file.write(positionBytes, Buffer.from(source.subarray(sourceOffset, sourceOffset + lengthBytes)));
+  }
+
+  async sync(): Promise<void> {
+    this.#check();
+    const last = this.#file.pending.at(-1);
+    await later();
+    this.#check();
+    // What was written after the call is not covered; another sync may have settled a part meanwhile.
+    if (last !== undefined) this.#file.settle(this.#file.pending.indexOf(last) + 1);
+    this.#file.entryDurable = true;
+  }
+
+  close(): void {}
+
+  #check(): void {
+    if (this.#lifeNow() !== this.#life) throw new DeadHandleError(`${this.path}: the process is dead`);
+  }
+}
+
+/** A few turns of the event loop: long enough for others to come between. */
+async function later(): Promise<void> {
+  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+}

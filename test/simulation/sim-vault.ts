@@ -1,0 +1,107 @@
+import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
+import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
+import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
+import type { RootReader } from "../../src/volume/root-reader.ts";
+import type { SeededRandom } from "../kit/seeded-random.ts";
+import type { SimDisk } from "./sim-disk.ts";
+
+type Root = ReadonlyMap<number, Buffer>;
+
+/** A rejection as the vault's own look to a volume. */
+export class SimVaultError extends Error {
+  override readonly name = "SimVaultError";
+  readonly kind: string;
+
+  constructor(kind: string) {
+    super(`the simulated vault: ${kind}`);
+    this.kind = kind;
+  }
+}
+
+const ZERO = Buffer.alloc(BLOCK_BYTES);
+
+/** The vault as a volume sees it: roots that hold blocks, and answers that take a while or fail. */
+export class SimVault implements RootReader {
+  readonly #random: SeededRandom;
+  readonly #roots = new Map<string, Root>();
+  /** Probabilities of an answer that does not come, and of an upload that never can succeed. */
+  unavailable = 0;
+  broken = 0;
+  violation: Error | undefined;
+
+  constructor(random: SeededRandom) {
+    this.#random = random;
+  }
+
+  /** The whole content of a root. */
+  content(rootKey: string, blockCount: number): Buffer {
+    const root = this.#root(rootKey);
+    return Buffer.concat(Array.from({ length: blockCount }, (_, block) => root.get(block) ?? ZERO));
+  }
+
+  async readBlocks(rootKey: string, first: number, count: number): Promise<Buffer> {
+    await this.#pause();
+    if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
+    const root = this.#root(rootKey);
+    return Buffer.concat(Array.from({ length: count }, (_, i) => root.get(first + i) ?? ZERO));
+  }
+
+  async nonZeroBlocks(rootKey: string, first: number, count: number): Promise<number[]> {
+    await this.#pause();
+    if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
+    const root = this.#root(rootKey);
+    return Array.from({ length: count }, (_, i) => first + i).filter((block) => root.has(block));
+  }
+
+  /** Uploads as the backup worker does: block by block, with all that can happen in between. */
+  async upload(
+    order: UploadOrder,
+    disk: SimDisk,
+    locate: EpochReaders["locate"],
+    isAlive: () => boolean,
+  ): Promise<UploadedEpoch> {
+    const root = new Map(order.parentRootKey === undefined ? [] : this.#root(order.parentRootKey));
+    const source = new LocalEpoch(order, disk, {
+      locate: async (...args) => {
+        await this.#pause();
+        return locate(...args);
+      },
+      readBase: (key, block) => this.readBlocks(key, block, 1),
+    });
+    if (this.#random.chance(this.broken)) throw new SimVaultError("corrupt");
+    for (const blocks of source.dirtyBlocks()) {
+      // One by one, where the real one takes a batch: more can come in between.
+      for (const block of blocks) {
+        await this.#pause();
+        if (!isAlive() || this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
+        const bytes = Buffer.alloc(BLOCK_BYTES);
+        await source.readBlocks([block], bytes);
+        if (bytes.equals(ZERO)) root.delete(block);
+        else root.set(block, bytes);
+      }
+    }
+    if (!isAlive()) throw new SimVaultError("unavailable");
+    const rootKey = `volumes/${order.volumeId}/roots/1-${order.epoch}`;
+    const there = this.#roots.get(rootKey);
+    // An upload that is repeated has to come to the same root: nothing of a closed epoch may have changed.
+    if (there !== undefined && !isSame(there, root)) this.violation ??= new Error(`${rootKey} came out differently`);
+    this.#roots.set(rootKey, root);
+    await this.#pause();
+    if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
+    return { epoch: order.epoch, rootKey, uploadedBytes: 0, fullBytes: root.size * BLOCK_BYTES };
+  }
+
+  #root(rootKey: string): Root {
+    const root = this.#roots.get(rootKey);
+    if (root === undefined) throw new Error(`no root ${rootKey}`);
+    return root;
+  }
+
+  async #pause(): Promise<void> {
+    for (let i = this.#random.below(4); i > 0; i--) await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+function isSame(a: Root, b: Root): boolean {
+  return a.size === b.size && [...a].every(([block, bytes]) => b.get(block)?.equals(bytes) === true);
+}
