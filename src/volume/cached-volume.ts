@@ -75,7 +75,9 @@ export class CachedVolume extends EngineVolume {
     const blockCount = options.sizeBytes / BLOCK_BYTES;
     assert(Number.isInteger(blockCount));
     const epochs = await Epochs.open(world.disk, options.folder, blockCount);
-    return new CachedVolume(options, world, epochs);
+    const volume = new CachedVolume(options, world, epochs);
+    volume.resumeCuts();
+    return volume;
   }
 
   /** A cached volume serves its parent's blocks from the vault: nothing has to be brought over. */
@@ -219,7 +221,8 @@ export class CachedVolume extends EngineVolume {
       kept.push(state);
     }
     this.#chains.load(kept);
-    for (const epoch of [...orphaned].sort((a, b) => a - b)) this.handOver(epoch);
+    // The newest first: what is handed over later only fills what is missing.
+    for (const epoch of [...orphaned].sort((a, b) => b - a)) this.handOver(epoch);
     for (const { slot, block } of kept) {
       if (this.#chains.newest(block) === slot || pool.epoch(slot) > settledEpoch) continue;
       this.#drop(block, slot, true);

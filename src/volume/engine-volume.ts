@@ -181,6 +181,13 @@ export abstract class EngineVolume {
     return { epoch: closed.epoch, cutAtMs: closed.cutAtMs };
   }
 
+  /** Makes the cuts durable that a crash of the process has kept from it; to be called when the volume is open. */
+  protected resumeCuts(): void {
+    for (const closed of this.epochs.closed) {
+      this.#durability = this.#durability.then(() => this.#makeDurable(closed));
+    }
+  }
+
   /** Resolves when the cuts made so far have become durable, or the volume has failed. */
   settled(): Promise<void> {
     return this.#durability;
@@ -194,11 +201,13 @@ export abstract class EngineVolume {
     const closed = this.epochs.closed[0];
     if (closed === undefined || this.#failure !== undefined || this.#stopping) return undefined;
     // What the bucket has must be here too after a loss of power: the next root is made of this one and of what
-    // changes here from now on. (A cut from before a crash of the process may not have got so far.)
-    this.#durability = this.#durability.then(() => this.#makeDurable(closed));
-    await this.#durability;
-    if (this.#failure !== undefined || this.#stopping) return undefined;
-    assert(closed.durable);
+    // changes here from now on.
+    while (!closed.durable) {
+      await this.#durability;
+      if (this.#failure !== undefined || this.#stopping) return undefined;
+      // The cut has just been made: its turn comes when its caller goes on.
+      if (!closed.durable) await nextTurn();
+    }
     await this.prepareUpload(closed);
     const parentRootKey = this.baseRootKey;
     return {

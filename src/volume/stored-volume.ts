@@ -126,6 +126,7 @@ export class StoredVolume extends EngineVolume {
     const volume = new StoredVolume(options, world, { epochs, home, regions, hydration });
     if (!epochs.trusted) volume.#markLoggedRegions();
     await volume.#merge();
+    volume.resumeCuts();
     volume.#hydrator?.start();
     return volume;
   }
