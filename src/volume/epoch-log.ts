@@ -128,7 +128,11 @@ export function decodeRecords(content: Buffer, path: string): EpochRecord[] {
 
 function decodeLine(line: string): { record: EpochRecord; durableBytes: number } | undefined {
   const text = line.slice(CRC_DIGITS + 1);
-  if (crc32(text).toString(16).padStart(CRC_DIGITS, "0") !== line.slice(0, CRC_DIGITS)) return undefined;
+  if (
+    line[CRC_DIGITS] !== " " ||
+    crc32(text).toString(16).padStart(CRC_DIGITS, "0") !== line.slice(0, CRC_DIGITS)
+  )
+    return undefined;
   const space = text.indexOf(" ");
   const durableBytes = Number(text.slice(0, space));
   return { durableBytes, record: JSON.parse(text.slice(space + 1)) as EpochRecord };

@@ -84,7 +84,8 @@ export class SimVault implements RootReader {
     const rootKey = `volumes/${order.volumeId}/roots/1-${order.epoch}`;
     const there = this.#roots.get(rootKey);
     // An upload that is repeated has to come to the same root: nothing of a closed epoch may have changed.
-    if (there !== undefined && !isSame(there, root)) this.violation ??= new Error(`${rootKey} came out differently`);
+    if (there !== undefined && !isSame(there, root))
+      this.violation ??= new Error(`${rootKey} came out differently`);
     this.#roots.set(rootKey, root);
     await this.#pause();
     if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");

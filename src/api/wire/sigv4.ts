@@ -210,11 +210,19 @@ function canonicalPath(path: string): string {
 }
 
 function canonicalQuery(query: URLSearchParams): string {
-  return [...query]
-    .filter(([key]) => key !== "X-Amz-Signature")
-    .map(([key, value]) => `${encode(key)}=${encode(value)}`)
-    .sort()
-    .join("&");
+  return (
+    [...query]
+      .filter(([key]) => key !== "X-Amz-Signature")
+      .map(([key, value]) => [encode(key), encode(value)] as const)
+      // By name, then by value: a name that begins another comes first, whatever character "=" is.
+      .sort(([a, x], [b, y]) => (a === b ? compare(x, y) : compare(a, b)))
+      .map(([key, value]) => `${key}=${value}`)
+      .join("&")
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function headerValue(request: SignedRequest, name: string): string {

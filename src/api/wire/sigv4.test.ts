@@ -1,0 +1,139 @@
+import { strict as assert } from "node:assert";
+import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
+import { describe, test } from "node:test";
+import { SignatureV4 } from "@smithy/signature-v4";
+import fc from "fast-check";
+import { type SignatureErrorCode, type SignedRequest, verifySignature } from "./sigv4.ts";
+
+const KEY = "AKIDEXAMPLE";
+const SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+const NOW = new Date("2026-11-23T12:00:00Z");
+
+class Sha256 {
+  readonly #hash: Hash | Hmac;
+  constructor(key?: Uint8Array | string) {
+    this.#hash = key === undefined ? createHash("sha256") : createHmac("sha256", key);
+  }
+  update(data: Uint8Array | string): void {
+    this.#hash.update(data);
+  }
+  async digest(): Promise<Uint8Array> {
+    return this.#hash.digest();
+  }
+  reset(): void {}
+}
+
+const signer = (service: string, region = "us-east-1") =>
+  new SignatureV4({
+    service,
+    region,
+    credentials: { accessKeyId: KEY, secretAccessKey: SECRET },
+    sha256: Sha256 as never,
+  });
+
+const verify = (request: SignedRequest, nowMs = NOW.getTime()) =>
+  verifySignature(request, {
+    nowMs,
+    region: "us-east-1",
+    secretOf: (id) => (id === KEY ? SECRET : undefined),
+  });
+
+interface Made {
+  readonly method?: string;
+  readonly path?: string;
+  readonly query?: Record<string, string>;
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  readonly service?: string;
+  readonly region?: string;
+}
+
+async function signed(made: Made = {}): Promise<SignedRequest> {
+  const { method = "POST", path = "/", query = {}, headers = {}, body = "{}" } = made;
+  const request = await signer(made.service ?? "storagegateway", made.region).sign(
+    {
+      method,
+      protocol: "http:",
+      hostname: "localhost",
+      port: 9060,
+      path,
+      query,
+      headers: { host: "localhost:9060", ...headers },
+      body,
+    } as never,
+    { signingDate: NOW },
+  );
+  const search = new URLSearchParams(query).toString().replaceAll("+", "%20");
+  return {
+    method,
+    url: search === "" ? path : `${path}?${search}`,
+    headers: (request as unknown as { headers: Record<string, string> }).headers,
+    body: Buffer.from(body),
+  };
+}
+
+function refused(code: SignatureErrorCode, request: SignedRequest, nowMs?: number): void {
+  assert.throws(() => verify(request, nowMs), { name: "SignatureError", code });
+}
+
+describe("Signature Version 4", () => {
+  test("accepts what another implementation has signed", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.string({ maxLength: 200 }),
+        fc.dictionary(
+          fc.stringMatching(/^[A-Za-z0-9._~-]{1,12}$/),
+          fc.string({ maxLength: 20, unit: "grapheme" }),
+          { maxKeys: 4 },
+        ),
+        fc.constantFrom("storagegateway", "ec2", "ebs"),
+        fc.stringMatching(/^[ -~]{0,30}$/),
+        async (body, query, service, value) => {
+          const request = await signed({
+            body,
+            query,
+            service,
+            headers: { "x-amz-target": value, "content-type": "a/b" },
+          });
+          assert.deepEqual(verify(request), { accessKeyId: KEY, service });
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  test("refuses a request in which anything was changed", async () => {
+    const good = await signed({ headers: { "x-amz-target": "A.B" }, query: { a: "1" } });
+    verify(good);
+    refused("InvalidSignature", { ...good, body: Buffer.from("{ }") });
+    refused("InvalidSignature", { ...good, method: "PUT" });
+    refused("InvalidSignature", { ...good, url: "/?a=2" });
+    refused("InvalidSignature", { ...good, url: "/other?a=1" });
+    refused("InvalidSignature", { ...good, headers: { ...good.headers, "x-amz-target": "A.C" } });
+  });
+
+  test("accepts 15 minutes of difference between the clocks, and no more", async () => {
+    const request = await signed();
+    for (const minutes of [-14.9, 14.9]) verify(request, NOW.getTime() + minutes * 60_000);
+    for (const minutes of [-15.1, 15.1]) refused("RequestExpired", request, NOW.getTime() + minutes * 60_000);
+  });
+
+  test("names what is missing", async () => {
+    const request = await signed();
+    refused("MissingAuthenticationToken", { ...request, headers: { host: "localhost" } });
+    const authorization = String(request.headers.authorization);
+    for (const broken of [
+      "AWS4-HMAC-SHA256",
+      "Basic abc",
+      authorization.replace("Credential=", "X="),
+      authorization.replace(/Signature=\w+/, "Signature="),
+      authorization.replace("/aws4_request", ""),
+    ]) {
+      refused("IncompleteSignature", { ...request, headers: { ...request.headers, authorization: broken } });
+    }
+    refused("UnrecognizedClient", {
+      ...request,
+      headers: { ...request.headers, authorization: authorization.replace(KEY, "AKIDNOBODY") },
+    });
+  });
+});
