@@ -137,9 +137,10 @@ export class CachedVolume extends EngineVolume {
   override async write(offset: number, source: Buffer, sourceOffset: number, length: number): Promise<void> {
     const deadlineMs = this.world.clock.monotonicMs() + this.world.limits.slotWaitMs;
     while (!this.tryWrite(offset, source, sourceOffset, length)) {
+      if (this.world.clock.monotonicMs() >= deadlineMs) throw new DeviceError("busy", "no free slot in time");
       const block = this.baseRootKey === undefined ? -1 : this.#needsBase(offset, length);
       if (block >= 0 && this.#chains.newest(block) !== undefined) await this.#fill(block);
-      else if (block >= 0) await this.#fillFresh(block, deadlineMs);
+      else if (block >= 0) await this.#fillFresh(block, offset, length, deadlineMs);
       else await this.waitForSlot(this.#chains.pool, deadlineMs);
     }
   }
@@ -270,8 +271,7 @@ export class CachedVolume extends EngineVolume {
   /** Takes all the slots that the write will need, or none. */
   #reserve(offsetBytes: number, lengthBytes: number): boolean {
     assert(this.#reserved.length === 0);
-    this.#pinnedFirst = Math.floor(offsetBytes / BLOCK_BYTES);
-    this.#pinnedLast = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    this.#pin(offsetBytes, lengthBytes);
     try {
       for (let block = this.#pinnedFirst; block <= this.#pinnedLast; block++) {
         if (!this.#needsSlot(block)) continue;
@@ -283,11 +283,20 @@ export class CachedVolume extends EngineVolume {
         this.#reserved.push(slot);
       }
     } finally {
-      this.#pinnedFirst = -1;
-      this.#pinnedLast = -1;
+      this.#unpin();
     }
     this.#reserved.reverse();
     return true;
+  }
+
+  #pin(offsetBytes: number, lengthBytes: number): void {
+    this.#pinnedFirst = Math.floor(offsetBytes / BLOCK_BYTES);
+    this.#pinnedLast = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+  }
+
+  #unpin(): void {
+    this.#pinnedFirst = -1;
+    this.#pinnedLast = -1;
   }
 
   /** Whether a write to the block can't go to the slot it has: there is none, or it is frozen. */
@@ -419,13 +428,21 @@ export class CachedVolume extends EngineVolume {
   }
 
   /** The same for a block without a slot: waits for one. */
-  async #fillFresh(block: number, deadlineMs: number): Promise<void> {
+  async #fillFresh(block: number, offset: number, length: number, deadlineMs: number): Promise<void> {
     const rootKey = this.baseRootKey;
     if (rootKey === undefined) return;
     const base = await this.#fetchOnce(rootKey, block, 1);
     this.check();
     if (rootKey !== this.baseRootKey) return;
-    if (!this.#fillFrom(block, base, 0)) await this.waitForSlot(this.#chains.pool, deadlineMs);
+    // The one end of a write must not be taken away for the other.
+    let filled: boolean;
+    this.#pin(offset, length);
+    try {
+      filled = this.#fillFrom(block, base, 0);
+    } finally {
+      this.#unpin();
+    }
+    if (!filled) await this.waitForSlot(this.#chains.pool, deadlineMs);
   }
 }
 
