@@ -3,7 +3,6 @@ import {
   type GatewayId,
   parseGatewayId,
   parseVolumeId,
-  type SnapshotId,
   upperCaseId,
   type VolumeId,
 } from "../platform/ids.ts";
@@ -49,9 +48,4 @@ export function parseVolumeArn(
   const gatewayId = parseGatewayArn(realm, match?.[1] ?? "");
   const volumeId = parseVolumeId(match?.[2] ?? "");
   return gatewayId === undefined || volumeId === undefined ? undefined : { gatewayId, volumeId };
-}
-
-/** An EC2 ARN of a snapshot has no account. */
-export function snapshotArn(realm: Realm, snapshotId: SnapshotId): string {
-  return `arn:aws:ec2:${realm.region}::snapshot/${snapshotId}`;
 }

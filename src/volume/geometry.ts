@@ -9,7 +9,6 @@
 export const BLOCK_BYTES = 64 * 1024;
 /** One piece: the unit of dirty tracking and of a slot's validity. */
 export const PIECE_BYTES = 4096;
-export const PIECES_PER_BLOCK = BLOCK_BYTES / PIECE_BYTES;
 /** The mask of a block whose pieces are all there. */
 export const ALL_PIECES = 0xffff;
 
