@@ -126,6 +126,7 @@ export class CachedVolume extends EngineVolume {
       // From here on nothing waits: the write is whole, and in one epoch.
       this.epochs.dirty.markRange(offsetBytes, lengthBytes);
       this.#writeBlocks(offsetBytes, source, sourceOffset, lengthBytes);
+      this.wrote(lengthBytes);
     } catch (error) {
       throw asMediumError(error, "write");
     } finally {

@@ -68,7 +68,11 @@ export abstract class EngineVolume {
   protected readonly world: VolumeWorld;
   protected readonly epochs: Epochs;
   protected readonly parentRootKey: string | undefined;
-  readonly #flush = new GroupCommit(() => this.syncAll());
+  readonly #flush = new GroupCommit(() => {
+    this.#unsyncedBytes = 0;
+    return this.syncAll();
+  });
+  #unsyncedBytes = 0;
   #failure: string | undefined;
   #stopping = false;
   /** Cuts are made durable one after the other, so that a durable one never has a lost one below it. */
@@ -116,6 +120,11 @@ export abstract class EngineVolume {
   /** Whether there is nowhere to keep what a cut needs: no upload buffer, or no cache. */
   get isWithoutStorage(): boolean {
     return this.cutObstacle() !== undefined;
+  }
+
+  /** Bytes written since the last flush began. */
+  get unsyncedBytes(): number {
+    return this.#unsyncedBytes;
   }
 
   /** Whether something was written since the last cut. */
@@ -261,6 +270,11 @@ export abstract class EngineVolume {
   protected abstract afterDurable(closed: ClosedEpoch): void;
   /** Lets go of slots and files of the volume's own. */
   protected abstract release(): void;
+
+  /** To be told of every write: an addition, for it is on the hot path. */
+  protected wrote(lengthBytes: number): void {
+    this.#unsyncedBytes += lengthBytes;
+  }
 
   /** Throws unless the volume serves. */
   protected check(): void {

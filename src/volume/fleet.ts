@@ -69,11 +69,14 @@ interface Member {
   readonly volume: EngineVolume;
   readonly pump: UploadPump;
   lastCutMs: number;
+  syncing: boolean;
 }
 
 /** A dirty cached volume gets a recovery point at least this often. */
 const RECOVERY_POINT_MS = 60_000;
 const TICK_MS = 1_000;
+/** More than this is not left to the page cache: a shutdown, and the end of a killed process, wait for its sync. */
+const UNSYNCED_BYTES_MAX = 256 * 1024 * 1024;
 /** Above this share of slots in use a dirty cached volume is cut at once, so that slots become clean. */
 const PRESSURE = 0.5;
 
@@ -152,7 +155,7 @@ export class Fleet {
           }),
       });
       const lastCutMs = this.#options.clock.monotonicMs();
-      this.#members.set(volumeId, { definition, volume, pump, lastCutMs });
+      this.#members.set(volumeId, { definition, volume, pump, lastCutMs, syncing: false });
       pump.kick();
       return volume;
     });
@@ -253,9 +256,24 @@ export class Fleet {
 
   #tick(): void {
     this.#cancelTick = this.#options.clock.after(TICK_MS, () => {
-      for (const member of this.#members.values()) this.#maybeCut(member);
+      for (const member of this.#members.values()) {
+        this.#maybeCut(member);
+        if (member.volume.unsyncedBytes > UNSYNCED_BYTES_MAX && !member.syncing) void this.#sync(member);
+      }
       this.#tick();
     });
+  }
+
+  async #sync(member: Member): Promise<void> {
+    member.syncing = true;
+    try {
+      await member.volume.flush();
+    } catch (error) {
+      // The volume has stopped and says why; whoever uses it is told.
+      if (member.volume.failure === undefined && !member.volume.stopping) throw error;
+    } finally {
+      member.syncing = false;
+    }
   }
 
   /** Recovery points never queue: the next one is cut when the last has reached the bucket. */

@@ -164,6 +164,7 @@ export class StoredVolume extends EngineVolume {
       if (redirects) this.#writeBlocks(offsetBytes, source, sourceOffset, lengthBytes);
       else this.#home.writeSync(source, sourceOffset, lengthBytes, offsetBytes);
       if (this.#hydration !== undefined) this.#addHydrated(offsetBytes, lengthBytes);
+      this.wrote(lengthBytes);
     } catch (error) {
       throw asMediumError(error, "write");
     }
