@@ -22,11 +22,11 @@ export function postgresPrograms(): string | undefined {
 }
 
 export async function startPostgres(programs: string): Promise<RunningPostgres> {
-  const folder = mkdtempSync(join(tmpdir(), "sg-pg-"));
+  const isRoot = userInfo().uid === 0;
+  // PostgreSQL refuses to run as root, and its own user can't get into a temporary folder that is root's alone.
+  const folder = mkdtempSync(join(isRoot ? "/tmp" : tmpdir(), "sg-pg-"));
   const data = join(folder, "data");
   const port = await freePort();
-  const isRoot = userInfo().uid === 0;
-  // PostgreSQL refuses to run as root.
   const account = isRoot ? idsOf("postgres") : undefined;
   if (account !== undefined) chownSync(folder, account.uid, account.gid);
   const run = (program: string, ...args: string[]) => {

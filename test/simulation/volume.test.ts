@@ -1,7 +1,7 @@
 import { describe, test } from "node:test";
 import { VolumeSimulation } from "./volume-simulation.ts";
 
-const SEEDS = 400;
+const SEEDS = 300;
 const GROUPS = 4;
 const STEPS = 120;
 
