@@ -16,9 +16,9 @@ const LIMITS_MS = {
   install: 5 * MINUTE_MS,
   rgw: 3 * MINUTE_MS,
   build: 2 * MINUTE_MS,
-  unit: 8 * MINUTE_MS,
-  e2e: 8 * MINUTE_MS,
-  whole: 24 * MINUTE_MS,
+  unit: 12 * MINUTE_MS,
+  e2e: 20 * MINUTE_MS,
+  whole: 45 * MINUTE_MS,
 };
 const RGW_PROGRAMS = ["ceph", "ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "monmaptool"];
 

@@ -53,11 +53,29 @@ const OSD_MEMORY_BYTES = 1.5 * 2 ** 30;
 const COMMAND_TIMEOUT_MS = 60_000;
 const READY_TIMEOUT_MS = 120_000;
 const POLL_MS = 100;
+const START_ATTEMPTS = 3;
 
-/** Starts the three daemons in `folder` (made where missing), makes a user and the bucket. */
+/**
+ * Starts the three daemons in `folder` (made where missing), makes a user and the bucket.
+ *
+ * On a busy machine an OSD now and then gives up at its first word with the monitor ("wrong fsid"): then all is begun
+ * anew, and said.
+ */
 export async function startRgw(folder: string, bucket = "sluicegate-test"): Promise<RunningRgw> {
-  mkdirSync(folder, { recursive: true });
   if (existsSync(join(folder, STATE_FILE))) throw new Error(`${folder} already holds an RGW: stop it first`);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await startOnce(folder, bucket);
+    } catch (error) {
+      await stopRgw(folder);
+      if (attempt >= START_ATTEMPTS) throw error;
+      process.stderr.write(`${error instanceof Error ? error.message : error}\ntrying once more\n`);
+    }
+  }
+}
+
+async function startOnce(folder: string, bucket: string): Promise<RunningRgw> {
+  mkdirSync(folder, { recursive: true });
   const daemons: Daemon[] = [];
   // Written after each start, so that a start which is broken off can be stopped like any other.
   const started = (daemon: Daemon) => {
