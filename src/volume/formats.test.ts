@@ -24,6 +24,7 @@ const descriptor = fc.record(
     block: fc.nat({ max: 2 ** 48 - 1 }),
     current: state,
     previous: state,
+    older: state,
   },
   { noNullPrototype: true },
 );

@@ -15,10 +15,15 @@
  * 38  u16  previous mask
  * 40  u32  previous epoch
  * 44  u48  previous sequence number
- * 50 14 B  zero
+ * 50  u32  older epoch
+ * 54  u48  older sequence number
+ * 60  u16  older mask
+ * 62  u8   older used
+ * 63  u8   zero
  * ```
- * All integers are little endian. "Previous" is the newest state of the same slot that a flush has made durable,
- * while this one has not been flushed: after a loss of power it is the one to believe.
+ * All integers are little endian. "Previous" and "older" are states of the same slot that a loss of power must be able
+ * to bring back: the one that a flush under way makes durable (or the last one did), and, while that flush is under
+ * way, the one that is durable already. What to believe is the newest that the disk's header calls flushed.
  */
 import { crc32 } from "node:zlib";
 import type { VolumeId } from "../platform/ids.ts";
@@ -38,6 +43,7 @@ export interface SlotDescriptor {
   readonly block: number;
   readonly current: SlotState;
   readonly previous: SlotState;
+  readonly older: SlotState;
 }
 
 const OWNER_BYTES = 9;
@@ -46,7 +52,7 @@ const ID_DIGITS = 17;
 
 /** Writes the descriptor at `offset` of `target`. */
 export function encodeDescriptor(descriptor: SlotDescriptor, target: Buffer, offset: number): void {
-  const { current, previous } = descriptor;
+  const { current, previous, older } = descriptor;
   target.fill(0, offset, offset + DESCRIPTOR_BYTES);
   target.writeUInt8(current.used ? 1 : 0, offset + 4);
   target.writeUInt8(previous.used ? 1 : 0, offset + 5);
@@ -58,6 +64,10 @@ export function encodeDescriptor(descriptor: SlotDescriptor, target: Buffer, off
   target.writeUInt16LE(previous.mask, offset + 38);
   target.writeUInt32LE(previous.epoch, offset + 40);
   target.writeUIntLE(previous.sequence, offset + 44, 6);
+  target.writeUInt32LE(older.epoch, offset + 50);
+  target.writeUIntLE(older.sequence, offset + 54, 6);
+  target.writeUInt16LE(older.mask, offset + 60);
+  target.writeUInt8(older.used ? 1 : 0, offset + 62);
   target.writeUInt32LE(crc32(target.subarray(offset + 4, offset + DESCRIPTOR_BYTES)), offset);
 }
 
@@ -81,6 +91,12 @@ export function decodeDescriptor(source: Buffer, offset: number): SlotDescriptor
       mask: source.readUInt16LE(offset + 38),
       epoch: source.readUInt32LE(offset + 40),
       sequence: source.readUIntLE(offset + 44, 6),
+    },
+    older: {
+      used: source.readUInt8(offset + 62) === 1,
+      mask: source.readUInt16LE(offset + 60),
+      epoch: source.readUInt32LE(offset + 50),
+      sequence: source.readUIntLE(offset + 54, 6),
     },
   };
 }

@@ -55,6 +55,7 @@ export class SlotDisk {
   readonly #commit = new GroupCommit(() => this.#flush());
   #sequence: number;
   #flushedSequence: number;
+  #flushingSequence: number;
   #changed = false;
 
   private constructor(
@@ -70,6 +71,7 @@ export class SlotDisk {
     this.trusted = state.trusted;
     this.#sequence = state.sequence;
     this.#flushedSequence = state.sequence;
+    this.#flushingSequence = state.sequence;
   }
 
   /** Opens the disk at `path`, and formats it where it is blank. `found` gets every slot in use. */
@@ -101,9 +103,9 @@ export class SlotDisk {
       }
       const opened = new SlotDisk(file, count, disk.bootId, { trusted, sequence });
       // What was believed just now is believed for good, and nothing else: write that down as flushed, on this boot.
+      // It keeps its sequence: power that is lost again before the flush below must leave it as durable as it was.
       for (const { slot, descriptor } of disbelieved) {
-        const current = { ...descriptor.current, sequence: opened.nextSequence() };
-        opened.writeDescriptor(slot, { ...descriptor, current, previous: NEVER_USED });
+        opened.writeDescriptor(slot, { ...descriptor, previous: NEVER_USED, older: NEVER_USED });
       }
       opened.#changed = true;
       await opened.flush();
@@ -116,6 +118,11 @@ export class SlotDisk {
 
   get flushedSequence(): number {
     return this.#flushedSequence;
+  }
+
+  /** What will be flushed when the flush under way has ended; without one, what is. */
+  get flushingSequence(): number {
+    return this.#flushingSequence;
   }
 
   /** The sequence number for the next descriptor. */
@@ -165,6 +172,7 @@ export class SlotDisk {
   async #flush(): Promise<void> {
     if (!this.#changed) return;
     const sequence = this.#sequence;
+    this.#flushingSequence = sequence;
     this.#changed = false;
     try {
       await this.file.sync();
@@ -190,9 +198,11 @@ export class SlotDisk {
 }
 
 function believed(descriptor: SlotDescriptor, trusted: boolean, flushedSequence: number): SlotState {
-  const { current, previous } = descriptor;
+  const { current, previous, older } = descriptor;
   if (trusted || current.sequence <= flushedSequence) return current;
-  if (previous.used && previous.sequence <= flushedSequence) return previous;
+  for (const state of [previous, older]) {
+    if (state.used && state.sequence <= flushedSequence) return state;
+  }
   return NEVER_USED;
 }
 

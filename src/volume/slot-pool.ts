@@ -11,6 +11,7 @@ import { strict as assert } from "node:assert";
 import type { Disk } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
+import type { SlotState } from "./slot-descriptor.ts";
 import { type FoundSlot, NEVER_USED, SlotDisk } from "./slot-disk.ts";
 
 /** A volume as the pool sees it. */
@@ -47,10 +48,16 @@ export class SlotPool {
   #epoch = new Uint32Array(0);
   #block = new Float64Array(0);
   #sequence = new Float64Array(0);
+  /** Of the state before the current one: what a flush under way, or the last one, makes durable. */
   #previousUsed = new Uint8Array(0);
   #previousMask = new Uint16Array(0);
   #previousEpoch = new Uint32Array(0);
   #previousSequence = new Float64Array(0);
+  /** Of the state before that, while the flush of the previous one is under way: what is durable already. */
+  #olderUsed = new Uint8Array(0);
+  #olderMask = new Uint16Array(0);
+  #olderEpoch = new Uint32Array(0);
+  #olderSequence = new Float64Array(0);
   readonly #free: number[] = [];
   /** Released slots whose release is not durable yet, in the order of their release. */
   #quarantine: number[] = [];
@@ -186,6 +193,7 @@ export class SlotPool {
     // Nothing of the slot's past is worth believing after a loss of power: it was clean, or released durably.
     this.#previousUsed[slot] = 0;
     this.#previousSequence[slot] = 0;
+    this.#olderUsed[slot] = 0;
     this.#sequence[slot] = Number.POSITIVE_INFINITY;
     return slot;
   }
@@ -285,23 +293,10 @@ export class SlotPool {
     keepPrevious = state.used,
   ): void {
     const { disk, base } = this.#diskOf(slot);
-    const sequenceBefore = this.#sequence[slot] ?? 0;
-    if (sequenceBefore <= disk.flushedSequence) {
-      this.#previousUsed[slot] = 1;
-      this.#previousMask[slot] = this.mask(slot);
-      this.#previousEpoch[slot] = this.epoch(slot);
-      this.#previousSequence[slot] = sequenceBefore;
-    }
+    this.#retain(slot, disk);
     const sequence = disk.nextSequence();
-    const previous =
-      this.#previousUsed[slot] === 0 || !keepPrevious
-        ? NEVER_USED
-        : {
-            used: true,
-            mask: this.#previousMask[slot] ?? 0,
-            epoch: this.#previousEpoch[slot] ?? 0,
-            sequence: this.#previousSequence[slot] ?? 0,
-          };
+    const previous = keepPrevious ? this.#previous(slot) : NEVER_USED;
+    const older = keepPrevious ? this.#older(slot) : NEVER_USED;
     this.#sequence[slot] = sequence;
     this.#mask[slot] = state.mask;
     this.#epoch[slot] = state.epoch;
@@ -310,7 +305,53 @@ export class SlotPool {
       block: this.block(slot),
       current: { ...state, sequence },
       previous,
+      older,
     });
+  }
+
+  /**
+   * Keeps the states that a loss of power must be able to bring back: the newest that is durable, and the newest that
+   * a flush under way is making durable. That flush may end before or after the new record reaches the disk.
+   */
+  #retain(slot: number, { flushedSequence, flushingSequence }: SlotDisk): void {
+    const before = this.#sequence[slot] ?? 0;
+    const previousIsDurable =
+      this.#previousUsed[slot] === 1 && (this.#previousSequence[slot] ?? 0) <= flushedSequence;
+    if (before > flushingSequence) {
+      if (previousIsDurable) this.#olderUsed[slot] = 0;
+      return;
+    }
+    if (before <= flushedSequence) this.#olderUsed[slot] = 0;
+    else if (previousIsDurable) {
+      this.#olderUsed[slot] = 1;
+      this.#olderMask[slot] = this.#previousMask[slot] ?? 0;
+      this.#olderEpoch[slot] = this.#previousEpoch[slot] ?? 0;
+      this.#olderSequence[slot] = this.#previousSequence[slot] ?? 0;
+    }
+    this.#previousUsed[slot] = 1;
+    this.#previousMask[slot] = this.mask(slot);
+    this.#previousEpoch[slot] = this.epoch(slot);
+    this.#previousSequence[slot] = before;
+  }
+
+  #previous(slot: number): SlotState {
+    if (this.#previousUsed[slot] === 0) return NEVER_USED;
+    return {
+      used: true,
+      mask: this.#previousMask[slot] ?? 0,
+      epoch: this.#previousEpoch[slot] ?? 0,
+      sequence: this.#previousSequence[slot] ?? 0,
+    };
+  }
+
+  #older(slot: number): SlotState {
+    if (this.#olderUsed[slot] === 0) return NEVER_USED;
+    return {
+      used: true,
+      mask: this.#olderMask[slot] ?? 0,
+      epoch: this.#olderEpoch[slot] ?? 0,
+      sequence: this.#olderSequence[slot] ?? 0,
+    };
   }
 
   #release(slot: number, quarantine: boolean): void {
@@ -376,6 +417,10 @@ export class SlotPool {
     this.#previousMask = grown(this.#previousMask, new Uint16Array(count));
     this.#previousEpoch = grown(this.#previousEpoch, new Uint32Array(count));
     this.#previousSequence = grown(this.#previousSequence, new Float64Array(count));
+    this.#olderUsed = grown(this.#olderUsed, new Uint8Array(count));
+    this.#olderMask = grown(this.#olderMask, new Uint16Array(count));
+    this.#olderEpoch = grown(this.#olderEpoch, new Uint32Array(count));
+    this.#olderSequence = grown(this.#olderSequence, new Float64Array(count));
   }
 }
 
