@@ -48,6 +48,8 @@ export class Target implements ConnectionHost, SessionHost {
   /** All connections of the thread receive into one buffer: what is in it is consumed before the next read. */
   readonly #receiveBuffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
   #tsih = 0;
+  /** Told when the last connection is gone. */
+  #onEmpty: () => void = () => {};
 
   constructor(options: TargetOptions) {
     this.clock = options.clock;
@@ -88,7 +90,11 @@ export class Target implements ConnectionHost, SessionHost {
 
   /** Asks all initiators to log out, then ends what is left. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#server.close();
+    const closed = new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      if (this.#connections.size === 0) resolve();
+    });
     const sessions = [...this.#connections].flatMap(({ session }) =>
       session === undefined ? [] : [session],
     );
@@ -126,6 +132,7 @@ export class Target implements ConnectionHost, SessionHost {
 
   closed(connection: Connection): void {
     this.#connections.delete(connection);
+    if (this.#connections.size === 0) this.#onEmpty();
     const { session } = connection;
     if (session?.isBusy) {
       this.#lingering.add(session);
@@ -193,6 +200,8 @@ export class Target implements ConnectionHost, SessionHost {
       return accepted;
     }
     source._handle = null;
+    // An empty shell now: without this the server would count it as a connection for ever.
+    accepted.destroy();
     const onread = {
       buffer: this.#receiveBuffer,
       callback: (count: number, buffer: Uint8Array) => {

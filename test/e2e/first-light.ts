@@ -418,11 +418,16 @@ export function firstLight(store: TestStore): void {
       });
     });
 
-    test("SIGTERM ends it cleanly within ten seconds, and it comes back", async () => {
+    test("SIGTERM ends it cleanly within ten seconds, with and without initiators, and it comes back", async () => {
+      // A client that is in the middle of its work: it is told, and comes back on its own.
+      const writer = new OrderedWriter(url("stored-1"), WRITER_OFFSET, 20_000);
+      await writer.reached(100);
       const { code, tookMs } = await gateway.stop();
       assert.equal(code, 0, gateway.log);
       assert(tookMs < 10_000, `${tookMs} ms`);
       await gateway.start();
+      await writer.reached(writer.acknowledged + 100);
+      await writer.stop();
       await qemuIo(url("cached-1"), "read 0 1M");
       const { status } = await run("iscsi-ls", [`iscsi://${gateway.portal}/`]);
       assert.equal(status, 0);
