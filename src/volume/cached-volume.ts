@@ -15,6 +15,7 @@ import type { VolumeId } from "../platform/ids.ts";
 import { EngineVolume, type RestoreProgress, type VolumeWorld } from "./engine-volume.ts";
 import { type ClosedEpoch, Epochs } from "./epochs.ts";
 import { ALL_PIECES, BLOCK_BYTES, coveredPieces, PIECE_BYTES, touchedPieces } from "./geometry.ts";
+import { ReadAhead, RUN_BLOCKS } from "./read-ahead.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
 
@@ -37,8 +38,6 @@ export interface SlotLocation {
   readonly mask: number;
 }
 
-/** Blocks fetched ahead when misses follow one another: 1 MiB. */
-const READ_AHEAD_BLOCKS = 16;
 /** Blocks handled between two turns of the event loop. */
 const CLEAN_BATCH = 2048;
 
@@ -50,7 +49,7 @@ export class CachedVolume extends EngineVolume {
   /** Blocks that the write under way counts on: they are not evicted for it. */
   #pinnedFirst = -1;
   #pinnedLast = -1;
-  #lastMissEnd = -1;
+  readonly #readAhead: ReadAhead;
   #hits = 0;
   #misses = 0;
 
@@ -66,6 +65,9 @@ export class CachedVolume extends EngineVolume {
       },
     });
     this.#ownerIndex = ownerIndex;
+    this.#readAhead = new ReadAhead(this.sizeBytes / BLOCK_BYTES, (first, count) =>
+      this.#fetchAhead(first, count),
+    );
     this.#load(found);
   }
 
@@ -102,6 +104,7 @@ export class CachedVolume extends EngineVolume {
     assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
     if (this.baseRootKey !== undefined && this.#uncovered(offsetBytes, lengthBytes) >= 0) return false;
     this.#hits += 1;
+    this.#readAhead.touched(Math.floor(offsetBytes / BLOCK_BYTES));
     this.#compose(offsetBytes, target, targetOffset, lengthBytes, undefined, 0);
     return true;
   }
@@ -111,7 +114,7 @@ export class CachedVolume extends EngineVolume {
     for (let at = 0; at < length; ) {
       const from = offset + at;
       const inFirst = BLOCK_BYTES - (from % BLOCK_BYTES);
-      const part = Math.min(inFirst + (READ_AHEAD_BLOCKS - 1) * BLOCK_BYTES, length - at);
+      const part = Math.min(inFirst + (RUN_BLOCKS - 1) * BLOCK_BYTES, length - at);
       await this.#readPart(from, target, targetOffset + at, part);
       at += part;
     }
@@ -362,10 +365,13 @@ export class CachedVolume extends EngineVolume {
     const first = Math.floor(offset / BLOCK_BYTES);
     const last = Math.floor((offset + length - 1) / BLOCK_BYTES);
     while (!this.tryRead(offset, target, targetOffset, length)) {
+      const coming = this.#readAhead.fetchOf(this.#uncovered(offset, length));
+      if (coming !== undefined) {
+        await coming;
+        continue;
+      }
       this.#misses += 1;
-      const ahead = first === this.#lastMissEnd ? READ_AHEAD_BLOCKS : last - first + 1;
-      const count = Math.min(Math.max(ahead, last - first + 1), this.sizeBytes / BLOCK_BYTES - first);
-      this.#lastMissEnd = first + count;
+      const count = this.#readAhead.missed(first, last - first + 1);
       const rootKey = this.baseRootKey;
       assert(rootKey !== undefined);
       const base = await this.#fetchOnce(rootKey, first, count);
@@ -376,6 +382,14 @@ export class CachedVolume extends EngineVolume {
       this.#compose(offset, target, targetOffset, length, base, first);
       return;
     }
+  }
+
+  async #fetchAhead(first: number, count: number): Promise<void> {
+    const rootKey = this.baseRootKey;
+    if (rootKey === undefined || this.failure !== undefined || this.stopping) return;
+    const base = await this.world.roots.readBlocks(rootKey, first, count);
+    if (rootKey !== this.baseRootKey || this.failure !== undefined || this.stopping) return;
+    this.#keep(first, count, base);
   }
 
   /** Misses on the same blocks at the same time share one fetch. */
