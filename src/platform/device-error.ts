@@ -6,8 +6,15 @@
  * - `busy`: try again a little later (status BUSY).
  * - `hardwareError`: the device has failed as a whole and stays failed (HARDWARE ERROR).
  * - `writeProtected`: it takes no writes (DATA PROTECT).
+ * - `noSpace`: there is no room for what the write needs; reads go on (SPACE ALLOCATION FAILED WRITE PROTECT).
  */
-export type DeviceErrorKind = "mediumError" | "notReady" | "busy" | "hardwareError" | "writeProtected";
+export type DeviceErrorKind =
+  | "mediumError"
+  | "notReady"
+  | "busy"
+  | "hardwareError"
+  | "writeProtected"
+  | "noSpace";
 
 /** An error of a block device. The SCSI layer turns `kind` into a status and sense data, in one place. */
 export class DeviceError extends Error {

@@ -5,6 +5,14 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 
+/**
+ * A sync has failed. It is never tried again: the system may have dropped the writes it could not make durable, and
+ * the next sync would say that all is well.
+ */
+export class SyncError extends Error {
+  override readonly name = "SyncError";
+}
+
 /** An open file or block device of a fixed size. Positions and lengths are bytes. */
 export interface DiskFile {
   readonly path: string;
@@ -16,7 +24,9 @@ export interface DiskFile {
    * them survive loss of power.
    */
   writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void;
-  /** Makes all writes that returned before the call durable (fdatasync, on the thread pool). */
+  /**
+   * Makes all writes that returned before the call durable (fdatasync, on the thread pool). Rejects with a SyncError.
+   */
   sync(): Promise<void>;
   close(): void;
 }
@@ -26,6 +36,8 @@ export interface OpenFileOptions {
   readonly create?: boolean;
   /** Extends a regular file, sparsely, to at least this size. */
   readonly sizeBytes?: number;
+  /** The size need not survive loss of power: whoever opens the file again extends it again. */
+  readonly lazy?: boolean;
   /** Throws the content of a regular file away first: it reads as zeros afterwards. */
   readonly erase?: boolean;
 }
@@ -92,7 +104,10 @@ class SystemFile implements DiskFile {
 
   sync(): Promise<void> {
     return new Promise((resolve, reject) =>
-      fs.fdatasync(this.#fd, (error) => (error === null ? resolve() : reject(error))),
+      fs.fdatasync(this.#fd, (error) => {
+        if (error === null) resolve();
+        else reject(new SyncError(`syncing ${this.path}: ${error.message}`, { cause: error }));
+      }),
     );
   }
 
@@ -143,7 +158,7 @@ export const systemDisk: Disk = {
       if (isRegular && options.erase) fs.ftruncateSync(fd, 0);
       if (isRegular && options.sizeBytes !== undefined && fs.fstatSync(fd).size < options.sizeBytes) {
         fs.ftruncateSync(fd, options.sizeBytes);
-        fs.fsyncSync(fd);
+        if (options.lazy !== true) fs.fsyncSync(fd);
       }
       return new SystemFile(path, fd, sizeOf(fd));
     } catch (error) {

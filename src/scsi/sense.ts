@@ -28,6 +28,8 @@ export const SENSE = {
   parameterListLengthError: { key: 0x5, asc: 0x1a, ascq: 0x00 },
   logicalUnitNotSupported: { key: 0x5, asc: 0x25, ascq: 0x00 },
   writeProtected: { key: 0x7, asc: 0x27, ascq: 0x00 },
+  spaceAllocationFailed: { key: 0x7, asc: 0x27, ascq: 0x07 },
+  capacityDataHasChanged: { key: 0x6, asc: 0x2a, ascq: 0x09 },
   abortedCommand: { key: 0xb, asc: 0x00, ascq: 0x00 },
   notEnoughUnsolicitedData: { key: 0xb, asc: 0x0c, ascq: 0x0d },
   miscompareDuringVerify: { key: 0xe, asc: 0x1d, ascq: 0x00 },
@@ -88,6 +90,8 @@ export function failureOf(error: unknown, write: boolean): FailedCommand {
       return { status: STATUS.checkCondition, sense: encodeSense(SENSE.notReady) };
     case "writeProtected":
       return { status: STATUS.checkCondition, sense: encodeSense(SENSE.writeProtected) };
+    case "noSpace":
+      return { status: STATUS.checkCondition, sense: encodeSense(SENSE.spaceAllocationFailed) };
     case "hardwareError":
       return { status: STATUS.checkCondition, sense: encodeSense(SENSE.internalTargetFailure) };
   }

@@ -12,12 +12,13 @@ import { strict as assert } from "node:assert";
 import { nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { EngineVolume, type RestoreProgress, type VolumeWorld } from "./engine-volume.ts";
+import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import { type ClosedEpoch, Epochs } from "./epochs.ts";
 import { ALL_PIECES, BLOCK_BYTES, coveredPieces, PIECE_BYTES, touchedPieces } from "./geometry.ts";
 import { ReadAhead, RUN_BLOCKS } from "./read-ahead.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
+import type { VolumeWorld } from "./volume-world.ts";
 
 export interface CachedVolumeOptions {
   readonly volumeId: VolumeId;
@@ -27,6 +28,8 @@ export interface CachedVolumeOptions {
   readonly parentRootKey?: string;
   /** The gateway's cache. */
   readonly cache: SlotPool;
+  /** Why a part of the cache can't be used, if that is so: then only a volume that needs nothing of it is opened. */
+  readonly missingStorage?: string;
 }
 
 /** Where the uploader finds what an epoch wrote to a block. */
@@ -76,10 +79,37 @@ export class CachedVolume extends EngineVolume {
     world.disk.makeFolder(options.folder);
     const blockCount = options.sizeBytes / BLOCK_BYTES;
     assert(Number.isInteger(blockCount));
-    const epochs = await Epochs.open(world.disk, options.folder, blockCount);
+    const epochs = await Epochs.open(world.disk, options.folder, blockCount, world.pages);
+    if (options.missingStorage !== undefined && (epochs.hasUnsent || !epochs.trusted)) {
+      epochs.close();
+      throw new DeviceError("notReady", options.missingStorage);
+    }
     const volume = new CachedVolume(options, world, epochs);
+    await epochs.dirty.sync();
+    volume.finishGrowth();
+    await epochs.begin();
     volume.resumeCuts();
     return volume;
+  }
+
+  /** Gives up what a volume that is not open has in its cache (see `reset`). */
+  static async resetClosed(
+    options: { readonly folder: string; readonly sizeBytes: number },
+    world: VolumeWorld,
+    reason: string,
+  ): Promise<number> {
+    world.disk.makeFolder(options.folder);
+    const epochs = await Epochs.open(
+      world.disk,
+      options.folder,
+      options.sizeBytes / BLOCK_BYTES,
+      world.pages,
+    );
+    let lostBlocks = epochs.dirty.dirtyBlocks;
+    for (const closed of epochs.closed) lostBlocks += closed.dirty.dirtyBlocks;
+    await epochs.reset(reason);
+    epochs.close();
+    return lostBlocks;
   }
 
   /** A cached volume serves its parent's blocks from the vault: nothing has to be brought over. */
@@ -105,7 +135,11 @@ export class CachedVolume extends EngineVolume {
     if (this.baseRootKey !== undefined && this.#uncovered(offsetBytes, lengthBytes) >= 0) return false;
     this.#hits += 1;
     this.#readAhead.touched(Math.floor(offsetBytes / BLOCK_BYTES));
-    this.#compose(offsetBytes, target, targetOffset, lengthBytes, undefined, 0);
+    try {
+      this.#compose(offsetBytes, target, targetOffset, lengthBytes, undefined, 0);
+    } catch (error) {
+      throw this.storageError(error, "read");
+    }
     return true;
   }
 
@@ -121,31 +155,50 @@ export class CachedVolume extends EngineVolume {
   }
 
   override tryWrite(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): boolean {
+    return this.#attempt(offsetBytes, source, sourceOffset, lengthBytes, false);
+  }
+
+  /** `hasWaited`: the write was held back already for the sake of a cache that fills up. */
+  #attempt(
+    offset: number,
+    source: Buffer,
+    sourceOffset: number,
+    length: number,
+    hasWaited: boolean,
+  ): boolean {
     this.check();
-    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
-    if (this.baseRootKey !== undefined && this.#needsBase(offsetBytes, lengthBytes) >= 0) return false;
-    if (!this.#reserve(offsetBytes, lengthBytes)) return false;
+    assert(offset >= 0 && offset + length <= this.sizeBytes);
+    const { pool } = this.#chains;
+    if (this.baseRootKey !== undefined && this.#needsBase(offset, length) >= 0) return false;
+    if (pool.isPressed && !hasWaited && this.#slotsNeeded(offset, length) > 0) return false;
+    if (!this.#reserve(offset, length)) return false;
     try {
       // From here on nothing waits: the write is whole, and in one epoch.
-      this.epochs.dirty.markRange(offsetBytes, lengthBytes);
-      this.#writeBlocks(offsetBytes, source, sourceOffset, lengthBytes);
-      this.wrote(lengthBytes);
+      this.epochs.dirty.markRange(offset, length);
+      this.#writeBlocks(offset, source, sourceOffset, length);
+      this.wrote(length);
     } catch (error) {
-      throw asMediumError(error, "write");
+      throw this.storageError(error, "write");
     } finally {
-      for (const slot of this.#reserved.splice(0)) this.#chains.pool.giveBack(slot);
+      for (const slot of this.#reserved.splice(0)) pool.giveBack(slot);
     }
     return true;
   }
 
   override async write(offset: number, source: Buffer, sourceOffset: number, length: number): Promise<void> {
-    const deadlineMs = this.world.clock.monotonicMs() + this.world.limits.slotWaitMs;
-    while (!this.tryWrite(offset, source, sourceOffset, length)) {
-      if (this.world.clock.monotonicMs() >= deadlineMs) throw new DeviceError("busy", "no free slot in time");
+    const { clock, limits } = this.world;
+    const deadlineMs = clock.monotonicMs() + limits.slotWaitMs;
+    const { pool } = this.#chains;
+    let hasWaited = false;
+    while (!this.#attempt(offset, source, sourceOffset, length, hasWaited)) {
+      if (clock.monotonicMs() >= deadlineMs) throw new DeviceError("busy", "no free slot in time");
       const block = this.baseRootKey === undefined ? -1 : this.#needsBase(offset, length);
       if (block >= 0 && this.#chains.newest(block) !== undefined) await this.#fill(block);
       else if (block >= 0) await this.#fillFresh(block, offset, length, deadlineMs);
-      else await this.waitForSlot(this.#chains.pool, deadlineMs);
+      else if (!hasWaited) {
+        hasWaited = true;
+        await this.holdBack(pool, this.#ownerIndex, this.#slotsNeeded(offset, length));
+      } else await this.waitForSlot(pool, this.#ownerIndex, deadlineMs);
     }
   }
 
@@ -177,7 +230,9 @@ export class CachedVolume extends EngineVolume {
     for (const block of closed.dirty.blocks()) {
       const slot = this.#chains.ofEpoch(block, closed.epoch);
       // An older version below a newer one has done its duty; the newest is a clean copy now.
-      if (slot !== undefined && this.#chains.newest(block) !== slot) this.#drop(block, slot, true);
+      if (slot === undefined) continue;
+      if (this.#chains.newest(block) === slot) this.#chains.pool.clean(slot);
+      else this.#drop(block, slot, true);
       handled += 1;
       if (handled % CLEAN_BATCH === 0) await nextTurn();
     }
@@ -199,6 +254,14 @@ export class CachedVolume extends EngineVolume {
     }
   }
 
+  protected override beforeGrowth(): void {
+    // Slots know no size.
+  }
+
+  protected override afterGrowth(): void {
+    // The vault has zeros there.
+  }
+
   protected override afterDurable(): void {
     // Nothing was kept back for it.
   }
@@ -216,6 +279,10 @@ export class CachedVolume extends EngineVolume {
     const kept: (typeof found)[number][] = [];
     const orphaned = new Set<number>();
     for (const state of found) {
+      if (state.epoch <= this.epochs.resetEpoch) {
+        pool.release(state.slot, true);
+        continue;
+      }
       const failed = state.epoch > uploadedEpoch && this.epochs.state(state.epoch).state === "failed";
       // After a loss of power a clean slot may hold another block's bytes: its record may be older than its data.
       if (!failed && state.epoch <= settledEpoch && !believeClean) {
@@ -229,8 +296,9 @@ export class CachedVolume extends EngineVolume {
     // The newest first: what is handed over later only fills what is missing.
     for (const epoch of [...orphaned].sort((a, b) => b - a)) this.handOver(epoch);
     for (const { slot, block } of kept) {
-      if (this.#chains.newest(block) === slot || pool.epoch(slot) > settledEpoch) continue;
-      this.#drop(block, slot, true);
+      if (pool.epoch(slot) > settledEpoch || !this.#chains.has(block, slot)) continue;
+      if (this.#chains.newest(block) === slot) pool.clean(slot);
+      else this.#drop(block, slot, true);
     }
     if (believeClean) return;
     for (const block of this.#chains.blocks()) {
@@ -321,6 +389,17 @@ export class CachedVolume extends EngineVolume {
     }
   }
 
+  /** How many slots a write would make dirty, new ones and those that are clean now. */
+  #slotsNeeded(offsetBytes: number, lengthBytes: number): number {
+    const last = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    let needed = 0;
+    for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++) {
+      const newest = this.#chains.newest(block);
+      if (newest === undefined || this.#chains.pool.epoch(newest) !== this.epochs.openEpoch) needed += 1;
+    }
+    return needed;
+  }
+
   #writeBlock(block: number, offsetInBlock: number, source: Buffer, from: number, lengthBytes: number): void {
     const { pool } = this.#chains;
     const open = this.epochs.openEpoch;
@@ -329,9 +408,21 @@ export class CachedVolume extends EngineVolume {
     assert(slot !== undefined && pool.block(slot) === block);
     // A clean copy becomes dirty in its record before its bytes change.
     if (!fresh && pool.epoch(slot) !== open) pool.update(slot, open, pool.mask(slot));
-    this.#chains.writeInto(slot, open, offsetInBlock, source, from, lengthBytes, (offset, into, to, length) =>
-      this.#chains.read(block, offset, into, to, length, fillZeros),
-    );
+    let mask: number;
+    try {
+      mask = this.#chains.writeInto(
+        slot,
+        offsetInBlock,
+        source,
+        from,
+        lengthBytes,
+        (offset, into, to, length) => this.#chains.read(block, offset, into, to, length, fillZeros),
+      );
+    } catch (error) {
+      if (fresh) pool.giveBack(slot);
+      throw error;
+    }
+    pool.update(slot, open, mask);
     if (fresh) this.#chains.push(block, slot);
   }
 
@@ -374,7 +465,14 @@ export class CachedVolume extends EngineVolume {
       const count = this.#readAhead.missed(first, last - first + 1);
       const rootKey = this.baseRootKey;
       assert(rootKey !== undefined);
-      const base = await this.#fetchOnce(rootKey, first, count);
+      let base: Buffer;
+      try {
+        base = await this.#fetchOnce(rootKey, first, count);
+      } catch (error) {
+        // What can't be had of a root that is not the newest any more is of no interest.
+        if (rootKey !== this.baseRootKey) continue;
+        throw error;
+      }
       this.check();
       // Another root may mean that a newer version of a block was uploaded, and its slot taken away, meanwhile.
       if (rootKey !== this.baseRootKey) continue;
@@ -405,6 +503,7 @@ export class CachedVolume extends EngineVolume {
 
   /** Keeps fetched blocks in the cache, as far as there is room: a read never waits for room. */
   #keep(first: number, count: number, base: Buffer): void {
+    assert(first >= 0 && base.length === count * BLOCK_BYTES);
     for (let i = 0; i < count; i++) this.#fillFrom(first + i, base, i * BLOCK_BYTES);
   }
 
@@ -425,11 +524,15 @@ export class CachedVolume extends EngineVolume {
             pool.write(slot, at, base, offset + at, PIECE_BYTES);
         }
       }
-      pool.update(slot, pool.epoch(slot), pool.mask(slot) | missing);
     } catch (error) {
-      throw asMediumError(error, "write");
+      if (newest === undefined) pool.giveBack(slot);
+      throw this.storageError(error, "write");
     }
-    if (newest === undefined) this.#chains.push(block, slot);
+    pool.update(slot, pool.epoch(slot), pool.mask(slot) | missing);
+    if (newest === undefined) {
+      this.#chains.push(block, slot);
+      pool.clean(slot);
+    }
     return true;
   }
 
@@ -457,16 +560,10 @@ export class CachedVolume extends EngineVolume {
     } finally {
       this.#unpin();
     }
-    if (!filled) await this.waitForSlot(this.#chains.pool, deadlineMs);
+    if (!filled) await this.waitForSlot(this.#chains.pool, this.#ownerIndex, deadlineMs);
   }
 }
 
 function fillZeros(_offset: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
   target.fill(0, targetOffset, targetOffset + lengthBytes);
-}
-
-function asMediumError(error: unknown, what: string): DeviceError {
-  if (error instanceof DeviceError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new DeviceError("mediumError", `the cache disk failed a ${what}: ${reason}`, { cause: error });
 }

@@ -1,41 +1,90 @@
 /**
  * Which pieces of a volume were written during one epoch.
  *
- * On disk: 16 bits (little endian) for each block, in a sparse file; in memory: the same, in pages that exist only
- * where something is dirty.
+ * On disk, in one sparse file, on two levels. It is a row of groups, each for 1 TiB of the volume:
+ * ```
+ * 0      summary: one byte for each of the group's 4096 pages; bit r: something in the page's region r is dirty
+ * 4096   pages of 4096 blocks: 16 bits (little endian) for each block: its dirty pieces
+ * ```
+ * So finding what is dirty costs as much as what is dirty, not as the volume is large. In memory: the summary, and as
+ * many pages as the budget allows; every page can be dropped at any time, as its file has all of it.
  *
  * Invariant 5: `mark` has put the bits into the file before it returns, and the engine writes the data afterwards.
  * So after a crash of the process no change is missing here. After a loss of power the file proves nothing: the
- * region log does.
+ * region log does. A mark whose write fails is not in memory either, so the next one writes it again.
  */
 import { strict as assert } from "node:assert";
 import type { Disk, DiskFile } from "../platform/disk.ts";
 import { ALL_PIECES, BLOCK_BYTES, touchedPieces } from "./geometry.ts";
+import { type KeptPage, PageBudget } from "./page-budget.ts";
+import { BLOCKS_PER_REGION } from "./region-log.ts";
 
 const BLOCKS_PER_PAGE = 4096;
 const MASK_BYTES = 2;
-const READ_BYTES = 1024 * 1024;
+const PAGE_BYTES = BLOCKS_PER_PAGE * MASK_BYTES;
+const REGIONS_PER_PAGE = BLOCKS_PER_PAGE / BLOCKS_PER_REGION;
+const PAGES_PER_GROUP = 4096;
+const GROUP_BYTES = PAGES_PER_GROUP + PAGES_PER_GROUP * PAGE_BYTES;
+/** Pages that a map keeps for itself where no budget is given. */
+const PAGES_ALONE = 64;
+
+class Page implements KeptPage {
+  readonly keeper: DirtyMap;
+  readonly index: number;
+  readonly bytes = Buffer.alloc(PAGE_BYTES);
+  readonly masks: Uint16Array;
+
+  constructor(keeper: DirtyMap, index: number) {
+    this.keeper = keeper;
+    this.index = index;
+    this.masks = new Uint16Array(this.bytes.buffer, this.bytes.byteOffset, BLOCKS_PER_PAGE);
+  }
+}
 
 export class DirtyMap {
   readonly path: string;
-  readonly blockCount: number;
   readonly #file: DiskFile;
-  readonly #pages = new Map<number, Uint16Array>();
+  readonly #budget: PageBudget;
+  readonly #pages = new Map<number, Page>();
+  #summary: Buffer;
+  #blockCount: number;
   #dirtyBlocks = 0;
-  readonly #scratch = Buffer.alloc(MASK_BYTES * 64);
+  /** The page used last: most writes stay on it. */
+  #last: Page | undefined;
 
-  private constructor(file: DiskFile, blockCount: number) {
+  private constructor(file: DiskFile, blockCount: number, budget: PageBudget) {
     this.#file = file;
     this.path = file.path;
-    this.blockCount = blockCount;
+    this.#blockCount = blockCount;
+    this.#summary = Buffer.alloc(pagesOf(blockCount));
+    this.#budget = budget;
+  }
+
+  /** Makes an empty map in the file at `path`, whatever stood there. Costs the same for every size. */
+  static create(
+    disk: Disk,
+    path: string,
+    blockCount: number,
+    budget = new PageBudget(PAGES_ALONE),
+  ): DirtyMap {
+    const file = disk.open(path, { create: true, erase: true, sizeBytes: fileBytes(blockCount), lazy: true });
+    return new DirtyMap(file, blockCount, budget);
   }
 
   /** Opens the map in the file at `path`, which is made if it is not there. */
-  static open(disk: Disk, path: string, blockCount: number): DirtyMap {
-    const file = disk.open(path, { create: true, sizeBytes: blockCount * MASK_BYTES });
-    const map = new DirtyMap(file, blockCount);
-    map.#load();
+  static open(disk: Disk, path: string, blockCount: number, budget = new PageBudget(PAGES_ALONE)): DirtyMap {
+    const file = disk.open(path, { create: true, sizeBytes: fileBytes(blockCount), lazy: true });
+    const map = new DirtyMap(file, blockCount, budget);
+    for (let first = 0; first < map.#summary.length; first += PAGES_PER_GROUP) {
+      const count = Math.min(PAGES_PER_GROUP, map.#summary.length - first);
+      file.readSync(map.#summary, first, count, (first / PAGES_PER_GROUP) * GROUP_BYTES);
+    }
+    for (const index of map.#markedPages()) map.#dirtyBlocks += countDirty(map.#page(index).masks);
     return map;
+  }
+
+  get blockCount(): number {
+    return this.#blockCount;
   }
 
   /** Blocks with at least one dirty piece. */
@@ -45,7 +94,9 @@ export class DirtyMap {
 
   /** The block's dirty pieces. */
   mask(block: number): number {
-    return this.#pages.get(Math.floor(block / BLOCKS_PER_PAGE))?.[block % BLOCKS_PER_PAGE] ?? 0;
+    const index = Math.floor(block / BLOCKS_PER_PAGE);
+    if (this.#summary[index] === 0) return 0;
+    return this.#page(index).masks[block % BLOCKS_PER_PAGE] ?? 0;
   }
 
   has(block: number): boolean {
@@ -54,75 +105,104 @@ export class DirtyMap {
 
   /** Marks the pieces that the byte range touches. */
   markRange(offsetBytes: number, lengthBytes: number): void {
-    const firstBlock = Math.floor(offsetBytes / BLOCK_BYTES);
-    const lastBlock = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
-    if (firstBlock === lastBlock) {
-      this.mark(firstBlock, touchedPieces(offsetBytes - firstBlock * BLOCK_BYTES, lengthBytes));
-      return;
-    }
     const end = offsetBytes + lengthBytes;
-    let changedFrom = -1;
-    let changedTo = -1;
-    for (let block = firstBlock; block <= lastBlock; block++) {
-      const start = Math.max(offsetBytes - block * BLOCK_BYTES, 0);
-      const stop = Math.min(end - block * BLOCK_BYTES, BLOCK_BYTES);
-      if (this.#set(block, touchedPieces(start, stop - start))) {
-        if (changedFrom < 0) changedFrom = block;
-        changedTo = block;
-      }
+    let block = Math.floor(offsetBytes / BLOCK_BYTES);
+    const start = block * BLOCK_BYTES;
+    if (offsetBytes > start || end < start + BLOCK_BYTES) {
+      const stop = Math.min(end, start + BLOCK_BYTES);
+      this.mark(block, touchedPieces(offsetBytes - start, stop - offsetBytes));
+      block += 1;
     }
-    if (changedFrom >= 0) this.#save(changedFrom, changedTo - changedFrom + 1);
+    const whole = Math.floor(end / BLOCK_BYTES) - block;
+    if (whole > 0) {
+      this.markBlocks(block, whole);
+      block += whole;
+    }
+    const rest = end - block * BLOCK_BYTES;
+    if (rest > 0) this.mark(block, touchedPieces(0, rest));
   }
 
   /** Marks the pieces of `mask` in one block. */
   mark(block: number, mask: number): void {
-    if (this.#set(block, mask)) this.#save(block, 1);
+    assert(block >= 0 && block < this.#blockCount);
+    const page = this.#page(Math.floor(block / BLOCKS_PER_PAGE));
+    const place = block % BLOCKS_PER_PAGE;
+    const before = page.masks[place] ?? 0;
+    if ((before & mask) === mask) return;
+    this.#summarize(page.index, place, 1);
+    MARK[0] = before | mask;
+    this.#file.writeSync(MARK_BYTES, 0, MASK_BYTES, positionOf(page.index) + place * MASK_BYTES);
+    page.masks[place] = before | mask;
+    if (before === 0) this.#dirtyBlocks += 1;
   }
 
   /** Marks every piece of the blocks from `first` on. */
   markBlocks(first: number, count: number): void {
-    const end = Math.min(first + count, this.blockCount);
-    let changed = false;
-    for (let block = first; block < end; block++) changed = this.#set(block, ALL_PIECES) || changed;
-    if (changed) this.#save(first, end - first);
+    assert(first >= 0 && first + count <= this.#blockCount);
+    const end = first + count;
+    for (let block = first; block < end; ) {
+      const page = this.#page(Math.floor(block / BLOCKS_PER_PAGE));
+      const place = block % BLOCKS_PER_PAGE;
+      const run = Math.min(BLOCKS_PER_PAGE - place, end - block);
+      this.#markRun(page, place, run);
+      block += run;
+    }
   }
 
   /** Forgets the block: for one whose bytes turn out not to be there. */
   clear(block: number): void {
-    const page = this.#pages.get(Math.floor(block / BLOCKS_PER_PAGE));
-    if (page === undefined || this.mask(block) === 0) return;
-    page[block % BLOCKS_PER_PAGE] = 0;
+    if (this.mask(block) === 0) return;
+    const page = this.#page(Math.floor(block / BLOCKS_PER_PAGE));
+    const place = block % BLOCKS_PER_PAGE;
+    MARK[0] = 0;
+    this.#file.writeSync(MARK_BYTES, 0, MASK_BYTES, positionOf(page.index) + place * MASK_BYTES);
+    page.masks[place] = 0;
     this.#dirtyBlocks -= 1;
-    this.#save(block, 1);
   }
 
   /** Adds all that is dirty in `other`. */
   absorb(other: DirtyMap): void {
-    for (const block of other.blocks()) this.mark(block, other.mask(block));
+    for (const index of other.#markedPages()) {
+      const merged = Buffer.from(other.#page(index).bytes);
+      const masks = new Uint16Array(merged.buffer, merged.byteOffset, BLOCKS_PER_PAGE);
+      const page = this.#page(index);
+      for (let i = 0; i < BLOCKS_PER_PAGE; i++) masks[i] = (masks[i] ?? 0) | (page.masks[i] ?? 0);
+      this.#setSummary(index, (this.#summary[index] ?? 0) | (other.#summary[index] ?? 0));
+      this.#file.writeSync(merged, 0, PAGE_BYTES, positionOf(index));
+      this.#dirtyBlocks += countDirty(masks) - countDirty(page.masks);
+      page.masks.set(masks);
+    }
   }
 
-  /** The dirty blocks, ascending. */
+  /** The dirty blocks, ascending. Blocks marked meanwhile may be among them or not. */
   *blocks(): Iterable<number> {
-    for (const index of [...this.#pages.keys()].sort((a, b) => a - b)) {
-      const page = this.#pages.get(index);
-      if (page === undefined) continue;
+    for (const index of this.#markedPages()) {
+      const { masks } = this.#page(index);
       for (let i = 0; i < BLOCKS_PER_PAGE; i++) {
-        if (page[i] !== 0) yield index * BLOCKS_PER_PAGE + i;
+        if (masks[i] !== 0) yield index * BLOCKS_PER_PAGE + i;
       }
     }
   }
 
-  /** The runs of `blocksPerRegion` blocks with something dirty, as their numbers. */
-  regions(blocksPerRegion: number): Set<number> {
+  /** The regions (region-log.ts) with something dirty, as their numbers. */
+  regions(): Set<number> {
     const found = new Set<number>();
-    for (const [index, page] of this.#pages) {
-      for (let start = 0; start < BLOCKS_PER_PAGE; start += blocksPerRegion) {
-        if (page.subarray(start, start + blocksPerRegion).some((mask) => mask !== 0)) {
-          found.add((index * BLOCKS_PER_PAGE + start) / blocksPerRegion);
-        }
+    for (const index of this.#markedPages()) {
+      for (let region = 0; region < REGIONS_PER_PAGE; region++) {
+        if (((this.#summary[index] ?? 0) & (1 << region)) !== 0) found.add(index * REGIONS_PER_PAGE + region);
       }
     }
     return found;
+  }
+
+  /** The volume has grown: nothing of the new blocks is dirty. */
+  grow(disk: Disk, blockCount: number): void {
+    assert(blockCount >= this.#blockCount);
+    disk.open(this.path, { sizeBytes: fileBytes(blockCount), lazy: true }).close();
+    const summary = Buffer.alloc(pagesOf(blockCount));
+    this.#summary.copy(summary);
+    this.#summary = summary;
+    this.#blockCount = blockCount;
   }
 
   /** Makes the map survive loss of power. */
@@ -131,43 +211,93 @@ export class DirtyMap {
   }
 
   close(): void {
+    for (const page of this.#pages.values()) this.#budget.forget(page);
+    this.#pages.clear();
+    this.#last = undefined;
     this.#file.close();
   }
 
-  #set(block: number, mask: number): boolean {
-    assert(block >= 0 && block < this.blockCount);
-    const index = Math.floor(block / BLOCKS_PER_PAGE);
+  /** For the budget. */
+  dropPage(index: number): void {
+    if (this.#last?.index === index) this.#last = undefined;
+    this.#pages.delete(index);
+  }
+
+  #page(index: number): Page {
+    if (this.#last?.index === index) return this.#last;
     let page = this.#pages.get(index);
     if (page === undefined) {
-      page = new Uint16Array(BLOCKS_PER_PAGE);
+      page = new Page(this, index);
+      // A page that nothing was marked in needs not be read.
+      if (this.#summary[index] !== 0) {
+        this.#file.readSync(page.bytes, 0, PAGE_BYTES, positionOf(index));
+      }
       this.#pages.set(index, page);
     }
-    const before = page[block % BLOCKS_PER_PAGE] ?? 0;
-    if ((before & mask) === mask) return false;
-    if (before === 0) this.#dirtyBlocks += 1;
-    page[block % BLOCKS_PER_PAGE] = before | mask;
-    return true;
+    this.#last = page;
+    this.#budget.use(page);
+    return page;
   }
 
-  #save(first: number, count: number): void {
-    const bytes = count * MASK_BYTES;
-    const buffer = bytes <= this.#scratch.length ? this.#scratch : Buffer.alloc(bytes);
-    for (let i = 0; i < count; i++) buffer.writeUInt16LE(this.mask(first + i), i * MASK_BYTES);
-    this.#file.writeSync(buffer, 0, bytes, first * MASK_BYTES);
+  #markRun(page: Page, place: number, count: number): void {
+    let added = 0;
+    let changed = false;
+    for (let i = place; i < place + count; i++) {
+      if (page.masks[i] === 0) added += 1;
+      if (page.masks[i] !== ALL_PIECES) changed = true;
+    }
+    if (!changed) return;
+    this.#summarize(page.index, place, count);
+    this.#file.writeSync(FULL, 0, count * MASK_BYTES, positionOf(page.index) + place * MASK_BYTES);
+    page.masks.fill(ALL_PIECES, place, place + count);
+    this.#dirtyBlocks += added;
   }
 
-  #load(): void {
-    const total = this.blockCount * MASK_BYTES;
-    const buffer = Buffer.alloc(Math.min(READ_BYTES, total));
-    const zeros = Buffer.alloc(buffer.length);
-    for (let at = 0; at < total; at += buffer.length) {
-      const length = Math.min(buffer.length, total - at);
-      this.#file.readSync(buffer, 0, length, at);
-      if (buffer.equals(zeros)) continue;
-      for (let i = 0; i < length; i += MASK_BYTES) {
-        const mask = buffer.readUInt16LE(i);
-        if (mask !== 0) this.#set((at + i) / MASK_BYTES, mask);
-      }
+  #summarize(index: number, place: number, count: number): void {
+    let bits = this.#summary[index] ?? 0;
+    const last = Math.floor((place + count - 1) / BLOCKS_PER_REGION);
+    for (let region = Math.floor(place / BLOCKS_PER_REGION); region <= last; region++) bits |= 1 << region;
+    this.#setSummary(index, bits);
+  }
+
+  #setSummary(index: number, bits: number): void {
+    if (this.#summary[index] === bits) return;
+    const before = this.#summary[index] ?? 0;
+    this.#summary[index] = bits;
+    try {
+      const group = Math.floor(index / PAGES_PER_GROUP);
+      this.#file.writeSync(this.#summary, index, 1, group * GROUP_BYTES + (index % PAGES_PER_GROUP));
+    } catch (error) {
+      this.#summary[index] = before;
+      throw error;
     }
   }
+
+  *#markedPages(): Iterable<number> {
+    for (let index = 0; index < this.#summary.length; index++) if (this.#summary[index] !== 0) yield index;
+  }
+}
+
+const MARK = new Uint16Array(1);
+const MARK_BYTES = Buffer.from(MARK.buffer);
+const FULL = Buffer.alloc(PAGE_BYTES, 0xff);
+
+function pagesOf(blockCount: number): number {
+  return Math.ceil(blockCount / BLOCKS_PER_PAGE);
+}
+
+function positionOf(pageIndex: number): number {
+  const group = Math.floor(pageIndex / PAGES_PER_GROUP);
+  return group * GROUP_BYTES + PAGES_PER_GROUP + (pageIndex % PAGES_PER_GROUP) * PAGE_BYTES;
+}
+
+/** Up to the end of the last page. */
+function fileBytes(blockCount: number): number {
+  return positionOf(pagesOf(blockCount) - 1) + PAGE_BYTES;
+}
+
+function countDirty(masks: Uint16Array): number {
+  let count = 0;
+  for (const mask of masks) if (mask !== 0) count += 1;
+  return count;
 }

@@ -5,46 +5,23 @@
  * wholly before a cut or wholly after it.
  */
 import { strict as assert } from "node:assert";
-import { type Clock, delay, nextTurn } from "../platform/clock.ts";
+import { delay, nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
-import type { Disk } from "../platform/disk.ts";
+import { SyncError } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import { CLOSED_EPOCHS_MAX, type ClosedEpoch, type EpochState, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
-import { isUnavailable, type RootReader, toDeviceError } from "./root-reader.ts";
+import { isUnavailable, toDeviceError } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
-
-/** The outside world of a volume. */
-export interface VolumeWorld {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly roots: RootReader;
-  readonly limits: VolumeLimits;
-  /** A write waits because no slot is free: the owner may cut and upload. */
-  onSlotShortage?(volumeId: VolumeId): void;
-}
-
-export interface VolumeLimits {
-  /** How long a write may wait for a slot before it is answered BUSY. Below the initiator's command timer. */
-  readonly slotWaitMs: number;
-  /** How long a read may wait for a vault that gives no answer. */
-  readonly vaultWaitMs: number;
-  /** The pause between two attempts at it. */
-  readonly vaultRetryMs: number;
-}
-
-export const DEFAULT_VOLUME_LIMITS: VolumeLimits = {
-  slotWaitMs: 15_000,
-  vaultWaitMs: 20_000,
-  vaultRetryMs: 1_000,
-};
+import type { VolumeWorld } from "./volume-world.ts";
 
 /** What the uploader is told of the epoch whose turn it is. */
 export interface PendingUpload {
   readonly epoch: number;
   readonly cutAtMs: number;
+  readonly sizeBytes: number;
   readonly snapshotId?: SnapshotId;
   readonly dirtyPath: string;
   readonly dirtyBlocks: number;
@@ -62,7 +39,6 @@ export type RestoreProgress = number | undefined;
 
 export abstract class EngineVolume {
   readonly volumeId: VolumeId;
-  readonly sizeBytes: number;
   readonly logicalBlockBytes = 512;
   readonly physicalBlockBytes = 4096;
   protected readonly world: VolumeWorld;
@@ -72,8 +48,11 @@ export abstract class EngineVolume {
     this.#unsyncedBytes = 0;
     return this.syncAll();
   });
+  #sizeBytes: number;
   #unsyncedBytes = 0;
   #failure: string | undefined;
+  /** That the files are not to be trusted is being written down. */
+  #suspecting: Promise<void> | undefined;
   #stopping = false;
   /** Cuts are made durable one after the other, so that a durable one never has a lost one below it. */
   #durability: Promise<void> = Promise.resolve();
@@ -87,10 +66,15 @@ export abstract class EngineVolume {
   ) {
     assert(sizeBytes > 0 && sizeBytes % BLOCK_BYTES === 0);
     this.volumeId = volumeId;
-    this.sizeBytes = sizeBytes;
+    this.#sizeBytes = sizeBytes;
     this.world = world;
     this.epochs = epochs;
     this.parentRootKey = parentRootKey;
+  }
+
+  /** It may grow while initiators use it. */
+  get sizeBytes(): number {
+    return this.#sizeBytes;
   }
 
   /** Why the volume has stopped, if it has. */
@@ -173,22 +157,66 @@ export abstract class EngineVolume {
     }
   }
 
-  /**
-   * Closes the open epoch: whatever was acknowledged before this call is in it, whatever is acknowledged later is
-   * not. When the promise resolves, the cut itself survives loss of power; its data is being made durable behind it.
-   */
-  async cut(snapshotId?: SnapshotId): Promise<{ epoch: number; cutAtMs: number }> {
+  /** Throws a CutRefused where the volume can't be cut now. */
+  checkCut(): void {
     this.check();
     const reason = this.cutObstacle();
     if (reason !== undefined) throw new CutRefused(reason);
     if (this.epochs.closed.length >= CLOSED_EPOCHS_MAX) {
       throw new CutRefused(`${CLOSED_EPOCHS_MAX} cuts already wait for their upload`);
     }
-    const closed = this.epochs.cut(this.world.clock.nowMs(), snapshotId);
-    await this.guarded(() => this.epochs.sync());
-    this.#durability = this.#durability.then(() => this.#makeDurable(closed));
-    return { epoch: closed.epoch, cutAtMs: closed.cutAtMs };
   }
+
+  /**
+   * Closes the open epoch, now, without a wait: whatever was acknowledged before this call is in it, whatever is
+   * acknowledged later is not. So cuts of several volumes in one turn are of one instant: no write that waited for
+   * another's acknowledgement is in while that other is out (invariant 3).
+   *
+   * When `recorded` resolves, the cut itself survives loss of power; its data is being made durable behind it.
+   */
+  cutNow(cutAtMs: number, snapshotId?: SnapshotId): { epoch: number; recorded: Promise<void> } {
+    this.checkCut();
+    let closed: ClosedEpoch;
+    try {
+      closed = this.epochs.cut(cutAtMs, snapshotId);
+    } catch (error) {
+      throw this.storageError(error, "write");
+    }
+    const recorded = this.guarded(() => this.epochs.sync());
+    const before = this.#durability;
+    this.#durability = recorded.then(
+      () => before.then(() => this.#makeDurable(closed)),
+      // `guarded` has stopped the volume.
+      () => before,
+    );
+    return { epoch: closed.epoch, recorded };
+  }
+
+  /** The size of the volume becomes `sizeBytes`: the disk of a stored volume has to have it. */
+  grow(sizeBytes: number): void {
+    this.check();
+    assert(sizeBytes % BLOCK_BYTES === 0 && sizeBytes >= this.#sizeBytes);
+    if (sizeBytes === this.#sizeBytes) return;
+    this.beforeGrowth(sizeBytes);
+    this.epochs.grow(sizeBytes);
+    this.#sizeBytes = sizeBytes;
+    this.finishGrowth();
+  }
+
+  /** Does what a growth needs that the log does not know of yet; to be called when the volume is opened, too. */
+  protected finishGrowth(): void {
+    const before = this.epochs.recordedBytes;
+    if (before === this.#sizeBytes) return;
+    if (before !== undefined) {
+      this.afterGrowth(before / BLOCK_BYTES, (this.#sizeBytes - before) / BLOCK_BYTES);
+    }
+    this.epochs.recordSize();
+  }
+
+  /** Makes room in the volume's own files. Throws a DeviceError where the disk is too small. */
+  protected abstract beforeGrowth(sizeBytes: number): void;
+  /** The maps have room for the new blocks. */
+  protected abstract afterGrowth(firstBlock: number, count: number): void;
 
   /** Makes the cuts durable that a crash of the process has kept from it; to be called when the volume is open. */
   protected resumeCuts(): void {
@@ -222,6 +250,7 @@ export abstract class EngineVolume {
     return {
       epoch: closed.epoch,
       cutAtMs: closed.cutAtMs,
+      sizeBytes: closed.sizeBytes,
       dirtyPath: closed.dirty.path,
       dirtyBlocks: closed.dirty.dirtyBlocks,
       ...(closed.snapshotId && { snapshotId: closed.snapshotId }),
@@ -246,10 +275,28 @@ export abstract class EngineVolume {
     return this.epochs.state(epoch);
   }
 
+  /**
+   * Stops serving and gives up everything that is not in the bucket, durably, with `reason`; the slots that held it
+   * are dropped when the volume is opened again. For a cached volume whose cache is lost, or is to be given away.
+   * Answers the number of blocks that are given up.
+   */
+  async reset(reason: string): Promise<number> {
+    this.#stopping = true;
+    await this.#durability;
+    await this.#suspecting;
+    let lostBlocks = this.epochs.dirty.dirtyBlocks;
+    for (const closed of this.epochs.closed) lostBlocks += closed.dirty.dirtyBlocks;
+    await this.epochs.reset(reason);
+    this.release();
+    this.epochs.close();
+    return lostBlocks;
+  }
+
   /** Stops serving, makes everything durable and lets go of the files; `open` finds all as it was. */
   async close(): Promise<void> {
     this.#stopping = true;
     await this.#durability;
+    await this.#suspecting;
     if (this.#failure === undefined) {
       await this.#flush.run();
       await this.epochs.markClean();
@@ -282,24 +329,60 @@ export abstract class EngineVolume {
     if (this.#stopping) throw new DeviceError("notReady", "the volume is being closed");
   }
 
-  /** Stops the volume for good: its files can't be relied on any more. */
+  /** Stops the volume for good: its files can't be relied on any more. Other volumes go on. */
   protected fail(reason: string): void {
-    this.#failure ??= reason;
+    if (this.#failure !== undefined) return;
+    this.#failure = reason;
+    this.world.onStopped?.(this.volumeId, reason);
   }
 
-  /** Runs an action on the volume's files. A failure of it stops the volume: a failed sync is never tried again. */
+  /**
+   * What the initiator is told of a failure of local files, and what becomes of the volume.
+   *
+   * - No room: this write is refused and nothing of it is acknowledged; the volume goes on.
+   * - A read that fails: these bytes can't be had; others may.
+   * - Anything else: the volume stops. After a failed sync what the files hold is not known any more, and the next
+   *   start has to find that out as after a loss of power.
+   */
+  protected storageError(error: unknown, what: "read" | "write"): DeviceError {
+    if (error instanceof DeviceError) return error;
+    const reason = error instanceof Error ? error.message : String(error);
+    const code = error instanceof SyncError ? "" : (error as { code?: unknown } | null)?.code;
+    if (code === "ENOSPC" || code === "EDQUOT") {
+      return new DeviceError("noSpace", `no room on the local disk: ${reason}`, { cause: error });
+    }
+    if (what === "read" && code === "EIO") {
+      return new DeviceError("mediumError", `the local disk failed a read: ${reason}`, { cause: error });
+    }
+    this.fail(`local storage failed: ${reason}`);
+    if (error instanceof SyncError) {
+      this.#suspecting ??= this.epochs.markSuspect().catch((problem: unknown) => {
+        const why = problem instanceof Error ? problem.message : String(problem);
+        this.#failure = `${this.#failure}; nor can this be recorded: ${why}`;
+      });
+    }
+    return new DeviceError("hardwareError", this.#failure ?? reason, { cause: error });
+  }
+
+  /** Runs an action that changes the volume's files. */
   protected async guarded<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      this.fail(`local storage failed: ${reason}`);
-      throw new DeviceError("hardwareError", this.#failure ?? reason, { cause: error });
+      throw this.storageError(error, "write");
     }
   }
 
+  /** Holds a write back that takes slots of a pool which fills up. */
+  protected async holdBack(pool: SlotPool, ownerIndex: number, slots: number): Promise<void> {
+    const delayMs = pool.delayMs(ownerIndex, slots);
+    if (delayMs <= 0) return;
+    await delay(this.world.clock, delayMs);
+    this.check();
+  }
+
   /** Resolves when a slot may have become free; rejects with BUSY after `deadlineMs`. */
-  protected async waitForSlot(pool: SlotPool, deadlineMs: number): Promise<void> {
+  protected async waitForSlot(pool: SlotPool, ownerIndex: number, deadlineMs: number): Promise<void> {
     if (pool.hasQuarantine) {
       await this.guarded(() => pool.flush());
       return;
@@ -310,7 +393,7 @@ export abstract class EngineVolume {
     if (leftMs <= 0) throw new DeviceError("busy", "no free slot: the upload is behind");
     await new Promise<void>((resolve) => {
       const cancel = clock.after(leftMs, resolve);
-      pool.whenSpace(() => {
+      pool.whenSpace(ownerIndex, () => {
         cancel();
         resolve();
       });
@@ -334,17 +417,24 @@ export abstract class EngineVolume {
   }
 
   async #makeDurable(closed: ClosedEpoch): Promise<void> {
-    if (this.#failure !== undefined || closed.durable) return;
-    try {
-      await this.guarded(async () => {
-        await Promise.all([this.#flush.run(), closed.dirty.sync()]);
-        await this.epochs.markDurable(closed);
-      });
-      this.afterDurable(closed);
-    } catch {
-      // `guarded` has stopped the volume and kept the reason: `failure` tells it, and no later cut becomes durable.
+    while (this.#failure === undefined && !closed.durable) {
+      try {
+        await this.guarded(async () => {
+          await Promise.all([this.#flush.run(), closed.dirty.sync()]);
+          await this.epochs.markDurable(closed);
+          this.afterDurable(closed);
+        });
+      } catch (error) {
+        // Either the volume has stopped, and `failure` tells why; no later cut becomes durable then. Or there is no
+        // room: until there is, the cut waits, and those behind it with it.
+        if (this.#failure !== undefined || this.#stopping) return;
+        if (!(error instanceof DeviceError)) throw error;
+        await delay(this.world.clock, NO_ROOM_RETRY_MS);
+      }
     }
   }
 }
 
 const ZEROS = Buffer.alloc(1024 * 1024);
+/** The pause before something is tried again for which there was no room. */
+const NO_ROOM_RETRY_MS = 1_000;

@@ -30,6 +30,8 @@ export type EpochRecord =
       readonly type: "cut";
       readonly epoch: number;
       readonly cutAtMs: number;
+      /** The volume's size then. */
+      readonly sizeBytes: number;
       readonly snapshotId?: SnapshotId;
     }
   /** The epoch's data and dirty map are on stable storage: it can be uploaded even after a loss of power. */
@@ -37,6 +39,12 @@ export type EpochRecord =
   | ({ readonly type: "uploaded" } & UploadedEpoch)
   /** The epoch will never be uploaded; what it changed belongs to the next one. */
   | { readonly type: "failed"; readonly epoch: number; readonly reason: string }
+  /** The volume has this size from now on. */
+  | { readonly type: "size"; readonly sizeBytes: number }
+  /** Everything up to this epoch that is not in the bucket was given up, with the cache that held it. */
+  | { readonly type: "reset"; readonly epoch: number; readonly reason: string }
+  /** A sync has failed: what was written since the last one may be lost, as after a loss of power. */
+  | { readonly type: "suspect" }
   /** Every block of a restored volume is on its disk. */
   | { readonly type: "hydrated" };
 

@@ -12,11 +12,15 @@ import type { Disk } from "../platform/disk.ts";
 import type { SnapshotId } from "../platform/ids.ts";
 import { DirtyMap } from "./dirty-map.ts";
 import { EpochLog, type EpochRecord, type UploadedEpoch } from "./epoch-log.ts";
+import { BLOCK_BYTES } from "./geometry.ts";
+import type { PageBudget } from "./page-budget.ts";
 
 /** An epoch that was cut and has not reached the bucket yet. */
 export interface ClosedEpoch {
   readonly epoch: number;
   readonly cutAtMs: number;
+  /** The volume's size at the cut: it may have grown since. */
+  readonly sizeBytes: number;
   readonly snapshotId?: SnapshotId;
   readonly dirty: DirtyMap;
   /** Its data and dirty map would survive a loss of power. */
@@ -40,7 +44,8 @@ const LOST_POWER = "the machine lost power before the data of this cut had reach
 export class Epochs {
   readonly #disk: Disk;
   readonly #folder: string;
-  readonly #blockCount: number;
+  readonly #budget: PageBudget;
+  #blockCount: number;
   readonly #log: EpochLog;
   readonly #closed: ClosedEpoch[] = [];
   readonly #outcomes = new Map<number, EpochState>();
@@ -48,13 +53,16 @@ export class Epochs {
   #dirty: DirtyMap;
   #lastUploaded: UploadedEpoch | undefined;
   #hydrated = false;
+  #recordedBytes: number | undefined;
+  #reset: (EpochRecord & { type: "reset" }) | undefined;
   /** No power was lost since the state was written: the exact files may be believed. */
   readonly trusted: boolean;
 
-  private constructor(disk: Disk, folder: string, blockCount: number) {
+  private constructor(disk: Disk, folder: string, blockCount: number, budget: PageBudget) {
     this.#disk = disk;
     this.#folder = folder;
     this.#blockCount = blockCount;
+    this.#budget = budget;
     const cuts = new Map<number, { cut: EpochRecord & { type: "cut" }; durable: boolean }>();
     let bootId: string | undefined;
     let clean = true;
@@ -62,28 +70,29 @@ export class Epochs {
       for (const record of records) {
         clean = record.type === "clean" || record.type === "format";
         if (record.type === "boot") bootId = record.bootId;
+        else if (record.type === "suspect") bootId = undefined;
         else if (record.type === "cut") cuts.set(record.epoch, { cut: record, durable: false });
         else this.#replay(record, cuts);
       }
-      return this.#compacted(cuts);
+      // Who wrote the files stays on record until `begin`: a crash before it finds what this start has found.
+      const last: EpochRecord = bootId === undefined ? { type: "suspect" } : { type: "boot", bootId };
+      return [...this.#compacted(cuts), clean ? { type: "clean" } : last];
     });
     this.trusted = clean || bootId === disk.bootId;
-    this.#log.append({ type: "boot", bootId: disk.bootId });
 
     for (const [epoch, { cut, durable }] of [...cuts].sort(([a], [b]) => a - b)) {
       this.#openEpoch = Math.max(this.#openEpoch, epoch + 1);
-      const { cutAtMs, snapshotId } = cut;
-      const dirty = DirtyMap.open(disk, this.#dirtyPath(epoch), blockCount);
-      this.#closed.push({ epoch, cutAtMs, dirty, durable, ...(snapshotId && { snapshotId }) });
+      const { cutAtMs, sizeBytes, snapshotId } = cut;
+      const dirty = DirtyMap.open(disk, this.#dirtyPath(epoch), blockCount, budget);
+      this.#closed.push({ epoch, cutAtMs, sizeBytes, dirty, durable, ...(snapshotId && { snapshotId }) });
     }
-    this.#dirty = DirtyMap.open(disk, this.#dirtyPath(this.#openEpoch), blockCount);
+    this.#dirty = DirtyMap.open(disk, this.#dirtyPath(this.#openEpoch), blockCount, budget);
     this.#removeStrayMaps();
   }
 
-  /** Opens the epochs kept in `folder`, or begins with epoch 1. */
-  static async open(disk: Disk, folder: string, blockCount: number): Promise<Epochs> {
-    const epochs = new Epochs(disk, folder, blockCount);
-    await epochs.#log.sync();
+  /** Opens the epochs kept in `folder`, or begins with epoch 1. The volume calls `begin` before it writes. */
+  static async open(disk: Disk, folder: string, blockCount: number, budget: PageBudget): Promise<Epochs> {
+    const epochs = new Epochs(disk, folder, blockCount, budget);
     if (!epochs.trusted) {
       // A cut is made durable after those before it, so the ones that are not stand at the end of the list. All that
       // is behind the first of them goes with it: its base would be missing.
@@ -91,6 +100,15 @@ export class Epochs {
       if (lost >= 0) await epochs.#failFrom(lost);
     }
     return epochs;
+  }
+
+  /**
+   * Records durably that this boot writes from now on. Until then the next start finds the files as untrusted as this
+   * one did, so everything that had to be done about that (marks above all) must be in the files before.
+   */
+  async begin(): Promise<void> {
+    this.#log.append({ type: "boot", bootId: this.#disk.bootId });
+    await this.#log.sync();
   }
 
   /** The epoch that a write acknowledged now belongs to. */
@@ -118,6 +136,16 @@ export class Epochs {
     return (this.#closed[0]?.epoch ?? this.#openEpoch) - 1;
   }
 
+  /** Slots of epochs up to this one are of no use any more: the cache that they were in was given up. 0: none. */
+  get resetEpoch(): number {
+    return this.#reset?.epoch ?? 0;
+  }
+
+  /** Whether there is anything that is not in the bucket. */
+  get hasUnsent(): boolean {
+    return this.#dirty.dirtyBlocks > 0 || this.#closed.length > 0;
+  }
+
   /** Whether a restored volume has been marked as wholly on its disk. */
   get hydrated(): boolean {
     return this.#hydrated;
@@ -133,11 +161,18 @@ export class Epochs {
   cut(cutAtMs: number, snapshotId?: SnapshotId): ClosedEpoch {
     assert(this.#closed.length < CLOSED_EPOCHS_MAX);
     const epoch = this.#openEpoch;
-    const next = DirtyMap.open(this.#disk, this.#dirtyPath(epoch + 1), this.#blockCount);
-    this.#log.append({ type: "cut", epoch, cutAtMs, ...(snapshotId && { snapshotId }) });
+    const sizeBytes = this.#blockCount * BLOCK_BYTES;
+    const next = this.#newMap(epoch + 1);
+    try {
+      this.#log.append({ type: "cut", epoch, cutAtMs, sizeBytes, ...(snapshotId && { snapshotId }) });
+    } catch (error) {
+      next.close();
+      throw error;
+    }
     const closed: ClosedEpoch = {
       epoch,
       cutAtMs,
+      sizeBytes,
       dirty: this.#dirty,
       durable: false,
       ...(snapshotId && { snapshotId }),
@@ -216,6 +251,53 @@ export class Epochs {
     return this.#outcomes.get(epoch) ?? { state: "unknown" };
   }
 
+  /** The volume's size as it was last recorded; undefined for a new one. */
+  get recordedBytes(): number | undefined {
+    return this.#recordedBytes;
+  }
+
+  /** Records the size; all that a growth needs has been done. */
+  recordSize(): void {
+    const sizeBytes = this.#blockCount * BLOCK_BYTES;
+    this.#log.append({ type: "size", sizeBytes });
+    this.#recordedBytes = sizeBytes;
+  }
+
+  /** The volume has grown: cuts from now on are of the new size. */
+  grow(sizeBytes: number): void {
+    const blockCount = sizeBytes / BLOCK_BYTES;
+    this.#dirty.grow(this.#disk, blockCount);
+    this.#blockCount = blockCount;
+  }
+
+  /**
+   * Gives up, durably, everything that is not in the bucket: cuts that wait for their upload fail with `reason`, and
+   * what the open epoch has changed is forgotten. For a cached volume whose cache is lost.
+   */
+  async reset(reason: string): Promise<void> {
+    const record = { type: "reset", epoch: this.#openEpoch, reason } as const;
+    this.#log.append(record);
+    await this.#log.sync();
+    this.#reset = record;
+    for (const closed of this.#closed.splice(0)) {
+      this.#outcomes.set(closed.epoch, { state: "failed", reason });
+      this.discard(closed);
+    }
+    this.#dirty.close();
+    this.#disk.remove(this.#dirty.path);
+    this.#openEpoch = record.epoch + 1;
+    this.#dirty = this.#newMap(this.#openEpoch);
+  }
+
+  /**
+   * Records that files here may not hold what was written to them, although the machine runs on: the next start takes
+   * it for a loss of power. After a sync that failed.
+   */
+  async markSuspect(): Promise<void> {
+    this.#log.append({ type: "suspect" });
+    await this.#log.sync();
+  }
+
   /** Records that a restored volume is wholly on its disk. */
   async markHydrated(): Promise<void> {
     this.#log.append({ type: "hydrated" });
@@ -247,12 +329,22 @@ export class Epochs {
     }
   }
 
+  #newMap(epoch: number): DirtyMap {
+    return DirtyMap.create(this.#disk, this.#dirtyPath(epoch), this.#blockCount, this.#budget);
+  }
+
   #dirtyPath(epoch: number): string {
     return `${this.#folder}/dirty-${epoch}`;
   }
 
   #replay(record: EpochRecord, cuts: Map<number, { durable: boolean }>): void {
-    if (record.type === "durable") {
+    if (record.type === "size") this.#recordedBytes = record.sizeBytes;
+    else if (record.type === "reset") {
+      this.#reset = record;
+      for (const epoch of cuts.keys()) this.#outcomes.set(epoch, { state: "failed", reason: record.reason });
+      cuts.clear();
+      this.#openEpoch = Math.max(this.#openEpoch, record.epoch + 1);
+    } else if (record.type === "durable") {
       const cut = cuts.get(record.epoch);
       if (cut !== undefined) cut.durable = true;
     } else if (record.type === "uploaded") {
@@ -272,6 +364,8 @@ export class Epochs {
 
   #compacted(cuts: ReadonlyMap<number, { cut: EpochRecord; durable: boolean }>): EpochRecord[] {
     const kept: EpochRecord[] = this.#hydrated ? [{ type: "hydrated" }] : [];
+    if (this.#reset !== undefined) kept.push(this.#reset);
+    if (this.#recordedBytes !== undefined) kept.push({ type: "size", sizeBytes: this.#recordedBytes });
     const last = this.#lastUploaded;
     const outcomes = [...this.#outcomes].slice(-OUTCOMES_KEPT);
     if (last !== undefined && !outcomes.some(([epoch]) => epoch === last.epoch)) {

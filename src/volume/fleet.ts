@@ -4,24 +4,23 @@
  */
 import { join } from "node:path";
 import type { Clock } from "../platform/clock.ts";
+import { DeviceError } from "../platform/device-error.ts";
 import type { Disk } from "../platform/disk.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import { CachedVolume, type SlotLocation } from "./cached-volume.ts";
-import {
-  DEFAULT_VOLUME_LIMITS,
-  type EngineVolume,
-  type VolumeLimits,
-  type VolumeWorld,
-} from "./engine-volume.ts";
+import type { EngineVolume } from "./engine-volume.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import type { UploadOrder } from "./epoch-source.ts";
 import type { EpochState } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
+import { PageBudget } from "./page-budget.ts";
 import type { RootReader } from "./root-reader.ts";
+import { SlotDisk } from "./slot-disk.ts";
 import { SlotPool } from "./slot-pool.ts";
 import { StoredVolume } from "./stored-volume.ts";
 import { type PumpEvents, UploadPump } from "./upload-pump.ts";
+import { DEFAULT_VOLUME_LIMITS, type VolumeLimits, type VolumeWorld } from "./volume-world.ts";
 
 /** What makes a volume: enough to open it again. */
 export interface FleetVolume {
@@ -32,6 +31,19 @@ export interface FleetVolume {
   readonly diskPath?: string;
   readonly preserveExistingData: boolean;
   readonly parentRootKey?: string;
+  /** While something is dirty, a recovery point is cut this often; 0: never. */
+  readonly recoveryPointEveryMs: number;
+}
+
+/** A volume to be cut. */
+export interface WantedCut {
+  readonly volumeId: VolumeId;
+  readonly snapshotId?: SnapshotId;
+}
+
+export interface FleetEvents extends PumpEvents {
+  /** The volume has stopped for good. */
+  stopped(volumeId: VolumeId, reason: string): void;
 }
 
 export interface FleetOptions {
@@ -43,7 +55,7 @@ export interface FleetOptions {
   readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
   /** The volume's upload under way is not wanted any more; it may end at any time. */
   readonly cancelUpload: (volumeId: VolumeId) => void;
-  readonly events: PumpEvents;
+  readonly events: FleetEvents;
   readonly limits?: VolumeLimits;
 }
 
@@ -59,25 +71,30 @@ export interface FleetUsage {
 }
 
 interface Pools {
-  readonly cache: SlotPool;
+  cache: SlotPool;
   readonly buffer: SlotPool;
-  readonly paths: Set<string>;
+  readonly cachePaths: Set<string>;
+  readonly bufferPaths: Set<string>;
+  /** Disks that should be in use and can't be, with the reason. */
+  readonly missingCache: Map<string, string>;
+  readonly missingBuffer: Map<string, string>;
 }
 
 interface Member {
   readonly definition: FleetVolume;
   readonly volume: EngineVolume;
   readonly pump: UploadPump;
+  recoveryPointEveryMs: number;
   lastCutMs: number;
   syncing: boolean;
 }
 
-/** A dirty cached volume gets a recovery point at least this often. */
-const RECOVERY_POINT_MS = 60_000;
 const TICK_MS = 1_000;
 /** More than this is not left to the page cache: a shutdown, and the end of a killed process, wait for its sync. */
 const UNSYNCED_BYTES_MAX = 256 * 1024 * 1024;
-/** Above this share of slots in use a dirty cached volume is cut at once, so that slots become clean. */
+/** Pages of dirty maps in memory: 64 MiB of them, the marks of 2 TiB. */
+const PAGES_MAX = 8192;
+/** Above this share of slots that are dirty a cached volume is cut at once, so that slots become clean. */
 const PRESSURE = 0.5;
 
 export class Fleet {
@@ -95,12 +112,17 @@ export class Fleet {
       clock: options.clock,
       roots: options.roots,
       limits: options.limits ?? DEFAULT_VOLUME_LIMITS,
+      pages: new PageBudget(PAGES_MAX),
       onSlotShortage: (volumeId) => this.#relieve(volumeId),
+      onStopped: (volumeId, reason) => options.events.stopped(volumeId, reason),
     };
     this.#tick();
   }
 
-  /** Puts disks to use; those that are in use already stay. */
+  /**
+   * Puts disks to use; those that are in use already stay. Rejects where one can't be used: volumes that may have
+   * something on it are not opened then.
+   */
   setStorage(
     gatewayId: GatewayId,
     cachePaths: readonly string[],
@@ -108,17 +130,29 @@ export class Fleet {
   ): Promise<void> {
     return this.#queue.run(async () => {
       const pools = this.#poolsOf(gatewayId);
-      for (const [pool, paths] of [
-        [pools.cache, cachePaths],
-        [pools.buffer, bufferPaths],
-      ] as const) {
-        for (const path of paths) {
-          if (pools.paths.has(path)) continue;
-          await pool.addDisk(this.#options.disk, path);
-          pools.paths.add(path);
-        }
-      }
+      await this.#addDisks(pools.cache, cachePaths, pools.cachePaths, pools.missingCache);
+      await this.#addDisks(pools.buffer, bufferPaths, pools.bufferPaths, pools.missingBuffer);
+      const missing = missingOf(pools.missingCache) ?? missingOf(pools.missingBuffer);
+      if (missing !== undefined) throw new DeviceError("notReady", missing);
     });
+  }
+
+  async #addDisks(
+    pool: SlotPool,
+    paths: readonly string[],
+    inUse: Set<string>,
+    missing: Map<string, string>,
+  ): Promise<void> {
+    for (const path of paths) {
+      if (inUse.has(path)) continue;
+      try {
+        await pool.addDisk(this.#options.disk, path);
+        inUse.add(path);
+        missing.delete(path);
+      } catch (error) {
+        missing.set(path, error instanceof Error ? error.message : String(error));
+      }
+    }
   }
 
   /** Opens the volume as it was left, or makes it. */
@@ -134,13 +168,20 @@ export class Fleet {
         folder: join(this.#options.folder, volumeId),
         ...(parentRootKey !== undefined && { parentRootKey }),
       };
-      const volume =
-        definition.kind === "cached"
-          ? await CachedVolume.open({ ...common, cache: pools.cache }, this.#world)
-          : await StoredVolume.open(
-              { ...common, diskPath: diskPath ?? "", preserveExistingData, buffer: pools.buffer },
-              this.#world,
-            );
+      const missingStorage = missingOf(
+        definition.kind === "cached" ? pools.missingCache : pools.missingBuffer,
+      );
+      let volume: EngineVolume;
+      if (definition.kind === "cached") {
+        const storage = { cache: pools.cache, ...(missingStorage !== undefined && { missingStorage }) };
+        volume = await CachedVolume.open({ ...common, ...storage }, this.#world);
+      } else {
+        if (missingStorage !== undefined) throw new DeviceError("notReady", missingStorage);
+        volume = await StoredVolume.open(
+          { ...common, diskPath: diskPath ?? "", preserveExistingData, buffer: pools.buffer },
+          this.#world,
+        );
+      }
       const pump = new UploadPump({
         volume,
         clock: this.#options.clock,
@@ -150,12 +191,19 @@ export class Fleet {
           this.#options.upload({
             ...pending,
             volumeId,
-            sizeBytes,
             ...(diskPath !== undefined && { diskPath }),
           }),
       });
       const lastCutMs = this.#options.clock.monotonicMs();
-      this.#members.set(volumeId, { definition, volume, pump, lastCutMs, syncing: false });
+      const { recoveryPointEveryMs } = definition;
+      this.#members.set(volumeId, {
+        definition,
+        volume,
+        pump,
+        recoveryPointEveryMs,
+        lastCutMs,
+        syncing: false,
+      });
       pump.kick();
       return volume;
     });
@@ -183,17 +231,91 @@ export class Fleet {
     });
   }
 
-  /** Cuts the volume and sends the epoch on its way. */
+  /**
+   * Cuts the volumes at one instant and sends their epochs on their way; all or none are cut. Undefined where one is
+   * not open. Answers in the order of the request.
+   */
   async cut(
-    volumeId: VolumeId,
-    snapshotId?: SnapshotId,
-  ): Promise<{ epoch: number; cutAtMs: number } | undefined> {
+    wanted: readonly WantedCut[],
+  ): Promise<readonly { readonly epoch: number; readonly cutAtMs: number }[] | undefined> {
+    const members: Member[] = [];
+    for (const { volumeId } of wanted) {
+      const member = this.#members.get(volumeId);
+      if (member === undefined) return undefined;
+      member.volume.checkCut();
+      members.push(member);
+    }
+    const cutAtMs = this.#options.clock.nowMs();
+    const monotonicMs = this.#options.clock.monotonicMs();
+    const cuts: { readonly epoch: number; readonly recorded: Promise<void> }[] = [];
+    try {
+      // In this loop nothing waits: no write of any volume comes between two of the cuts.
+      for (const [i, member] of members.entries()) {
+        cuts.push(member.volume.cutNow(cutAtMs, wanted[i]?.snapshotId));
+        member.lastCutMs = monotonicMs;
+      }
+    } finally {
+      // Where one can't be made after all, the others stay as cuts that nobody asks for.
+      await Promise.allSettled(cuts.map((cut) => cut.recorded));
+      for (const { pump } of members) pump.kick();
+    }
+    await Promise.all(cuts.map((cut) => cut.recorded));
+    return cuts.map(({ epoch }) => ({ epoch, cutAtMs }));
+  }
+
+  /** Makes the volume larger while it is in use. Throws a DeviceError where its disk has no room. */
+  grow(volumeId: VolumeId, sizeBytes: number): Promise<void> {
+    return this.#queue.run(async () => {
+      const volume = this.#members.get(volumeId)?.volume;
+      if (volume === undefined) throw new DeviceError("notReady", "the volume is not open");
+      volume.grow(sizeBytes);
+      await volume.flush();
+    });
+  }
+
+  /** How often the volume gets a recovery point while something is dirty; 0: never. */
+  setRecoveryPoints(volumeId: VolumeId, everyMs: number): void {
     const member = this.#members.get(volumeId);
-    if (member === undefined) return undefined;
-    const cut = await member.volume.cut(snapshotId);
-    member.lastCutMs = this.#options.clock.monotonicMs();
-    member.pump.kick();
-    return cut;
+    if (member !== undefined) member.recoveryPointEveryMs = everyMs;
+  }
+
+  /**
+   * Takes all cache disks of a gateway out of use. Its cached volumes, which are closed by this, go back to what the
+   * bucket has of them. Answers how many blocks of each are given up with the cache.
+   */
+  resetCache(
+    gatewayId: GatewayId,
+    definitions: readonly FleetVolume[],
+    reason: string,
+  ): Promise<ReadonlyMap<VolumeId, number>> {
+    return this.#queue.run(async () => {
+      const { disk, clock } = this.#options;
+      const pools = this.#poolsOf(gatewayId);
+      const lost = new Map<VolumeId, number>();
+      for (const definition of definitions) {
+        const { volumeId } = definition;
+        const member = this.#members.get(volumeId);
+        await member?.pump.stop();
+        const folder = join(this.#options.folder, volumeId);
+        const lostBlocks =
+          member === undefined
+            ? await CachedVolume.resetClosed({ ...definition, folder }, this.#world, reason)
+            : await member.volume.reset(reason);
+        this.#members.delete(volumeId);
+        lost.set(volumeId, lostBlocks);
+      }
+      // Nothing refers to the cache any more: it may be used for something else.
+      pools.cache.abandon();
+      for (const path of pools.cachePaths) await SlotDisk.erase(disk, path);
+      pools.cachePaths.clear();
+      pools.missingCache.clear();
+      pools.cache = new SlotPool({
+        evicts: true,
+        clock,
+        writeDelayMsMax: this.#world.limits.writeDelayMsMax,
+      });
+      return lost;
+    });
   }
 
   epochState(volumeId: VolumeId, epoch: number): EpochState {
@@ -207,19 +329,17 @@ export class Fleet {
 
   usage(gatewayId: GatewayId): FleetUsage {
     const { cache, buffer } = this.#poolsOf(gatewayId);
-    let dirtyBlocks = 0;
     let hits = 0;
     let misses = 0;
     for (const { definition, volume } of this.#members.values()) {
       if (definition.gatewayId !== gatewayId || !(volume instanceof CachedVolume)) continue;
-      dirtyBlocks += volume.dirtyBlocks;
       hits += volume.cacheUse.hits;
       misses += volume.cacheUse.misses;
     }
     return {
       cacheAllocatedBytes: cache.slotCount * BLOCK_BYTES,
       cacheUsedBytes: cache.usedSlots * BLOCK_BYTES,
-      cacheDirtyBytes: Math.min(dirtyBlocks, cache.slotCount) * BLOCK_BYTES,
+      cacheDirtyBytes: cache.dirtySlots * BLOCK_BYTES,
       cacheHits: hits,
       cacheMisses: misses,
       uploadBufferAllocatedBytes: buffer.slotCount * BLOCK_BYTES,
@@ -244,10 +364,15 @@ export class Fleet {
   #poolsOf(gatewayId: GatewayId): Pools {
     let pools = this.#pools.get(gatewayId);
     if (pools === undefined) {
+      const { clock } = this.#options;
+      const { writeDelayMsMax } = this.#world.limits;
       pools = {
-        cache: new SlotPool({ evicts: true }),
-        buffer: new SlotPool({ evicts: false }),
-        paths: new Set(),
+        cache: new SlotPool({ evicts: true, clock, writeDelayMsMax }),
+        buffer: new SlotPool({ evicts: false, clock, writeDelayMsMax }),
+        cachePaths: new Set(),
+        bufferPaths: new Set(),
+        missingCache: new Map(),
+        missingBuffer: new Map(),
       };
       this.#pools.set(gatewayId, pools);
     }
@@ -278,14 +403,17 @@ export class Fleet {
 
   /** Recovery points never queue: the next one is cut when the last has reached the bucket. */
   #maybeCut(member: Member): void {
-    const { definition, volume } = member;
-    if (definition.kind !== "cached" || !volume.isDirty || volume.closedEpochs > 0) return;
+    const { definition, volume, recoveryPointEveryMs } = member;
+    if (!volume.isDirty || volume.closedEpochs > 0 || volume.isWithoutStorage) return;
     if (volume.failure !== undefined || volume.stopping) return;
+    const sinceMs = this.#options.clock.monotonicMs() - member.lastCutMs;
+    const due = recoveryPointEveryMs > 0 && sinceMs >= recoveryPointEveryMs;
     const { cache } = this.#poolsOf(definition.gatewayId);
-    const due = this.#options.clock.monotonicMs() - member.lastCutMs >= RECOVERY_POINT_MS;
-    const pressed = cache.usedSlots > PRESSURE * cache.slotCount && volume instanceof CachedVolume;
-    const worthIt = pressed && volume.dirtyBlocks > (PRESSURE / 4) * cache.slotCount;
-    if (due || worthIt) this.#cutUnnamed(member);
+    const pressed =
+      volume instanceof CachedVolume &&
+      cache.dirtySlots > PRESSURE * cache.slotCount &&
+      volume.dirtyBlocks > (PRESSURE / 4) * cache.slotCount;
+    if (due || pressed) this.#cutUnnamed(member);
   }
 
   /** A writer waits for a slot: whatever is dirty on its gateway has to go to the bucket. */
@@ -301,9 +429,15 @@ export class Fleet {
 
   #cutUnnamed(member: Member): void {
     const { volume } = member;
-    this.cut(member.definition.volumeId).catch((error: unknown) => {
+    this.cut([{ volumeId: member.definition.volumeId }]).catch((error: unknown) => {
       const reason = error instanceof Error ? error.message : String(error);
       this.#options.events.delayed(volume, 0, `no recovery point: ${reason}`);
     });
   }
+}
+
+/** Why the volumes of a pool may not be complete, or undefined. */
+function missingOf(missing: ReadonlyMap<string, string>): string | undefined {
+  const [first] = missing;
+  return first === undefined ? undefined : `the local disk ${first[0]} can't be used: ${first[1]}`;
 }

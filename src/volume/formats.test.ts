@@ -59,10 +59,10 @@ describe("slot descriptors", () => {
 const RECORDS: readonly EpochRecord[] = [
   { type: "format", version: 1 },
   { type: "boot", bootId: "boot" },
-  { type: "cut", epoch: 1, cutAtMs: 5, snapshotId: "snap-0123456789abcdef0" as SnapshotId },
+  { type: "cut", epoch: 1, cutAtMs: 5, sizeBytes: 65536, snapshotId: "snap-0123456789abcdef0" as SnapshotId },
   { type: "durable", epoch: 1 },
   { type: "uploaded", epoch: 1, rootKey: "volumes/x/roots/1", uploadedBytes: 3, fullBytes: 4 },
-  { type: "cut", epoch: 2, cutAtMs: 6 },
+  { type: "cut", epoch: 2, cutAtMs: 6, sizeBytes: 131072 },
   { type: "failed", epoch: 2, reason: "a reason with \n a line's end" },
   { type: "hydrated" },
   { type: "clean" },

@@ -44,6 +44,13 @@ describe("read-ahead", () => {
     assert.deepEqual(fetched, range(17, 40));
   });
 
+  test("fetches nothing beyond the end of a volume that ends within the first run", () => {
+    const { ahead, fetched } = made(20);
+    ahead.missed(0, 1);
+    ahead.missed(1, 1);
+    assert.deepEqual(fetched, range(17, 20));
+  });
+
   test("whoever needs a block that is on its way waits for it, and a failure lets him fetch it himself", async () => {
     const { ahead, pending } = made();
     ahead.missed(0, 1);

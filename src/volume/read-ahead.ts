@@ -51,6 +51,8 @@ export class ReadAhead {
 
   #start(): void {
     const first = this.#next;
+    // The end of the volume was reached by the start before this one.
+    if (first < 0) return;
     const count = Math.min(RUN_BLOCKS, this.#blockCount - first);
     if (count <= 0) {
       this.#trigger = -1;

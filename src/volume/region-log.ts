@@ -13,8 +13,8 @@ export const BLOCKS_PER_REGION = REGION_BYTES / BLOCK_BYTES;
 
 export class RegionLog {
   readonly #file: DiskFile;
-  readonly #logged: Uint8Array;
-  readonly #durable: Uint8Array;
+  #logged: Uint8Array;
+  #durable: Uint8Array;
   #syncing: Promise<void> | undefined;
 
   private constructor(file: DiskFile, regionCount: number) {
@@ -29,6 +29,19 @@ export class RegionLog {
   static open(disk: Disk, path: string, sizeBytes: number): RegionLog {
     const regionCount = Math.ceil(sizeBytes / REGION_BYTES);
     return new RegionLog(disk.open(path, { create: true, sizeBytes: regionCount }), regionCount);
+  }
+
+  /** The volume has grown. */
+  grow(disk: Disk, sizeBytes: number): void {
+    const regionCount = Math.ceil(sizeBytes / REGION_BYTES);
+    disk.open(this.#file.path, { sizeBytes: regionCount }).close();
+    const grown = (from: Uint8Array) => {
+      const to = new Uint8Array(regionCount);
+      to.set(from);
+      return to;
+    };
+    this.#logged = grown(this.#logged);
+    this.#durable = grown(this.#durable);
   }
 
   /** Whether every region of the byte range is durably logged: then the range may be written. */
@@ -46,8 +59,8 @@ export class RegionLog {
     const one = Buffer.from([1]);
     for (let region = Math.floor(offsetBytes / REGION_BYTES); region <= last; region++) {
       if (this.#logged[region] !== 0) continue;
-      this.#logged[region] = 1;
       this.#file.writeSync(one, 0, 1, region);
+      this.#logged[region] = 1;
     }
     // A sync under way may have begun before our bytes were written: wait for the one after it.
     while (!this.covers(offsetBytes, lengthBytes)) {

@@ -5,6 +5,7 @@
  * own disk, or the vault).
  */
 import { strict as assert } from "node:assert";
+import { BlockTable, NO_ENTRY } from "./block-table.ts";
 import { BLOCK_BYTES, PIECE_BYTES, touchedPieces } from "./geometry.ts";
 import type { SlotPool } from "./slot-pool.ts";
 
@@ -14,7 +15,7 @@ export const FROM_BASE: PieceSource = -1;
 
 export class SlotChains {
   readonly pool: SlotPool;
-  readonly #newest = new Map<number, number>();
+  readonly #newest = new BlockTable();
   readonly #older = new Map<number, number>();
   readonly #scratch = Buffer.alloc(BLOCK_BYTES);
 
@@ -28,27 +29,36 @@ export class SlotChains {
   }
 
   newest(block: number): number | undefined {
-    return this.#newest.get(block);
+    const slot = this.#newest.get(block);
+    return slot === NO_ENTRY ? undefined : slot;
   }
 
   older(slot: number): number | undefined {
     return this.#older.get(slot);
   }
 
+  /** Blocks with a slot, in no order. No slot may come or go meanwhile. */
   blocks(): Iterable<number> {
-    return this.#newest.keys();
+    return this.#newest.blocks();
   }
 
   /** The slot of the block that holds what exactly this epoch wrote. */
   ofEpoch(block: number, epoch: number): number | undefined {
-    let slot = this.#newest.get(block);
+    let slot = this.newest(block);
     while (slot !== undefined && this.pool.epoch(slot) !== epoch) slot = this.#older.get(slot);
     return slot;
   }
 
+  /** Whether the slot is one of the block's. */
+  has(block: number, slot: number): boolean {
+    let at = this.newest(block);
+    while (at !== undefined && at !== slot) at = this.#older.get(at);
+    return at === slot;
+  }
+
   /** The block's oldest slot. */
   oldest(block: number): number | undefined {
-    let slot = this.#newest.get(block);
+    let slot = this.newest(block);
     for (;;) {
       const older = slot === undefined ? undefined : this.#older.get(slot);
       if (older === undefined) return slot;
@@ -58,7 +68,7 @@ export class SlotChains {
 
   /** Puts a slot in front. */
   push(block: number, slot: number): void {
-    const before = this.#newest.get(block);
+    const before = this.newest(block);
     if (before !== undefined) this.#older.set(slot, before);
     this.#newest.set(block, slot);
   }
@@ -70,7 +80,7 @@ export class SlotChains {
 
   /** Takes a slot out of its block's chain. Answers false if it is not in it. */
   remove(block: number, slot: number): boolean {
-    let at = this.#newest.get(block);
+    let at = this.newest(block);
     const behind = this.#older.get(slot);
     if (at === slot) {
       if (behind === undefined) this.#newest.delete(block);
@@ -94,7 +104,7 @@ export class SlotChains {
   /** The pieces of the block that some slot holds. */
   coverage(block: number): number {
     let mask = 0;
-    for (let slot = this.#newest.get(block); slot !== undefined; slot = this.#older.get(slot)) {
+    for (let slot = this.newest(block); slot !== undefined; slot = this.#older.get(slot)) {
       mask |= this.pool.mask(slot);
     }
     return mask;
@@ -102,7 +112,7 @@ export class SlotChains {
 
   /** Which slot has the newest version of the piece; FROM_BASE if none has it. */
   sourceOf(block: number, piece: number): PieceSource {
-    for (let slot = this.#newest.get(block); slot !== undefined; slot = this.#older.get(slot)) {
+    for (let slot = this.newest(block); slot !== undefined; slot = this.#older.get(slot)) {
       if ((this.pool.mask(slot) & (1 << piece)) !== 0) return slot;
     }
     return FROM_BASE;
@@ -132,19 +142,18 @@ export class SlotChains {
   }
 
   /**
-   * Writes a range of one block into `slot` and adds the pieces to its mask. A piece that is written only in part and
-   * that the slot does not hold yet is completed with what a read would give before the write (`readPieces`).
-   * Data goes to the disk before the record that speaks of it.
+   * Writes a range of one block into `slot` and answers the mask that the slot has then: the caller records it
+   * (`pool.update`) when all else that has to be known of the write is on the disk. A piece that is written only in
+   * part and that the slot does not hold yet is completed with what a read would give before the write (`readPieces`).
    */
   writeInto(
     slot: number,
-    epoch: number,
     offsetInBlock: number,
     source: Buffer,
     sourceOffset: number,
     lengthBytes: number,
     readPieces: (offsetInBlock: number, target: Buffer, targetOffset: number, lengthBytes: number) => void,
-  ): void {
+  ): number {
     const touched = touchedPieces(offsetInBlock, lengthBytes);
     const end = offsetInBlock + lengthBytes;
     const mask = this.pool.mask(slot);
@@ -162,7 +171,7 @@ export class SlotChains {
     } else {
       this.pool.write(slot, offsetInBlock, source, sourceOffset, lengthBytes);
     }
-    this.pool.update(slot, epoch, mask | touched);
+    return mask | touched;
   }
 
   /** Copies the pieces of `from` that `into` lacks, and adds them to its mask. */

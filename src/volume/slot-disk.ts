@@ -28,6 +28,8 @@ const MAGIC = "SLGSLOT1";
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 4096;
 const HEADER_CRC_OFFSET = 72;
+/** In place of a boot id: what the disk holds is not trusted. */
+const NO_BOOT = "none";
 const TABLE_READ_BYTES = 1024 * 1024;
 /** The state of a slot that nobody can claim. */
 export const NEVER_USED: SlotState = { used: false, mask: 0, epoch: 0, sequence: 0 };
@@ -57,6 +59,7 @@ export class SlotDisk {
   #flushedSequence: number;
   #flushingSequence: number;
   #changed = false;
+  #failure: Error | undefined;
 
   private constructor(
     file: DiskFile,
@@ -116,6 +119,24 @@ export class SlotDisk {
     }
   }
 
+  /** Takes the header away, so that the disk may be used for something else. A disk that is gone is left alone. */
+  static async erase(disk: Disk, path: string): Promise<void> {
+    let file: DiskFile;
+    try {
+      file = disk.open(path);
+    } catch (error) {
+      const { code } = error as { code?: unknown };
+      if (code === "ENOENT" || code === "ENXIO" || code === "ENODEV") return;
+      throw error;
+    }
+    try {
+      file.writeSync(Buffer.alloc(HEADER_BYTES), 0, HEADER_BYTES, 0);
+      await file.sync();
+    } finally {
+      file.close();
+    }
+  }
+
   get flushedSequence(): number {
     return this.#flushedSequence;
   }
@@ -151,7 +172,7 @@ export class SlotDisk {
     this.file.writeSync(source, sourceOffset, lengthBytes, this.positionOf(slot) + offsetInSlot);
   }
 
-  /** Makes all data and descriptors written so far durable, as one. */
+  /** Makes all data and descriptors written so far durable, as one. One that has failed is the last one. */
   flush(): Promise<void> {
     return this.#commit.run();
   }
@@ -170,6 +191,7 @@ export class SlotDisk {
   }
 
   async #flush(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     if (!this.#changed) return;
     const sequence = this.#sequence;
     this.#flushingSequence = sequence;
@@ -180,19 +202,29 @@ export class SlotDisk {
       this.#writeHeader(false, sequence);
       await this.file.sync();
     } catch (error) {
-      this.#changed = true;
-      throw error;
+      this.#failure = error instanceof Error ? error : new Error(String(error));
+      this.#distrust();
+      throw this.#failure;
     }
     this.#flushedSequence = sequence;
   }
 
-  #writeHeader(clean: boolean, sequence = this.#sequence): void {
-    const header = encodeHeader({
-      slotCount: this.slotCount,
-      clean,
-      bootId: this.#bootId,
-      flushedSequence: sequence,
-    });
+  /**
+   * A sync has failed: what the system has dropped is not known. The next start is told to believe only what the last
+   * flush had made durable, as after a loss of power; where not even that can be written, the disk has more to say.
+   */
+  #distrust(): void {
+    try {
+      this.#writeHeader(false, this.#flushedSequence, NO_BOOT);
+    } catch (error) {
+      this.#failure = new SlotDiskError(`${this.file.path}: ${String(this.#failure?.message)}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #writeHeader(clean: boolean, sequence = this.#sequence, bootId = this.#bootId): void {
+    const header = encodeHeader({ slotCount: this.slotCount, clean, bootId, flushedSequence: sequence });
     this.file.writeSync(header, 0, header.length, 0);
   }
 }

@@ -6,22 +6,18 @@
  *
  * A slot whose data a loss of power could make us believe again (it was dirty when it was let go) is handed out anew
  * only after the record of its release is durable. Otherwise the old owner might find the new owner's bytes in it.
+ *
+ * A slot is clean when its owner has said so: what it holds is in the bucket too. Only such a slot is ever taken away.
  */
 import { strict as assert } from "node:assert";
 import type { Disk } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
+import { CacheOrder } from "./cache-order.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
-import type { SlotState } from "./slot-descriptor.ts";
-import { type FoundSlot, NEVER_USED, SlotDisk } from "./slot-disk.ts";
-
-/** A volume as the pool sees it. */
-export interface SlotOwner {
-  readonly volumeId: VolumeId;
-  /** Whether slots of this epoch hold nothing that is not in the bucket too. */
-  isClean(epoch: number): boolean;
-  /** The slot is being taken away: forget it. Answers false where it can't be spared. */
-  evict(block: number, slot: number): boolean;
-}
+import { type FoundSlot, NEVER_USED, SlotDisk, SlotDiskError } from "./slot-disk.ts";
+import type { SlotOwner, SlotPoolOptions } from "./slot-owner.ts";
+import { NOBODY, SlotStates } from "./slot-states.ts";
+import { Throttle } from "./throttle.ts";
 
 /** No slot could be had just now. */
 export const NO_SLOT = -1;
@@ -32,49 +28,43 @@ interface PoolDisk {
   readonly base: number;
 }
 
+interface Waiter {
+  readonly ownerIndex: number;
+  readonly wake: () => void;
+}
+
 const OWNERS_MAX = 4096;
-/** The owner index of a slot whose volume is not open. */
-const NOBODY = 0xffff;
+/** Clean slots that their owners want to keep, before the search is given up. */
+const REFUSALS_MAX = 1024;
 
 export class SlotPool {
   readonly #evicts: boolean;
   readonly #disks: PoolDisk[] = [];
   readonly #owners: (SlotOwner | undefined)[] = [];
+  /** Slots in use, by owner. */
+  readonly #held: number[] = [];
+  readonly #heldClean: number[] = [];
   readonly #found = new Map<VolumeId, FoundSlot[]>();
-  #used = new Uint8Array(0);
-  #referenced = new Uint8Array(0);
-  #mask = new Uint16Array(0);
-  #owner = new Uint16Array(0);
-  #epoch = new Uint32Array(0);
-  #block = new Float64Array(0);
-  #sequence = new Float64Array(0);
-  /** Of the state before the current one: what a flush under way, or the last one, makes durable. */
-  #previousUsed = new Uint8Array(0);
-  #previousMask = new Uint16Array(0);
-  #previousEpoch = new Uint32Array(0);
-  #previousSequence = new Float64Array(0);
-  /** Of the state before that, while the flush of the previous one is under way: what is durable already. */
-  #olderUsed = new Uint8Array(0);
-  #olderMask = new Uint16Array(0);
-  #olderEpoch = new Uint32Array(0);
-  #olderSequence = new Float64Array(0);
-  readonly #free: number[] = [];
+  readonly #states = new SlotStates();
+  readonly #order = new CacheOrder();
+  readonly #throttle: Throttle;
+  #free = new Int32Array(0);
+  #freeCount = 0;
   /** Released slots whose release is not durable yet, in the order of their release. */
   #quarantine: number[] = [];
-  #hand = 0;
   #usedCount = 0;
-  #waiters: (() => void)[] = [];
+  #waiters: Waiter[] = [];
 
-  /** `evicts`: clean slots may be taken for other blocks (a cache); otherwise only free ones (an upload buffer). */
-  constructor(options: { readonly evicts: boolean }) {
+  constructor(options: SlotPoolOptions) {
     this.#evicts = options.evicts;
+    this.#throttle = new Throttle(options.clock, options.writeDelayMsMax);
   }
 
   /** Puts a disk to use; its slots in use wait for their volumes in `takeFound`. */
   async addDisk(disk: Disk, path: string): Promise<void> {
-    const base = this.#used.length;
     const found: FoundSlot[] = [];
     const opened = await SlotDisk.open(disk, path, (slot) => found.push(slot));
+    const base = this.#states.count;
     this.#disks.push({ disk: opened, base });
     this.#grow(base + opened.slotCount);
     const inUse = new Set<number>();
@@ -83,17 +73,17 @@ export class SlotPool {
       const list = this.#found.get(slot.volumeId) ?? [];
       list.push({ ...slot, slot: base + slot.slot });
       this.#found.set(slot.volumeId, list);
-      this.#used[base + slot.slot] = 1;
-      this.#owner[base + slot.slot] = NOBODY;
+      this.#states.used[base + slot.slot] = 1;
+      this.#states.owner[base + slot.slot] = NOBODY;
       this.#usedCount += 1;
     }
     for (let slot = opened.slotCount - 1; slot >= 0; slot--)
-      if (!inUse.has(slot)) this.#free.push(base + slot);
+      if (!inUse.has(slot)) this.#pushFree(base + slot);
     this.#wake();
   }
 
   get slotCount(): number {
-    return this.#used.length;
+    return this.#states.count;
   }
 
   /** Slots that hold something. */
@@ -101,9 +91,14 @@ export class SlotPool {
     return this.#usedCount;
   }
 
+  /** Slots that hold what is nowhere else. */
+  get dirtySlots(): number {
+    return this.#usedCount - this.#order.cleanSlots;
+  }
+
   /** Slots that `allocate` can hand out without taking one from anybody. */
   get freeSlots(): number {
-    return this.#free.length;
+    return this.#freeCount;
   }
 
   /** Whether no power was lost since all of the pool's disks were written. */
@@ -111,7 +106,7 @@ export class SlotPool {
     return this.#disks.every(({ disk }) => disk.trusted);
   }
 
-  /** Registers a volume and gives it the slots that were found in its name. */
+  /** Registers a volume and gives it the slots that were found in its name; none of them counts as clean. */
   register(owner: SlotOwner): { ownerIndex: number; found: readonly FoundSlot[] } {
     let ownerIndex = this.#owners.indexOf(undefined);
     if (ownerIndex < 0) ownerIndex = this.#owners.length;
@@ -119,12 +114,15 @@ export class SlotPool {
     this.#owners[ownerIndex] = owner;
     const found = this.#found.get(owner.volumeId) ?? [];
     this.#found.delete(owner.volumeId);
+    this.#held[ownerIndex] = found.length;
+    this.#heldClean[ownerIndex] = 0;
+    const { owner: owners, mask, epoch, block, sequence } = this.#states;
     for (const state of found) {
-      this.#owner[state.slot] = ownerIndex;
-      this.#mask[state.slot] = state.mask;
-      this.#epoch[state.slot] = state.epoch;
-      this.#block[state.slot] = state.block;
-      this.#sequence[state.slot] = state.sequence;
+      owners[state.slot] = ownerIndex;
+      mask[state.slot] = state.mask;
+      epoch[state.slot] = state.epoch;
+      block[state.slot] = state.block;
+      sequence[state.slot] = state.sequence;
     }
     return { ownerIndex, found };
   }
@@ -133,9 +131,11 @@ export class SlotPool {
   unregister(ownerIndex: number): void {
     const owner = this.#owners[ownerIndex];
     if (owner === undefined) return;
+    const { used, owner: owners, sequence } = this.#states;
     const found: FoundSlot[] = [];
-    for (let slot = 0; slot < this.#used.length; slot++) {
-      if (this.#used[slot] === 0 || this.#owner[slot] !== ownerIndex) continue;
+    for (let slot = 0; slot < this.#states.count; slot++) {
+      if (used[slot] === 0 || owners[slot] !== ownerIndex) continue;
+      this.#order.remove(slot);
       found.push({
         slot,
         volumeId: owner.volumeId,
@@ -143,11 +143,12 @@ export class SlotPool {
         used: true,
         mask: this.mask(slot),
         epoch: this.epoch(slot),
-        sequence: this.#sequence[slot] ?? 0,
+        sequence: sequence[slot] ?? 0,
       });
-      this.#owner[slot] = NOBODY;
+      owners[slot] = NOBODY;
     }
     this.#owners[ownerIndex] = undefined;
+    this.#throttle.forget(ownerIndex);
     if (found.length > 0) this.#found.set(owner.volumeId, found);
   }
 
@@ -156,22 +157,22 @@ export class SlotPool {
     const found = this.#found.get(volumeId) ?? [];
     this.#found.delete(volumeId);
     for (const { slot, block } of found) {
-      this.#block[slot] = block;
+      this.#states.block[slot] = block;
       this.#write(slot, volumeId, { used: false, mask: 0, epoch: 0 });
       this.#release(slot, true);
     }
   }
 
   mask(slot: number): number {
-    return this.#mask[slot] ?? 0;
+    return this.#states.mask[slot] ?? 0;
   }
 
   epoch(slot: number): number {
-    return this.#epoch[slot] ?? 0;
+    return this.#states.epoch[slot] ?? 0;
   }
 
   block(slot: number): number {
-    return this.#block[slot] ?? 0;
+    return this.#states.block[slot] ?? 0;
   }
 
   /**
@@ -179,39 +180,50 @@ export class SlotPool {
    * can be taken.
    */
   allocate(ownerIndex: number, block: number, epoch: number): number {
-    let slot = this.#free.pop() ?? NO_SLOT;
-    if (slot === NO_SLOT && this.#evicts) slot = this.#takeClean();
+    const slot = this.#freeCount > 0 ? this.#popFree() : this.#evicts ? this.#takeClean() : NO_SLOT;
     if (slot === NO_SLOT) return NO_SLOT;
-    assert(this.#used[slot] === 0);
-    this.#used[slot] = 1;
-    this.#usedCount += 1;
-    this.#referenced[slot] = 1;
-    this.#owner[slot] = ownerIndex;
-    this.#block[slot] = block;
-    this.#epoch[slot] = epoch;
-    this.#mask[slot] = 0;
+    const states = this.#states;
+    assert(states.used[slot] === 0);
+    states.used[slot] = 1;
+    states.owner[slot] = ownerIndex;
+    states.block[slot] = block;
+    states.epoch[slot] = epoch;
+    states.mask[slot] = 0;
     // Nothing of the slot's past is worth believing after a loss of power: it was clean, or released durably.
-    this.#previousUsed[slot] = 0;
-    this.#previousSequence[slot] = 0;
-    this.#olderUsed[slot] = 0;
-    this.#sequence[slot] = Number.POSITIVE_INFINITY;
+    states.forgetPast(slot);
+    states.sequence[slot] = Number.POSITIVE_INFINITY;
+    this.#usedCount += 1;
+    this.#held[ownerIndex] = (this.#held[ownerIndex] ?? 0) + 1;
+    this.#order.entered(slot);
     return slot;
   }
 
-  /** Takes back a slot that `allocate` gave and nothing was written to. */
+  /** Takes back a slot that `allocate` gave and nothing was recorded of. */
   giveBack(slot: number): void {
-    assert(this.#used[slot] === 1 && this.#sequence[slot] === Number.POSITIVE_INFINITY);
-    this.#used[slot] = 0;
-    this.#usedCount -= 1;
-    this.#free.push(slot);
+    assert(this.#states.used[slot] === 1 && this.#states.sequence[slot] === Number.POSITIVE_INFINITY);
+    this.#letGo(slot);
+    this.#pushFree(slot);
   }
 
-  /** Records the slot's epoch and valid pieces; call it after writing the pieces. */
+  /** Records the slot's epoch and valid pieces; call it after writing the pieces. A new epoch makes it dirty. */
   update(slot: number, epoch: number, mask: number): void {
-    const owner = this.#owners[this.#owner[slot] ?? NOBODY];
-    assert(owner !== undefined && this.#used[slot] === 1);
-    if (this.#epoch[slot] === epoch && this.#mask[slot] === mask) return;
+    const ownerIndex = this.#states.owner[slot] ?? NOBODY;
+    const owner = this.#owners[ownerIndex];
+    assert(owner !== undefined && this.#states.used[slot] === 1);
+    if (this.epoch(slot) === epoch && this.mask(slot) === mask) return;
+    if (this.epoch(slot) !== epoch) this.#setDirty(slot);
     this.#write(slot, owner.volumeId, { used: true, mask, epoch });
+  }
+
+  /** What the slot holds is in the bucket too: it may be taken from now on. */
+  clean(slot: number): void {
+    const ownerIndex = this.#states.owner[slot] ?? NOBODY;
+    const owner = this.#owners[ownerIndex];
+    assert(owner?.isClean(this.epoch(slot)) === true);
+    if (!this.#evicts || this.#order.isClean(slot)) return;
+    this.#order.add(slot, this.#keyOf(slot));
+    this.#heldClean[ownerIndex] = (this.#heldClean[ownerIndex] ?? 0) + 1;
+    this.#throttle.freed(1);
   }
 
   /**
@@ -219,8 +231,8 @@ export class SlotPool {
    * because its epoch is durably known to be in the bucket.
    */
   release(slot: number, clean: boolean): void {
-    const owner = this.#owners[this.#owner[slot] ?? NOBODY];
-    assert(owner !== undefined && this.#used[slot] === 1);
+    const owner = this.#owners[this.#states.owner[slot] ?? NOBODY];
+    assert(owner !== undefined && this.#states.used[slot] === 1);
     // What is not clean comes back if the power is lost before the release is durable: what took its place (the disk,
     // another slot) may not have got there either.
     this.#write(slot, owner.volumeId, { used: false, mask: 0, epoch: 0 }, !clean);
@@ -229,14 +241,14 @@ export class SlotPool {
 
   read(slot: number, offsetInSlot: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
     assert(offsetInSlot + lengthBytes <= BLOCK_BYTES);
-    this.#referenced[slot] = 1;
+    this.#order.used(slot);
     const { disk, base } = this.#diskOf(slot);
     disk.read(slot - base, offsetInSlot, target, targetOffset, lengthBytes);
   }
 
   write(slot: number, offsetInSlot: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
     assert(offsetInSlot + lengthBytes <= BLOCK_BYTES);
-    this.#referenced[slot] = 1;
+    this.#order.used(slot);
     const { disk, base } = this.#diskOf(slot);
     disk.write(slot - base, offsetInSlot, source, sourceOffset, lengthBytes);
   }
@@ -258,9 +270,28 @@ export class SlotPool {
     return this.#quarantine.length > 0;
   }
 
-  /** Calls `callback` once when a slot may have become available. */
-  whenSpace(callback: () => void): void {
-    this.#waiters.push(callback);
+  /** Whether a write that takes slots may have to wait: `delayMs` says how long. On the hot path. */
+  get isPressed(): boolean {
+    return Throttle.isPressed(this.dirtySlots, this.#states.count);
+  }
+
+  /** How long a write that takes `slots` has to wait, so that the pool does not fill up. */
+  delayMs(ownerIndex: number, slots: number): number {
+    let owners = 0;
+    for (let i = 0; i < this.#owners.length; i++) {
+      if (this.#owners[i] !== undefined && this.#dirtyOf(i) > 0) owners += 1;
+    }
+    return this.#throttle.delayMs(ownerIndex, slots, {
+      heldSlots: this.dirtySlots,
+      slotCount: this.#states.count,
+      ownSlots: this.#dirtyOf(ownerIndex),
+      owners,
+    });
+  }
+
+  /** Calls `callback` once when a slot may have become available; those who hold least are called first. */
+  whenSpace(ownerIndex: number, callback: () => void): void {
+    this.#waiters.push({ ownerIndex, wake: callback });
   }
 
   /** Tells those who wait that slots have become clean. */
@@ -272,8 +303,18 @@ export class SlotPool {
     for (const { disk } of this.#disks) await disk.close();
   }
 
+  /** Lets go of the disks without a word to them. */
   abandon(): void {
     for (const { disk } of this.#disks) disk.abandon();
+  }
+
+  #dirtyOf(ownerIndex: number): number {
+    return (this.#held[ownerIndex] ?? 0) - (this.#heldClean[ownerIndex] ?? 0);
+  }
+
+  /** Tells a slot's content from all other content. */
+  #keyOf(slot: number): number {
+    return (this.#states.owner[slot] ?? NOBODY) * 2 ** 32 + this.block(slot);
   }
 
   #diskOf(slot: number): PoolDisk {
@@ -282,7 +323,7 @@ export class SlotPool {
       if (disk !== undefined && slot >= disk.base) return disk;
     }
     const first = this.#disks[0];
-    assert(first !== undefined && slot >= 0 && slot < this.#used.length);
+    assert(first !== undefined && slot >= 0 && slot < this.#states.count);
     return first;
   }
 
@@ -293,138 +334,112 @@ export class SlotPool {
     keepPrevious = state.used,
   ): void {
     const { disk, base } = this.#diskOf(slot);
-    this.#retain(slot, disk);
+    const states = this.#states;
+    states.retain(slot, disk);
     const sequence = disk.nextSequence();
-    const previous = keepPrevious ? this.#previous(slot) : NEVER_USED;
-    const older = keepPrevious ? this.#older(slot) : NEVER_USED;
-    this.#sequence[slot] = sequence;
-    this.#mask[slot] = state.mask;
-    this.#epoch[slot] = state.epoch;
-    disk.writeDescriptor(slot - base, {
-      volumeId,
-      block: this.block(slot),
-      current: { ...state, sequence },
-      previous,
-      older,
-    });
-  }
-
-  /**
-   * Keeps the states that a loss of power must be able to bring back: the newest that is durable, and the newest that
-   * a flush under way is making durable. That flush may end before or after the new record reaches the disk.
-   */
-  #retain(slot: number, { flushedSequence, flushingSequence }: SlotDisk): void {
-    const before = this.#sequence[slot] ?? 0;
-    const previousIsDurable =
-      this.#previousUsed[slot] === 1 && (this.#previousSequence[slot] ?? 0) <= flushedSequence;
-    if (before > flushingSequence) {
-      if (previousIsDurable) this.#olderUsed[slot] = 0;
-      return;
+    try {
+      disk.writeDescriptor(slot - base, {
+        volumeId,
+        block: this.block(slot),
+        current: { ...state, sequence },
+        previous: keepPrevious ? states.previous(slot) : NEVER_USED,
+        older: keepPrevious ? states.older(slot) : NEVER_USED,
+      });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      // Memory and disk are not of one mind any more: whoever asked has to stop.
+      throw new SlotDiskError(`${disk.file.path}: the record of a slot can't be written: ${reason}`, {
+        cause: error,
+      });
     }
-    if (before <= flushedSequence) this.#olderUsed[slot] = 0;
-    else if (previousIsDurable) {
-      this.#olderUsed[slot] = 1;
-      this.#olderMask[slot] = this.#previousMask[slot] ?? 0;
-      this.#olderEpoch[slot] = this.#previousEpoch[slot] ?? 0;
-      this.#olderSequence[slot] = this.#previousSequence[slot] ?? 0;
-    }
-    this.#previousUsed[slot] = 1;
-    this.#previousMask[slot] = this.mask(slot);
-    this.#previousEpoch[slot] = this.epoch(slot);
-    this.#previousSequence[slot] = before;
+    states.sequence[slot] = sequence;
+    states.mask[slot] = state.mask;
+    states.epoch[slot] = state.epoch;
   }
 
-  #previous(slot: number): SlotState {
-    if (this.#previousUsed[slot] === 0) return NEVER_USED;
-    return {
-      used: true,
-      mask: this.#previousMask[slot] ?? 0,
-      epoch: this.#previousEpoch[slot] ?? 0,
-      sequence: this.#previousSequence[slot] ?? 0,
-    };
+  #setDirty(slot: number): void {
+    if (!this.#order.isClean(slot)) return;
+    this.#order.remove(slot);
+    const ownerIndex = this.#states.owner[slot] ?? NOBODY;
+    this.#heldClean[ownerIndex] = (this.#heldClean[ownerIndex] ?? 0) - 1;
   }
 
-  #older(slot: number): SlotState {
-    if (this.#olderUsed[slot] === 0) return NEVER_USED;
-    return {
-      used: true,
-      mask: this.#olderMask[slot] ?? 0,
-      epoch: this.#olderEpoch[slot] ?? 0,
-      sequence: this.#olderSequence[slot] ?? 0,
-    };
+  #letGo(slot: number): void {
+    const ownerIndex = this.#states.owner[slot] ?? NOBODY;
+    this.#setDirty(slot);
+    this.#states.used[slot] = 0;
+    this.#usedCount -= 1;
+    if (ownerIndex !== NOBODY) this.#held[ownerIndex] = (this.#held[ownerIndex] ?? 0) - 1;
   }
 
   #release(slot: number, quarantine: boolean): void {
-    this.#used[slot] = 0;
-    this.#usedCount -= 1;
+    if (!this.#order.isClean(slot)) this.#throttle.freed(1);
+    this.#letGo(slot);
     if (quarantine) {
       this.#quarantine.push(slot);
       return;
     }
-    this.#free.push(slot);
+    this.#pushFree(slot);
     this.#wake();
   }
 
   #endQuarantine(): void {
     const waiting: number[] = [];
     for (const slot of this.#quarantine) {
-      const durable = (this.#sequence[slot] ?? 0) <= this.#diskOf(slot).disk.flushedSequence;
-      (durable ? this.#free : waiting).push(slot);
+      const durable = (this.#states.sequence[slot] ?? 0) <= this.#diskOf(slot).disk.flushedSequence;
+      if (durable) this.#pushFree(slot);
+      else waiting.push(slot);
     }
     const freed = this.#quarantine.length > waiting.length;
     this.#quarantine = waiting;
     if (freed) this.#wake();
   }
 
-  /** The clock: passes over slots used since its last round, takes the first clean one that was not. */
   #takeClean(): number {
-    const count = this.#used.length;
-    for (let step = 0; step < 2 * count; step++) {
-      const slot = this.#hand;
-      this.#hand = slot + 1 === count ? 0 : slot + 1;
-      const owner = this.#owners[this.#owner[slot] ?? NOBODY];
-      if (this.#used[slot] === 0 || owner === undefined) continue;
-      if (!owner.isClean(this.epoch(slot))) continue;
-      if (this.#referenced[slot] === 1) {
-        this.#referenced[slot] = 0;
+    for (let refusals = 0; refusals < REFUSALS_MAX; refusals++) {
+      const slot = this.#order.take((taken) => this.#keyOf(taken));
+      if (slot === NO_SLOT) return NO_SLOT;
+      const ownerIndex = this.#states.owner[slot] ?? NOBODY;
+      const owner = this.#owners[ownerIndex];
+      // Invariant 1: what is taken away is in the bucket.
+      assert(owner?.isClean(this.epoch(slot)) === true && this.#states.used[slot] === 1);
+      this.#heldClean[ownerIndex] = (this.#heldClean[ownerIndex] ?? 0) - 1;
+      if (!owner.evict(this.block(slot), slot)) {
+        this.#order.add(slot, this.#keyOf(slot));
+        this.#heldClean[ownerIndex] = (this.#heldClean[ownerIndex] ?? 0) + 1;
         continue;
       }
-      if (!owner.evict(this.block(slot), slot)) continue;
       // The old owner's claim must be gone before the new owner's first byte is there.
       this.#write(slot, owner.volumeId, { used: false, mask: 0, epoch: 0 });
-      this.#used[slot] = 0;
-      this.#usedCount -= 1;
+      this.#letGo(slot);
       return slot;
     }
     return NO_SLOT;
   }
 
+  #pushFree(slot: number): void {
+    this.#free[this.#freeCount] = slot;
+    this.#freeCount += 1;
+  }
+
+  #popFree(): number {
+    this.#freeCount -= 1;
+    return this.#free[this.#freeCount] ?? NO_SLOT;
+  }
+
   #wake(): void {
+    if (this.#waiters.length === 0) return;
     const waiters = this.#waiters;
     this.#waiters = [];
-    for (const waiter of waiters) waiter();
+    waiters.sort((a, b) => this.#dirtyOf(a.ownerIndex) - this.#dirtyOf(b.ownerIndex));
+    for (const { wake } of waiters) wake();
   }
 
   #grow(count: number): void {
-    this.#used = grown(this.#used, new Uint8Array(count));
-    this.#referenced = grown(this.#referenced, new Uint8Array(count));
-    this.#mask = grown(this.#mask, new Uint16Array(count));
-    this.#owner = grown(this.#owner, new Uint16Array(count));
-    this.#epoch = grown(this.#epoch, new Uint32Array(count));
-    this.#block = grown(this.#block, new Float64Array(count));
-    this.#sequence = grown(this.#sequence, new Float64Array(count));
-    this.#previousUsed = grown(this.#previousUsed, new Uint8Array(count));
-    this.#previousMask = grown(this.#previousMask, new Uint16Array(count));
-    this.#previousEpoch = grown(this.#previousEpoch, new Uint32Array(count));
-    this.#previousSequence = grown(this.#previousSequence, new Float64Array(count));
-    this.#olderUsed = grown(this.#olderUsed, new Uint8Array(count));
-    this.#olderMask = grown(this.#olderMask, new Uint16Array(count));
-    this.#olderEpoch = grown(this.#olderEpoch, new Uint32Array(count));
-    this.#olderSequence = grown(this.#olderSequence, new Float64Array(count));
+    this.#states.grow(count);
+    this.#order.grow(count);
+    const free = new Int32Array(count);
+    free.set(this.#free);
+    this.#free = free;
   }
-}
-
-function grown<T extends { set(source: T): void }>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }

@@ -13,14 +13,16 @@ import { nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { Disk, DiskFile } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { EngineVolume, type RestoreProgress, type VolumeWorld } from "./engine-volume.ts";
+import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import { type ClosedEpoch, Epochs } from "./epochs.ts";
-import { ALL_PIECES, BLOCK_BYTES, PIECE_BYTES } from "./geometry.ts";
+import { BLOCK_BYTES, touchedPieces } from "./geometry.ts";
 import { HydrationMap } from "./hydration-map.ts";
 import { Hydrator } from "./hydrator.ts";
+import { Merger } from "./merger.ts";
 import { BLOCKS_PER_REGION, RegionLog } from "./region-log.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
+import type { VolumeWorld } from "./volume-world.ts";
 
 export interface StoredVolumeOptions {
   readonly volumeId: VolumeId;
@@ -35,10 +37,6 @@ export interface StoredVolumeOptions {
   readonly buffer: SlotPool;
 }
 
-/** Blocks merged back between two syncs of the disk. */
-const MERGE_BATCH = 128;
-/** Rounds over blocks that are being rewritten while they are merged; the rest waits for the next upload. */
-const MERGE_ROUNDS_MAX = 8;
 const READY_MARK = "ready";
 const NOT_BLANK_MARK = "not-blank";
 const ERASE_BYTES = 1024 * 1024;
@@ -51,9 +49,9 @@ export class StoredVolume extends EngineVolume {
   readonly #ownerIndex: number;
   #hydration: HydrationMap | undefined;
   readonly #hydrator: Hydrator | undefined;
-  /** Slots being merged, and whether each was written to since it was copied. */
-  readonly #merging = new Map<number, boolean>();
-  readonly #scratch = Buffer.alloc(BLOCK_BYTES);
+  readonly #merger: Merger;
+  /** The epoch that was open at the start: its map may hold marks without a write, as after a loss of power. */
+  readonly #guessedEpoch: number;
 
   private constructor(
     options: StoredVolumeOptions,
@@ -61,6 +59,7 @@ export class StoredVolume extends EngineVolume {
     parts: { epochs: Epochs; home: DiskFile; regions: RegionLog; hydration: HydrationMap | undefined },
   ) {
     super(options.volumeId, options.sizeBytes, world, parts.epochs, options.parentRootKey);
+    this.#guessedEpoch = parts.epochs.openEpoch;
     this.#home = parts.home;
     this.#folder = options.folder;
     this.#regions = parts.regions;
@@ -74,6 +73,7 @@ export class StoredVolume extends EngineVolume {
     });
     this.#ownerIndex = ownerIndex;
     this.#chains.load(found);
+    this.#merger = new Merger(parts.home, this.#chains, parts.epochs);
     if (this.#hydration !== undefined) {
       this.#hydrator = new Hydrator({
         hydration: this.#hydration,
@@ -104,7 +104,7 @@ export class StoredVolume extends EngineVolume {
     if (home.sizeBytes < sizeBytes) {
       throw new DeviceError("notReady", `${options.diskPath} is smaller than the volume`);
     }
-    const epochs = await Epochs.open(disk, folder, blockCount);
+    const epochs = await Epochs.open(disk, folder, blockCount, world.pages);
     const regions = RegionLog.open(disk, `${folder}/regions`, sizeBytes);
     const hydration =
       parentRootKey !== undefined && !epochs.hydrated
@@ -124,8 +124,13 @@ export class StoredVolume extends EngineVolume {
       disk.replaceFile(`${folder}/${NOT_BLANK_MARK}`, Buffer.from("1\n"));
     }
     const volume = new StoredVolume(options, world, { epochs, home, regions, hydration });
-    if (!epochs.trusted) volume.#markLoggedRegions();
-    await volume.#merge();
+    if (!epochs.trusted) {
+      volume.#markLoggedRegions();
+      await epochs.dirty.sync();
+    }
+    volume.finishGrowth();
+    await epochs.begin();
+    await volume.#mergeIfRoom();
     volume.resumeCuts();
     volume.#hydrator?.start();
     return volume;
@@ -152,32 +157,55 @@ export class StoredVolume extends EngineVolume {
   }
 
   override tryWrite(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): boolean {
+    return this.#attempt(offsetBytes, source, sourceOffset, lengthBytes, false);
+  }
+
+  /** `hasWaited`: the write was held back already for the sake of a buffer that fills up. */
+  #attempt(
+    offset: number,
+    source: Buffer,
+    sourceOffset: number,
+    length: number,
+    hasWaited: boolean,
+  ): boolean {
     this.check();
-    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
-    if (!this.#regions.covers(offsetBytes, lengthBytes)) return false;
-    if (this.#hydration !== undefined && this.#missing(offsetBytes, lengthBytes, true) >= 0) return false;
+    assert(offset >= 0 && offset + length <= this.sizeBytes);
+    if (!this.#regions.covers(offset, length)) return false;
+    if (this.#hydration !== undefined && this.#missing(offset, length, true) >= 0) return false;
     const redirects = this.epochs.closed.length > 0 || this.#chains.size > 0;
-    if (redirects && this.#slotsNeeded(offsetBytes, lengthBytes) > this.#chains.pool.freeSlots) return false;
+    if (redirects) {
+      const { pool } = this.#chains;
+      const needed = this.#slotsNeeded(offset, length);
+      if (needed > pool.freeSlots || (needed > 0 && !hasWaited && pool.isPressed)) return false;
+    }
     try {
       // From here on nothing waits: the write is whole, and in one epoch.
-      this.epochs.dirty.markRange(offsetBytes, lengthBytes);
-      if (redirects) this.#writeBlocks(offsetBytes, source, sourceOffset, lengthBytes);
-      else this.#home.writeSync(source, sourceOffset, lengthBytes, offsetBytes);
-      if (this.#hydration !== undefined) this.#addHydrated(offsetBytes, lengthBytes);
-      this.wrote(lengthBytes);
+      if (redirects) this.#writeBlocks(offset, source, sourceOffset, length);
+      else {
+        this.epochs.dirty.markRange(offset, length);
+        this.#home.writeSync(source, sourceOffset, length, offset);
+      }
+      if (this.#hydration !== undefined) this.#addHydrated(offset, length);
+      this.wrote(length);
     } catch (error) {
-      throw asMediumError(error, "write");
+      throw this.storageError(error, "write");
     }
     return true;
   }
 
   override async write(offset: number, source: Buffer, sourceOffset: number, length: number): Promise<void> {
-    const deadlineMs = this.world.clock.monotonicMs() + this.world.limits.slotWaitMs;
-    while (!this.tryWrite(offset, source, sourceOffset, length)) {
+    const { clock, limits } = this.world;
+    const deadlineMs = clock.monotonicMs() + limits.slotWaitMs;
+    const { pool } = this.#chains;
+    let hasWaited = false;
+    while (!this.#attempt(offset, source, sourceOffset, length, hasWaited)) {
       const missing = this.#hydration === undefined ? -1 : this.#missing(offset, length, true);
       if (!this.#regions.covers(offset, length)) await this.guarded(() => this.#regions.add(offset, length));
       else if (missing >= 0) await this.#hydrateAt(missing);
-      else await this.waitForSlot(this.#chains.pool, deadlineMs);
+      else if (!hasWaited) {
+        hasWaited = true;
+        await this.holdBack(pool, this.#ownerIndex, this.#slotsNeeded(offset, length));
+      } else await this.waitForSlot(pool, this.#ownerIndex, deadlineMs);
     }
   }
 
@@ -197,7 +225,7 @@ export class StoredVolume extends EngineVolume {
 
   /** The uploader reads the epoch's blocks from the disk itself, so what it wrote to slots must be merged first. */
   protected override async prepareUpload(closed: ClosedEpoch): Promise<void> {
-    await this.#merge(closed.epoch);
+    await this.guarded(() => this.#merger.merge(closed.epoch));
     for (const block of this.#chains.blocks()) {
       const oldest = this.#chains.oldest(block);
       assert(oldest === undefined || this.#chains.pool.epoch(oldest) > closed.epoch);
@@ -205,7 +233,7 @@ export class StoredVolume extends EngineVolume {
   }
 
   protected override async afterSettled(): Promise<void> {
-    await this.#merge();
+    await this.#mergeIfRoom();
   }
 
   protected override handOver(): void {
@@ -214,12 +242,30 @@ export class StoredVolume extends EngineVolume {
 
   protected override afterDurable(closed: ClosedEpoch): void {
     // A steady load goes on where it was: its regions stay logged, so that its writes need not wait for a sync.
-    const keep = closed.dirty.regions(BLOCKS_PER_REGION);
+    const keep = closed.dirty.regions();
     for (const later of this.epochs.closed) {
-      if (later.epoch > closed.epoch) for (const r of later.dirty.regions(BLOCKS_PER_REGION)) keep.add(r);
+      if (later.epoch > closed.epoch) for (const region of later.dirty.regions()) keep.add(region);
     }
-    for (const region of this.epochs.dirty.regions(BLOCKS_PER_REGION)) keep.add(region);
+    for (const region of this.epochs.dirty.regions()) keep.add(region);
     this.#regions.restrict(keep);
+  }
+
+  protected override beforeGrowth(sizeBytes: number): void {
+    const { disk } = this.world;
+    if (this.#hydration !== undefined)
+      throw new DeviceError("notReady", "the volume is still being restored");
+    const home = disk.open(this.#home.path);
+    const homeBytes = home.sizeBytes;
+    home.close();
+    if (homeBytes < sizeBytes) {
+      throw new DeviceError("noSpace", `${this.#home.path} has ${homeBytes} bytes, fewer than ${sizeBytes}`);
+    }
+    this.#regions.grow(disk, sizeBytes);
+  }
+
+  protected override afterGrowth(firstBlock: number, count: number): void {
+    // A file that was made longer holds zeros there, as the vault thinks; a device holds whatever it holds.
+    if (!this.world.disk.isRegularFile(this.#home.path)) this.epochs.dirty.markBlocks(firstBlock, count);
   }
 
   protected override release(): void {
@@ -281,7 +327,7 @@ export class StoredVolume extends EngineVolume {
     try {
       this.#home.readSync(target, targetOffset, lengthBytes, offsetBytes);
     } catch (error) {
-      throw asMediumError(error, "read");
+      throw this.storageError(error, "read");
     }
   }
 
@@ -314,11 +360,21 @@ export class StoredVolume extends EngineVolume {
       const newest = this.#chains.newest(block);
       const fresh =
         newest === undefined
-          ? this.epochs.isFrozen(block)
+          ? this.#isFrozen(block)
           : this.#chains.pool.epoch(newest) !== this.epochs.openEpoch;
       if (fresh) needed += 1;
     }
     return needed;
+  }
+
+  /**
+   * Whether a closed epoch needs what the disk holds of the block, which has no slot. Between two cuts no block becomes
+   * frozen, so one that the open epoch has written to the disk already is not: the closed epochs are asked once for
+   * each block and epoch, however many wait for their upload.
+   */
+  #isFrozen(block: number): boolean {
+    const isWritten = this.epochs.dirty.has(block) && this.epochs.openEpoch !== this.#guessedEpoch;
+    return !isWritten && this.epochs.isFrozen(block);
   }
 
   #writeBlocks(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
@@ -336,89 +392,41 @@ export class StoredVolume extends EngineVolume {
     const { pool } = this.#chains;
     const open = this.epochs.openEpoch;
     const newest = this.#chains.newest(block);
-    if (newest === undefined && !this.epochs.isFrozen(block)) {
+    if (newest === undefined && !this.#isFrozen(block)) {
+      this.epochs.dirty.mark(block, touchedPieces(offsetInBlock, lengthBytes));
       this.#home.writeSync(source, from, lengthBytes, block * BLOCK_BYTES + offsetInBlock);
       return;
     }
     const reuse = newest !== undefined && pool.epoch(newest) === open;
     const slot = reuse ? newest : pool.allocate(this.#ownerIndex, block, open);
     assert(slot !== NO_SLOT);
-    this.#chains.writeInto(slot, open, offsetInBlock, source, from, lengthBytes, (offset, into, to, length) =>
-      this.#readBlock(block, offset, into, to, length),
-    );
+    let mask: number;
+    try {
+      mask = this.#chains.writeInto(
+        slot,
+        offsetInBlock,
+        source,
+        from,
+        lengthBytes,
+        (offset, into, to, length) => this.#readBlock(block, offset, into, to, length),
+      );
+      // The mark stands before the slot counts, and not without it: see #isFrozen.
+      this.epochs.dirty.mark(block, touchedPieces(offsetInBlock, lengthBytes));
+    } catch (error) {
+      if (!reuse) pool.giveBack(slot);
+      throw error;
+    }
+    pool.update(slot, open, mask);
     if (!reuse) this.#chains.push(block, slot);
-    else if (this.#merging.has(slot)) this.#merging.set(slot, true);
+    else this.#merger.written(slot);
   }
 
-  /**
-   * Copies slots back to the disk wherever nothing that is frozen would be overwritten, oldest slot first. With
-   * `throughEpoch`, only slots of epochs up to that one, and all of those.
-   */
-  async #merge(throughEpoch = Number.POSITIVE_INFINITY): Promise<void> {
-    for (let round = 0; round < MERGE_ROUNDS_MAX; round++) {
-      let merged = 0;
-      let batch: { block: number; slot: number }[] = [];
-      for (const block of [...this.#chains.blocks()]) {
-        const slot = this.#chains.oldest(block);
-        if (slot === undefined || !this.#mayMerge(block, slot, throughEpoch)) continue;
-        batch.push({ block, slot });
-        if (batch.length < MERGE_BATCH) continue;
-        merged += await this.#mergeBatch(batch);
-        batch = [];
-      }
-      merged += await this.#mergeBatch(batch);
-      if (merged === 0) return;
-    }
-  }
-
-  #mayMerge(block: number, slot: number, throughEpoch: number): boolean {
-    const epoch = this.#chains.pool.epoch(slot);
-    if (epoch > throughEpoch) return false;
-    for (const closed of this.epochs.closed) {
-      if (closed.epoch < epoch && closed.dirty.has(block)) return false;
-    }
-    return true;
-  }
-
-  async #mergeBatch(batch: readonly { block: number; slot: number }[]): Promise<number> {
-    if (batch.length === 0) return 0;
-    const { pool } = this.#chains;
-    let merged = 0;
-    await this.guarded(async () => {
-      try {
-        for (const { block, slot } of batch) {
-          this.#merging.set(slot, false);
-          this.#copyHome(block, slot);
-        }
-        await nextTurn();
-        // A slot is let go only when the disk has its content for good.
-        await this.#home.sync();
-        for (const { block, slot } of batch) {
-          if (this.#merging.get(slot) === true) continue;
-          if (this.#chains.remove(block, slot)) pool.release(slot, false);
-          merged += 1;
-        }
-      } finally {
-        for (const { slot } of batch) this.#merging.delete(slot);
-      }
-      await pool.flush();
-    });
-    return merged;
-  }
-
-  #copyHome(block: number, slot: number): void {
-    const { pool } = this.#chains;
-    const mask = pool.mask(slot);
-    if (mask === ALL_PIECES) {
-      pool.read(slot, 0, this.#scratch, 0, BLOCK_BYTES);
-      this.#home.writeSync(this.#scratch, 0, BLOCK_BYTES, block * BLOCK_BYTES);
-      return;
-    }
-    for (let piece = 0; piece * PIECE_BYTES < BLOCK_BYTES; piece++) {
-      if ((mask & (1 << piece)) === 0) continue;
-      const offset = piece * PIECE_BYTES;
-      pool.read(slot, offset, this.#scratch, 0, PIECE_BYTES);
-      this.#home.writeSync(this.#scratch, 0, PIECE_BYTES, block * BLOCK_BYTES + offset);
+  /** What there is no room for now is merged before the next upload. */
+  async #mergeIfRoom(): Promise<void> {
+    try {
+      await this.guarded(() => this.#merger.merge());
+    } catch (error) {
+      if (!(error instanceof DeviceError) || error.kind !== "noSpace") throw error;
     }
   }
 
@@ -428,17 +436,13 @@ export class StoredVolume extends EngineVolume {
     for (const region of this.#regions.regions()) {
       const first = region * BLOCKS_PER_REGION;
       const end = Math.min(first + BLOCKS_PER_REGION, blockCount);
-      for (let block = first; block < end; block++) {
-        // A block that is still to be fetched has no bytes of its own.
-        if (this.#hydration === undefined || this.#hydration.has(block)) {
-          this.epochs.dirty.mark(block, ALL_PIECES);
-        }
-      }
+      this.epochs.dirty.markBlocks(first, end - first);
     }
     for (const block of this.#chains.blocks()) {
       this.epochs.dirty.mark(block, this.#chains.coverage(block));
     }
     if (this.#hydration === undefined) return;
+    // A block that is still to be fetched has no bytes of its own.
     for (const block of [...this.epochs.dirty.blocks()]) {
       if (!this.#hydration.has(block)) this.epochs.dirty.clear(block);
     }
@@ -454,10 +458,4 @@ async function eraseDevice(disk: Disk, path: string, home: DiskFile): Promise<vo
     await nextTurn();
   }
   await home.sync();
-}
-
-function asMediumError(error: unknown, what: string): DeviceError {
-  if (error instanceof DeviceError) return error;
-  const reason = error instanceof Error ? error.message : String(error);
-  return new DeviceError("mediumError", `the local disk failed a ${what}: ${reason}`, { cause: error });
 }

@@ -4,12 +4,12 @@ import { parentPort, workerData } from "node:worker_threads";
 import { systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
-import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { GatewayId, VolumeId } from "../platform/ids.ts";
 import type { TargetEntry } from "../target/directory.ts";
 import { Target } from "../target/target.ts";
 import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
-import { Fleet, type FleetVolume } from "../volume/fleet.ts";
+import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
 import { identityOf } from "./unit-identity.ts";
@@ -42,6 +42,8 @@ const fleet = new Fleet({
   events: {
     uploaded: (volume, epoch) => main.tell("cutUploaded", { volumeId: volume.volumeId, ...epoch }),
     failed: (volume, epoch, reason) => main.tell("cutFailed", { volumeId: volume.volumeId, epoch, reason }),
+    stopped: (volumeId, reason) =>
+      log({ level: "error", message: "a volume has stopped", fields: { volumeId, reason } }),
     delayed: (volume, epoch, reason) =>
       log({
         level: "warn",
@@ -69,7 +71,7 @@ const main = new Rpc(parentPort, {
     fleet.setStorage(gatewayId, cachePaths, bufferPaths),
   open: (definition: FleetVolume & { targetName: string }) => open(definition),
   remove: (volumeId: VolumeId) => remove(volumeId),
-  cut: (volumeId: VolumeId, snapshotId: SnapshotId) => fleet.cut(volumeId, snapshotId),
+  cut: (wanted: readonly WantedCut[]) => fleet.cut(wanted),
   cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
   report: (volumeId: VolumeId) => report(volumeId),
   usage: (gatewayId: GatewayId) => fleet.usage(gatewayId),

@@ -96,6 +96,18 @@ export class SimDisk implements Disk {
     this.#files.set(path, file);
   }
 
+  /** The disk as one process sees it: when that dies, nothing it still does reaches the disk. */
+  forProcess(): Disk {
+    const life = this.#life;
+    return new Proxy<Disk>(this, {
+      get: (_, name) => {
+        if (this.#life !== life) throw new DeadHandleError(`${String(name)}: the process is dead`);
+        const value: unknown = Reflect.get(this, name, this);
+        return typeof value === "function" ? value.bind(this) : value;
+      },
+    });
+  }
+
   /** The process dies: its handles with it, but not what it had written. */
   kill(): void {
     this.#life += 1;

@@ -1,9 +1,9 @@
+import type { Disk } from "../../src/platform/disk.ts";
 import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
 import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
 import type { RootReader } from "../../src/volume/root-reader.ts";
 import type { SeededRandom } from "../kit/seeded-random.ts";
-import type { SimDisk } from "./sim-disk.ts";
 
 type Root = ReadonlyMap<number, Buffer>;
 
@@ -56,7 +56,7 @@ export class SimVault implements RootReader {
   /** Uploads as the backup worker does: block by block, with all that can happen in between. */
   async upload(
     order: UploadOrder,
-    disk: SimDisk,
+    disk: Disk,
     locate: EpochReaders["locate"],
     isAlive: () => boolean,
   ): Promise<UploadedEpoch> {

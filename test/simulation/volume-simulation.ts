@@ -289,7 +289,7 @@ export class VolumeSimulation {
     const content = model.now.slice();
     const { volumeId } = model.definition;
     const life = this.#life;
-    const cutting = this.#fleet.cut(volumeId);
+    const cutting = this.#fleet.cut([{ volumeId }]).then((cuts) => cuts?.[0]);
     cutting.catch(() => {});
     // The moment of the cut is that of the call: what comes now is not in it.
     if (this.#random.chance(0.3)) await this.#write(model);
@@ -339,6 +339,7 @@ export class VolumeSimulation {
       kind,
       sizeBytes: SIZE_BYTES,
       preserveExistingData: false,
+      recoveryPointEveryMs: kind === "cached" ? 60_000 : 0,
       ...(kind === "stored" && { diskPath }),
       ...(parentRootKey !== undefined && { parentRootKey }),
     });
@@ -422,15 +423,16 @@ export class VolumeSimulation {
   #newFleet(): Fleet {
     const life = this.#life;
     const alive = () => this.#life === life;
+    const disk = this.#disk.forProcess();
     const fleet: Fleet = new Fleet({
       folder: "/volumes",
-      disk: this.#disk,
+      disk,
       clock: this.#clock,
       roots: this.#vault,
       upload: (order) =>
         this.#vault.upload(
           order,
-          this.#disk,
+          disk,
           async (volumeId, epoch, blocks) => fleet.locate(volumeId, epoch, blocks),
           alive,
         ),
@@ -451,6 +453,10 @@ export class VolumeSimulation {
           this.#modelOf(volume.volumeId).cuts.delete(epoch);
         },
         delayed: () => {},
+        stopped: (volumeId, reason) => {
+          if (!alive()) return;
+          this.#violation ??= new Error(`${volumeId} has stopped: ${reason}`);
+        },
       },
     });
     return fleet;
