@@ -17,6 +17,8 @@ export interface StartOptions {
   /** Sizes of the disks that the first start makes. */
   readonly cacheSizeBytes: number;
   readonly uploadBufferSizeBytes: number;
+  /** Which recovery points stay as they grow older: `1h,1d/10m,7d/1h`. */
+  readonly keepRecoveryPoints: string;
   readonly logLevel: string;
 }
 

@@ -9,6 +9,7 @@ import { Catalog } from "./catalog/catalog.ts";
 import { Credentials } from "./gateway/credentials.ts";
 import type { VolumeHostEvents } from "./gateway/ports.ts";
 import { createServices, type Services } from "./gateway/services.ts";
+import { parseThinningRule } from "./gateway/thinning.ts";
 import { systemClock } from "./platform/clock.ts";
 import { systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
@@ -86,6 +87,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       devices: options.devices,
       realm: { region: options.region, accountId: options.accountId },
       portal,
+      thinning: parseThinningRule(options.keepRecoveryPoints),
       onProblem,
     });
     later.services = services;
@@ -96,6 +98,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     });
     await services.volumes.openAll();
     await services.snapshots.reconcile();
+    services.recoveryPoints.start();
+    closers.push(() => services.recoveryPoints.close());
     // Initiators come back on their own after a restart: they find their targets only once the volumes are open.
     const listening = await plane.listen(options.iscsi.host, options.iscsi.port);
     portal.port = listening.port;

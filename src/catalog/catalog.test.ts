@@ -35,6 +35,7 @@ const volumeRow: VolumeRow = {
   source_snapshot_id: null,
   state: "creating",
   created_at: 1_700_000_000_123,
+  recovery_point_every_ms: null,
 };
 const snapshotRow: SnapshotRow = {
   id: SNAPSHOT,
@@ -125,7 +126,7 @@ function contract(
     });
 
     test("keeps snapshots, changes them, and forgets them with their tags", async () => {
-      await catalog.addSnapshot(snapshotRow, [{ key: "k", value: "v" }]);
+      await catalog.addSnapshots([snapshotRow], [{ key: "k", value: "v" }]);
       assert.deepEqual(
         (await catalog.pendingSnapshots()).map((s) => ({ ...s })),
         [snapshotRow],

@@ -106,6 +106,28 @@ export class Catalog {
     await this.#db.updateTable("volumes").set({ state }).where("id", "=", id).execute();
   }
 
+  /** The volume and its disk, if it has one, have this size from now on. */
+  async setVolumeSize(id: VolumeId, sizeBytes: number): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.updateTable("volumes").set({ size_bytes: sizeBytes }).where("id", "=", id).execute();
+      await db.updateTable("disks").set({ size_bytes: sizeBytes }).where("volume_id", "=", id).execute();
+    });
+  }
+
+  async setRecoveryPoints(id: VolumeId, everyMs: number | null): Promise<void> {
+    const change = { recovery_point_every_ms: everyMs };
+    await this.#db.updateTable("volumes").set(change).where("id", "=", id).execute();
+  }
+
+  /** Frees a gateway's disks of one kind of use. */
+  async removeDisks(gatewayId: GatewayId, allocation: DiskRow["allocation"]): Promise<void> {
+    await this.#db
+      .deleteFrom("disks")
+      .where("gateway_id", "=", gatewayId)
+      .where("allocation", "=", allocation)
+      .execute();
+  }
+
   /** Removes a volume, its tags and token, and frees its disk. Its snapshots stay. */
   async removeVolume(id: VolumeId): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
@@ -130,6 +152,11 @@ export class Catalog {
     return this.#db.selectFrom("snapshots").selectAll().where("deleted", "=", 0).orderBy("id").execute();
   }
 
+  /** All snapshots, also those that were deleted and are still to be taken away. */
+  allSnapshots(): Promise<SnapshotRow[]> {
+    return this.#db.selectFrom("snapshots").selectAll().execute();
+  }
+
   /** Snapshots whose upload has not ended, deleted ones too. */
   pendingSnapshots(): Promise<SnapshotRow[]> {
     return this.#db
@@ -149,11 +176,14 @@ export class Catalog {
     return this.#db.selectFrom("snapshots").selectAll().where("id", "=", id).executeTakeFirst();
   }
 
-  async addSnapshot(snapshot: SnapshotRow, tags: readonly Tag[]): Promise<void> {
+  /** Adds snapshots that all have these tags, all or nothing. */
+  async addSnapshots(snapshots: readonly SnapshotRow[], tags: readonly Tag[]): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
-      await db.insertInto("snapshots").values(snapshot).execute();
-      const rows = tagRows(snapshot.id, tags);
-      if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
+      for (const snapshot of snapshots) {
+        await db.insertInto("snapshots").values(snapshot).execute();
+        const rows = tagRows(snapshot.id, tags);
+        if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
+      }
     });
   }
 

@@ -76,7 +76,16 @@ const first: Migration = {
   },
 };
 
-const MIGRATIONS: Record<string, Migration> = { "0001-first-light": first };
+const recoveryPoints: Migration = {
+  async up(db) {
+    await db.schema.alterTable("volumes").addColumn("recovery_point_every_ms", "bigint").execute();
+  },
+};
+
+const MIGRATIONS: Record<string, Migration> = {
+  "0001-first-light": first,
+  "0002-recovery-points": recoveryPoints,
+};
 
 /** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */
 export async function migrate(db: Kysely<CatalogSchema>): Promise<void> {

@@ -31,6 +31,8 @@ export interface VolumeRow {
   readonly source_snapshot_id: SnapshotId | null;
   readonly state: "creating" | "active" | "deleting";
   readonly created_at: number;
+  /** Milliseconds between recovery points; 0: none; null: as usual for the kind. */
+  readonly recovery_point_every_ms: number | null;
 }
 
 export interface SnapshotRow {

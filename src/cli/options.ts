@@ -1,6 +1,7 @@
 /** The options of `sluicegate start`: from the command line, the environment, a config file, or the defaults. */
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
+import { DEFAULT_THINNING, parseThinningRule } from "../gateway/thinning.ts";
 import type { HostPort, StartOptions } from "../server-options.ts";
 
 /** Something that was said can't be used; the message says what and where. */
@@ -21,6 +22,7 @@ export const START_OPTIONS = {
   device: "a block device that is a local disk (several: a comma between them)",
   "cache-size": "size of the first cache disk",
   "upload-buffer-size": "size of the first upload-buffer disks",
+  "keep-recovery-points": "which recovery points stay: AGE or AGE/STEP, by growing age",
   "log-level": "trace, debug, info, warn, error or silent",
 } as const;
 
@@ -35,6 +37,7 @@ const DEFAULTS: Record<Exclude<StartOptionName, "store" | "s3-endpoint" | "s3-re
   account: "000000000000",
   "cache-size": "20GiB",
   "upload-buffer-size": "10GiB",
+  "keep-recovery-points": DEFAULT_THINNING,
   "log-level": "warn",
 };
 
@@ -67,10 +70,21 @@ export function readStartOptions(
     devices: (get("device") ?? "").split(",").filter((path) => path !== ""),
     cacheSizeBytes: parseSize(need("cache-size")),
     uploadBufferSizeBytes: parseSize(need("upload-buffer-size")),
+    keepRecoveryPoints: thinningRule(need("keep-recovery-points")),
     logLevel: need("log-level"),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(s3Region !== undefined && { s3Region }),
   };
+}
+
+/** Checks the rule; it is read again where it is used. */
+function thinningRule(text: string): string {
+  try {
+    parseThinningRule(text);
+    return text;
+  } catch (error) {
+    throw new OptionError(`keep-recovery-points: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 export function environmentName(name: StartOptionName): string {

@@ -76,6 +76,17 @@ export function createDiskFile(dataDir: string, name: string, sizeBytes: number)
   return { diskId: name as DiskId, path, sizeBytes };
 }
 
+/** Makes a disk at least so large: a file gets longer, a device has to have the size. Throws a GatewayError. */
+export function growDisk(path: string, sizeBytes: number): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new GatewayError("DiskDoesNotExist");
+  const file = systemDisk.open(path, stat.isFile() ? { sizeBytes } : {});
+  const grownBytes = file.sizeBytes;
+  file.close();
+  if (grownBytes < sizeBytes)
+    throw new GatewayError("DiskSizeLessThanVolumeSize", `It has ${grownBytes} bytes.`);
+}
+
 /** The disks that are there now, by file name or path. */
 export function scanDisks(dataDir: string, devices: readonly string[]): DiskLocation[] {
   const folder = disksFolder(dataDir);

@@ -44,6 +44,14 @@ export interface VolumeDefinition {
   readonly preserveExistingData: boolean;
   /** The object key of the root whose content the volume starts with; absent for an empty volume. */
   readonly parentRootKey?: string;
+  /** While something is dirty, a recovery point is cut this often, in milliseconds; 0: never. */
+  readonly recoveryPointEveryMs: number;
+}
+
+/** A volume to be cut, and the name of the snapshot that this makes. */
+export interface WantedCut {
+  readonly volumeId: VolumeId;
+  readonly snapshotId: SnapshotId;
 }
 
 /** The states of a volume that this gateway tells (api: VolumeStatus). */
@@ -68,6 +76,12 @@ export interface VolumeReport {
   /** Bytes of blocks that were ever written. */
   readonly usedBytes: number;
   readonly initiators: readonly { readonly initiatorName: string; readonly address: string }[];
+  /** The newest moment of the volume that is in the bucket. */
+  readonly recoveryPoint?: {
+    readonly rootKey: string;
+    readonly cutAtMs: number;
+    readonly fullBytes: number;
+  };
 }
 
 /** How a cut came out: the instant the snapshot is of. */
@@ -125,10 +139,23 @@ export interface VolumeHost {
   /** Closes the volume's sessions and forgets its local state (a stored volume's disk keeps its bytes). */
   remove(volumeId: VolumeId): Promise<void>;
   /**
-   * Closes the open epoch: the snapshot is of this instant. When it resolves the cut survives a crash, and its
-   * upload goes on by itself. Rejects with a GatewayError (VolumeNotReady) when the volume can't be cut now.
+   * Closes the open epochs of the volumes at one instant: the snapshots are of it. When it resolves, the cuts survive
+   * a crash, and their uploads go on by themselves. Rejects with a GatewayError (VolumeNotReady) when one of the
+   * volumes can't be cut now; no snapshot is made then. Answers in the order of the request.
    */
-  cut(volumeId: VolumeId, snapshotId: SnapshotId): Promise<Cut>;
+  cut(wanted: readonly WantedCut[]): Promise<readonly Cut[]>;
+  /** Makes the volume larger while it is in use; initiators are told. Rejects with VolumeNotReady where it can't. */
+  grow(volumeId: VolumeId, sizeBytes: number): Promise<void>;
+  /** How often the volume gets a recovery point while something is dirty; 0: never. */
+  setRecoveryPoints(volumeId: VolumeId, everyMs: number): Promise<void>;
+  /**
+   * Takes the cache disks of a gateway out of use, whatever they hold. Its cached volumes (all of which are given) go
+   * back to what the bucket has of them. Answers what was lost of each.
+   */
+  resetCache(
+    gatewayId: GatewayId,
+    volumes: readonly VolumeDefinition[],
+  ): Promise<readonly { readonly volumeId: VolumeId; readonly lostBytes: number }[]>;
   /** For snapshots that are pending when the process starts: what has become of the cut. */
   cutState(volumeId: VolumeId, epoch: number): Promise<CutState>;
   report(volumeId: VolumeId): Promise<VolumeReport>;
@@ -157,4 +184,32 @@ export interface SnapshotStore {
   /** Takes the name away; what only it reached is freed by garbage collection. No error if there is none. */
   deleteSnapshot(snapshotId: SnapshotId): Promise<void>;
   listSnapshots(): Promise<readonly SnapshotRecord[]>;
+}
+
+/** One root of a volume, as it stands in the bucket. */
+export interface StoredRoot {
+  readonly rootKey: string;
+  readonly generation: number;
+  readonly epoch: number;
+  /** A checkpoint can be read by itself; a step only with the checkpoint and the steps that it names. */
+  readonly kind: "checkpoint" | "step";
+  readonly cutAtMs: number;
+  readonly sizeBytes: number;
+  /** Bytes of all blocks that the root reaches, zero blocks left out, before compression. */
+  readonly fullBytes: number;
+  /** Of a step: what it stands on. */
+  readonly checkpointKey?: string;
+  /** The steps between the checkpoint and this one, oldest first. */
+  readonly chainKeys?: readonly string[];
+}
+
+/** The roots of volumes: every one of them is a moment that can be restored. */
+export interface RecoveryPointStore {
+  /** The volume's roots, oldest first. One that can't be read is told to the log and left out. */
+  listRoots(volumeId: VolumeId): Promise<readonly StoredRoot[]>;
+  /**
+   * Deletes roots. Rejects, with nothing deleted, where another root of the volume stands on one of them. What only
+   * they reached is freed by garbage collection.
+   */
+  deleteRoots(volumeId: VolumeId, rootKeys: readonly string[]): Promise<void>;
 }

@@ -5,15 +5,19 @@ import type { Random } from "../platform/random.ts";
 import type { Realm } from "./arn.ts";
 import { Disks } from "./disks.ts";
 import { Gateways } from "./gateways.ts";
-import type { SnapshotStore, VolumeHost } from "./ports.ts";
+import type { RecoveryPointStore, SnapshotStore, VolumeHost } from "./ports.ts";
+import { RecoveryPoints } from "./recovery-points.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
+import type { ThinningRule } from "./thinning.ts";
 import { Volumes } from "./volumes.ts";
 
 export interface DomainOptions {
   readonly catalog: Catalog;
   readonly host: VolumeHost;
-  readonly store: SnapshotStore;
+  readonly store: SnapshotStore & RecoveryPointStore;
+  /** Which recovery points are kept. */
+  readonly thinning: ThinningRule;
   readonly clock: Clock;
   readonly random: Random;
   readonly dataDir: string;
@@ -31,6 +35,7 @@ export interface Services {
   readonly disks: Disks;
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
+  readonly recoveryPoints: RecoveryPoints;
   readonly tags: Tags;
 }
 
@@ -40,6 +45,13 @@ export function createServices(options: DomainOptions): Services {
   const gateways = new Gateways({ ...options, disks });
   const volumes = new Volumes({ ...options, gateways, disks });
   const snapshots = new Snapshots({ ...options, volumes });
+  const recoveryPoints = new RecoveryPoints({
+    ...options,
+    snapshots,
+    roots: options.store,
+    rule: options.thinning,
+  });
   const tags = new Tags({ catalog: options.catalog, gateways, volumes });
-  return { realm: options.realm, portal: options.portal, gateways, disks, volumes, snapshots, tags };
+  const { realm, portal } = options;
+  return { realm, portal, gateways, disks, volumes, snapshots, recoveryPoints, tags };
 }

@@ -4,6 +4,7 @@
  * A snapshot's row is written when its cut survives a crash, and is answered then. It becomes `completed` after its
  * root and its record are in the bucket, `error` with a reason when that can never be (invariant 3).
  */
+import { strict as assert } from "node:assert";
 import type { Catalog, Tag } from "../catalog/catalog.ts";
 import type { SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
@@ -55,31 +56,73 @@ export class Snapshots implements VolumeHostEvents {
 
   /** Cuts the volume; answers when the snapshot survives a crash. Its upload goes on by itself. */
   async create(volume: VolumeRow, description: string, tags: readonly Tag[]): Promise<SnapshotRow> {
-    if (volume.state !== "active") throw new GatewayError("VolumeNotReady");
-    const { catalog, host, random, volumes } = this.#options;
-    const id = makeSnapshotId(random);
-    const cut = await host.cut(volume.id, id);
+    const [row] = await this.createTogether([volume], description, tags);
+    assert(row !== undefined);
+    return row;
+  }
+
+  /**
+   * Cuts several volumes at one instant: no write that waited for the acknowledgement of another one is in one of the
+   * snapshots while that other is missing from its own. All are made or none. Answers in the order of `volumes`.
+   */
+  async createTogether(
+    volumes: readonly VolumeRow[],
+    description: string,
+    tags: readonly Tag[],
+  ): Promise<SnapshotRow[]> {
+    const { catalog, host, random } = this.#options;
+    if (volumes.some(({ state }) => state !== "active")) throw new GatewayError("VolumeNotReady");
+    const wanted = volumes.map(({ id }) => ({ volumeId: id, snapshotId: makeSnapshotId(random) }));
+    const cuts = await host.cut(wanted);
+    const rows = volumes.map((volume, i): SnapshotRow => {
+      const id = wanted[i]?.snapshotId;
+      const cut = cuts[i];
+      assert(id !== undefined && cut !== undefined);
+      return {
+        ...this.#rowOf(volume, id, description),
+        epoch: cut.epoch,
+        state: "pending",
+        started_at: cut.cutAtMs,
+      };
+    });
+    await catalog.addSnapshots(rows, tags);
+    // The uploads may have ended before the rows were there to be told.
+    for (const row of rows) {
+      const state = await host.cutState(row.volume_id, row.epoch);
+      if (state.state === "uploaded") this.cutUploaded(state);
+      if (state.state === "failed") this.cutFailed({ ...cutOf(row), reason: state.reason });
+    }
+    return rows;
+  }
+
+  /**
+   * Gives a moment of the volume that is in the bucket already a name. It is complete at once: the record is in the
+   * bucket when this answers.
+   */
+  async createFrom(
+    volume: VolumeRow,
+    point: { readonly rootKey: string; readonly cutAtMs: number; readonly sizeBytes: number },
+    fullBytes: number,
+    description: string,
+    tags: readonly Tag[],
+  ): Promise<SnapshotRow> {
+    const { catalog, random, clock } = this.#options;
     const row: SnapshotRow = {
-      id,
-      volume_id: volume.id,
-      volume_arn: volumes.arnOf(volume),
-      epoch: cut.epoch,
-      state: "pending",
-      reason: null,
-      description,
-      volume_size_bytes: volume.size_bytes,
-      started_at: cut.cutAtMs,
-      completed_at: null,
-      root_key: null,
-      full_bytes: 0,
-      deleted: 0,
+      ...this.#rowOf(volume, makeSnapshotId(random), description),
+      volume_size_bytes: point.sizeBytes,
+      state: "completed",
+      started_at: point.cutAtMs,
+      completed_at: clock.nowMs(),
+      root_key: point.rootKey,
+      full_bytes: fullBytes,
     };
-    await catalog.addSnapshot(row, tags);
-    // The upload may have ended before the row was there to be told.
-    const state = await host.cutState(volume.id, cut.epoch);
-    if (state.state === "uploaded") this.cutUploaded(state);
-    if (state.state === "failed")
-      this.cutFailed({ volumeId: volume.id, epoch: cut.epoch, reason: state.reason });
+    await catalog.addSnapshots([row], tags);
+    try {
+      await this.#putRecord(row);
+    } catch (error) {
+      await catalog.removeSnapshot(row.id);
+      throw error;
+    }
     return row;
   }
 
@@ -181,6 +224,24 @@ export class Snapshots implements VolumeHostEvents {
     });
   }
 
+  #rowOf(volume: VolumeRow, id: SnapshotId, description: string): SnapshotRow {
+    return {
+      id,
+      volume_id: volume.id,
+      volume_arn: this.#options.volumes.arnOf(volume),
+      epoch: 0,
+      state: "pending",
+      reason: null,
+      description,
+      volume_size_bytes: volume.size_bytes,
+      started_at: 0,
+      completed_at: null,
+      root_key: null,
+      full_bytes: 0,
+      deleted: 0,
+    };
+  }
+
   #percent(row: SnapshotRow): number {
     if (row.state === "completed") return 100;
     return Math.floor(this.#progress.get(keyOf(row.volume_id, row.epoch)) ?? 0);
@@ -239,24 +300,22 @@ export class Snapshots implements VolumeHostEvents {
 
   async #adopt(record: SnapshotRecord): Promise<void> {
     if ((await this.#options.catalog.snapshot(record.snapshotId)) !== undefined) return;
-    await this.#options.catalog.addSnapshot(
-      {
-        id: record.snapshotId,
-        volume_id: record.volumeId,
-        volume_arn: record.volumeArn,
-        epoch: 0,
-        state: "completed",
-        reason: null,
-        description: record.description,
-        volume_size_bytes: record.volumeSizeBytes,
-        started_at: record.startedAtMs,
-        completed_at: record.completedAtMs,
-        root_key: record.rootKey,
-        full_bytes: record.fullBytes,
-        deleted: 0,
-      },
-      record.tags,
-    );
+    const row: SnapshotRow = {
+      id: record.snapshotId,
+      volume_id: record.volumeId,
+      volume_arn: record.volumeArn,
+      epoch: 0,
+      state: "completed",
+      reason: null,
+      description: record.description,
+      volume_size_bytes: record.volumeSizeBytes,
+      started_at: record.startedAtMs,
+      completed_at: record.completedAtMs,
+      root_key: record.rootKey,
+      full_bytes: record.fullBytes,
+      deleted: 0,
+    };
+    await this.#options.catalog.addSnapshots([row], record.tags);
   }
 }
 

@@ -11,7 +11,7 @@ import type { Clock } from "../platform/clock.ts";
 import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import { parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
-import type { Disks } from "./disks.ts";
+import { type Disks, growDisk } from "./disks.ts";
 import { GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
@@ -20,6 +20,7 @@ const GIB = 1024 ** 3;
 const STORED_BYTES_MAX = 16 * 1024 * GIB;
 const CACHED_BYTES_MAX = 32 * 1024 * GIB;
 const VOLUMES_PER_GATEWAY_MAX = 32;
+const CACHED_RECOVERY_POINT_MS = 60_000;
 
 export interface VolumesOptions {
   readonly catalog: Catalog;
@@ -141,11 +142,15 @@ export class Volumes {
       if (before !== undefined) return this.#sameAgain(before.fingerprint, fingerprint, before.volume_id);
       await this.#checkCount(gateway);
       const targetName = await this.#freeTargetName(wanted.targetName);
-      if (wanted.sourceVolumeArn !== undefined) {
-        throw new GatewayError("NotSupported", "SourceVolumeARN is not built yet: use a snapshot.");
+      if (wanted.sourceVolumeArn !== undefined && wanted.snapshotId !== undefined) {
+        throw new GatewayError("InvalidParameters", "SnapshotId and SourceVolumeARN exclude each other.");
       }
+      const source = await this.#cloneSource(wanted.sourceVolumeArn);
       const snapshot = await this.#snapshotFor(wanted.snapshotId);
       const { sizeBytes } = wanted;
+      if (source !== undefined && sizeBytes < source.sizeBytes) {
+        throw new GatewayError("InvalidParameters", "VolumeSizeInBytes is smaller than the source volume.");
+      }
       if (sizeBytes < GIB || sizeBytes > CACHED_BYTES_MAX || sizeBytes % GIB !== 0) {
         throw new GatewayError("InvalidParameters", "VolumeSizeInBytes: whole GiB from 1 GiB to 32 TiB.");
       }
@@ -158,10 +163,63 @@ export class Volumes {
       const storage = await this.#options.gateways.storage(gateway.id);
       if (storage.cacheDisks.length === 0)
         throw new GatewayError("InvalidParameters", "The gateway has no cache.");
-      const row = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, undefined);
+      const made = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, undefined);
+      const row = source === undefined ? made : { ...made, parent_root_key: source.rootKey };
       const token = { gateway_id: gateway.id, token: wanted.clientToken, fingerprint, volume_id: row.id };
       await this.#options.catalog.addVolume(row, { tags: wanted.tags, token });
       return this.#make(row);
+    });
+  }
+
+  /**
+   * Makes a volume larger while it is in use. A stored volume's disk has to have the room; a file that is a local disk
+   * is made longer here.
+   */
+  grow(row: VolumeRow, sizeBytes: number): Promise<void> {
+    return this.#options.gateways.exclusively(async () => {
+      const { catalog, host } = this.#options;
+      const sizeBytesMax = row.kind === "stored" ? STORED_BYTES_MAX : CACHED_BYTES_MAX;
+      if (sizeBytes % GIB !== 0 || sizeBytes < row.size_bytes || sizeBytes > sizeBytesMax) {
+        const limit = `${row.size_bytes / GIB} to ${sizeBytesMax / GIB} GiB`;
+        throw new GatewayError("InvalidParameters", `The new size is whole GiB, from ${limit}.`);
+      }
+      const { status, reason } = await host.report(row.id);
+      if (row.state !== "active" || status !== "AVAILABLE") {
+        throw new GatewayError("VolumeNotReady", reason ?? `It is ${status}.`);
+      }
+      const disk = row.disk_id === null ? undefined : await catalog.diskInUse(row.disk_id);
+      if (disk !== undefined) growDisk(disk.path, sizeBytes);
+      // The catalog first: what a guest writes beyond the old end must be there after a crash.
+      await catalog.setVolumeSize(row.id, sizeBytes);
+      await host.grow(row.id, sizeBytes);
+    });
+  }
+
+  /** How often the volume gets a recovery point while something is dirty: milliseconds, 0 never, null as usual. */
+  async setRecoveryPoints(row: VolumeRow, everyMs: number | null): Promise<void> {
+    const { catalog, host } = this.#options;
+    await catalog.setRecoveryPoints(row.id, everyMs);
+    await host.setRecoveryPoints(row.id, recoveryPointEveryMs({ ...row, recovery_point_every_ms: everyMs }));
+  }
+
+  /**
+   * Takes a cached gateway's cache disks away from it and frees them, whatever state they are in. Its volumes go back
+   * to their newest recovery points. Answers what was lost of each.
+   */
+  resetCache(
+    gateway: GatewayRow,
+  ): Promise<readonly { readonly volumeId: VolumeId; readonly lostBytes: number }[]> {
+    return this.#options.gateways.exclusively(async () => {
+      const { catalog, host } = this.#options;
+      const rows = (await this.list()).filter(
+        (row) => row.gateway_id === gateway.id && row.state === "active",
+      );
+      const lost = await host.resetCache(
+        gateway.id,
+        await Promise.all(rows.map((row) => this.#definition(row))),
+      );
+      await catalog.removeDisks(gateway.id, "CACHE_STORAGE");
+      return lost;
     });
   }
 
@@ -222,6 +280,7 @@ export class Volumes {
       sizeBytes: row.size_bytes,
       targetName: row.target_name,
       preserveExistingData: row.preserve_existing_data === 1,
+      recoveryPointEveryMs: recoveryPointEveryMs(row),
       ...(disk && { disk: { diskId: disk.id, path: disk.path, sizeBytes: disk.size_bytes } }),
       ...(row.parent_root_key !== null && { parentRootKey: row.parent_root_key }),
     };
@@ -247,7 +306,19 @@ export class Volumes {
       source_snapshot_id: snapshot?.id ?? null,
       state: "creating",
       created_at: this.#options.clock.nowMs(),
+      recovery_point_every_ms: null,
     };
+  }
+
+  /** The newest recovery point of the volume to be cloned. */
+  async #cloneSource(arn: string | undefined): Promise<{ rootKey: string; sizeBytes: number } | undefined> {
+    if (arn === undefined) return undefined;
+    const row = await this.byArn(arn);
+    const { recoveryPoint } = await this.#options.host.report(row.id);
+    if (recoveryPoint === undefined) {
+      throw new GatewayError("VolumeNotReady", "The source volume has no recovery point yet.");
+    }
+    return { rootKey: recoveryPoint.rootKey, sizeBytes: row.size_bytes };
   }
 
   async #gatewayFor(arn: string, kind: GatewayRow["kind"], clientToken?: string): Promise<GatewayRow> {
@@ -287,6 +358,11 @@ export class Volumes {
     if (row === undefined) throw new GatewayError("VolumeNotFound");
     return row;
   }
+}
+
+/** Cached volumes have their data in the bucket only: they get recovery points unless that was switched off. */
+function recoveryPointEveryMs(row: VolumeRow): number {
+  return row.recovery_point_every_ms ?? (row.kind === "cached" ? CACHED_RECOVERY_POINT_MS : 0);
 }
 
 /** What two requests with one token must have in common. */

@@ -39,7 +39,7 @@ import { decodeText } from "../iscsi/text-keys.ts";
 import type { BlockDevice } from "../scsi/block-device.ts";
 import type { UnitIdentity } from "../scsi/command.ts";
 import { executeCommand, executeWithoutUnit } from "../scsi/logical-unit.ts";
-import { type FailedCommand, failureOf, STATUS } from "../scsi/sense.ts";
+import { encodeSense, type FailedCommand, failureOf, type SenseCode, STATUS } from "../scsi/sense.ts";
 import { decodeTransfer, makeTransfer } from "../scsi/transfer.ts";
 import type { Connection } from "./connection.ts";
 import type { DataBuffers } from "./data-buffers.ts";
@@ -75,6 +75,8 @@ const TASK_MANAGEMENT = {
   coldReset: 7,
 };
 const TASK_RESPONSE = { complete: 0, noTask: 1, noLun: 2, notSupported: 5 };
+/** INQUIRY, REPORT LUNS and REQUEST SENSE are carried out whatever attention is due (SAM-5, 5.14.1). */
+const UNATTENTIVE = new Set([0x12, 0xa0, 0x03]);
 const ASYNC_EVENT = { logoutRequested: 1 };
 const LOGOUT_WITHIN_S = 3;
 
@@ -104,6 +106,8 @@ export class Session {
   #textRest: Buffer = EMPTY;
   #drainWaiters: (() => void)[] = [];
   #closed = false;
+  /** A unit attention condition that the initiator has not been told of. */
+  #attention: SenseCode | undefined;
   /** Commands of an earlier session of this initiator still touch the device: ours come after them. */
   #barrier: Promise<void> | undefined;
 
@@ -201,6 +205,11 @@ export class Session {
     const at = transmitter.reserve(0);
     writeNopIn(transmitter.slab, at, TAG_NONE, PING_TAG, 0n, 0, this.#current());
     transmitter.commit(at, 0);
+  }
+
+  /** The next command is answered with this unit attention condition (SAM-5, 5.14). A newer one replaces it. */
+  attend(condition: SenseCode): void {
+    this.#attention = condition;
   }
 
   /** Asks the initiator to log out (RFC 7143, 11.9.1), as before a shutdown. */
@@ -360,6 +369,13 @@ export class Session {
     const cdb = bhs.subarray(AT.cdb, AT.cdb + 16);
     if (lunOf(bhs) !== 0) {
       this.#runOther(bhs, dataOut, owner, undefined);
+      return;
+    }
+    if (this.#attention !== undefined && !UNATTENTIVE.has(cdb.readUInt8(0))) {
+      const sense = encodeSense(this.#attention);
+      this.#attention = undefined;
+      this.#respond(bhs, { status: STATUS.checkCondition, sense }, 0, 0);
+      if (owner !== undefined) this.#giveBack(owner);
       return;
     }
     const { device } = entry;

@@ -1,6 +1,7 @@
 /** The iSCSI target: listens, owns the connections and sessions, and knows targets only by its directory. */
 import { createServer, type Server, Socket } from "node:net";
 import { type Clock, delay } from "../platform/clock.ts";
+import { SENSE } from "../scsi/sense.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { DataBuffers } from "./data-buffers.ts";
 import type { TargetDirectory, TargetEntry } from "./directory.ts";
@@ -79,6 +80,11 @@ export class Target implements ConnectionHost, SessionHost {
       initiatorName: session.initiatorName,
       address: session.connection.remoteAddress,
     }));
+  }
+
+  /** Tells all initiators of the target that its size is another one now (CAPACITY DATA HAS CHANGED). */
+  capacityChanged(targetName: string): void {
+    for (const session of this.#sessionsNamed(targetName)) session.attend(SENSE.capacityDataHasChanged);
   }
 
   /** Ends the target's sessions; resolves when none of their commands touches the device any more. */

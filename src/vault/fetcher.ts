@@ -9,7 +9,8 @@ import type { KeyRing, NameDomain } from "./key-ring.ts";
 import { packKey } from "./keys.ts";
 import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
 import { FAN_OUT, Page } from "./page.ts";
-import type { Root } from "./root.ts";
+import type { Checkpoint } from "./root.ts";
+import type { RootView } from "./roots.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 
 const PAGES_MAX = 4096;
@@ -93,18 +94,24 @@ export class Fetcher {
   }
 
   /** The names of the blocks' chunks, undefined for zero blocks. */
-  async blockNames(root: Root, first: number, count: number): Promise<(Buffer | undefined)[]> {
+  async blockNames(
+    { checkpoint, overlay }: RootView,
+    first: number,
+    count: number,
+  ): Promise<(Buffer | undefined)[]> {
     const names: (Buffer | undefined)[] = [];
     for (let block = first; block < first + count; ) {
-      const leaf = await this.leaf(root, block);
+      const leaf = await this.leaf(checkpoint, block);
       const end = Math.min(first + count, block - (block % FAN_OUT) + FAN_OUT);
-      for (; block < end; block++) names.push(leaf?.name(block % FAN_OUT));
+      for (; block < end; block++) {
+        names.push(overlay.has(block) ? overlay.get(block) : leaf?.name(block % FAN_OUT));
+      }
     }
     return names;
   }
 
   /** The level-0 page that holds the block's entry; undefined where all of its blocks are zero. */
-  async leaf(root: Root, block: number): Promise<Page | undefined> {
+  async leaf(root: Checkpoint, block: number): Promise<Page | undefined> {
     let name: Buffer | undefined = root.top === null ? undefined : Buffer.from(root.top, "hex");
     for (let level = root.levels - 1; level >= 0; level--) {
       if (name === undefined) return undefined;
@@ -116,9 +123,10 @@ export class Fetcher {
   }
 
   /** The blocks' content, one after the other. */
-  async blocks(root: Root, first: number, count: number): Promise<Buffer> {
+  async blocks(view: RootView, first: number, count: number): Promise<Buffer> {
+    const { root } = view;
     const content = Buffer.alloc(count * root.blockBytes);
-    const names = await this.blockNames(root, first, count);
+    const names = await this.blockNames(view, first, count);
     const distinct = new Map(
       names.flatMap((name) => (name === undefined ? [] : [[keyOf(name), name] as const])),
     );

@@ -6,7 +6,7 @@ import { strict as assert } from "node:assert";
 import type { Fetcher } from "./fetcher.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import { FAN_OUT, levelsFor, Page } from "./page.ts";
-import type { Root } from "./root.ts";
+import type { Checkpoint } from "./root.ts";
 
 interface OpenPage {
   /** The page's place among those of its level. */
@@ -19,13 +19,13 @@ export class TreeWriter {
   readonly levels: number;
   readonly #fetcher: Fetcher;
   readonly #packs: PackWriter;
-  readonly #parent: Root | undefined;
+  readonly #parent: Checkpoint | undefined;
   readonly #blockCount: number;
   readonly #open: (OpenPage | undefined)[];
   #nonZeroBlocks: number;
   #lastBlock = -1;
 
-  constructor(fetcher: Fetcher, packs: PackWriter, parent: Root | undefined, blockCount: number) {
+  constructor(fetcher: Fetcher, packs: PackWriter, parent: Checkpoint | undefined, blockCount: number) {
     this.#fetcher = fetcher;
     this.#packs = packs;
     this.#parent = parent;
@@ -108,7 +108,7 @@ export class TreeWriter {
   }
 
   /** A page of `level` whose first descendant is the old top. */
-  async #lift(parent: Root, top: Buffer, level: number): Promise<Buffer> {
+  async #lift(parent: Checkpoint, top: Buffer, level: number): Promise<Buffer> {
     const page = new Page(level);
     page.set(0, level === parent.levels ? top : await this.#lift(parent, top, level - 1));
     return this.#packs.store("page", page.encode());

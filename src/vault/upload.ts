@@ -4,6 +4,7 @@
  * Invariant 4: the root is written when every pack, and the index object, that it reaches is durable, and not before.
  * An upload that is cut short leaves only objects that nothing refers to; run again, it finds what it had sent.
  */
+import { isDeepStrictEqual } from "node:util";
 import { type ObjectStore, StoreError } from "../objects/object-store.ts";
 import { nextTurn } from "../platform/clock.ts";
 import type { VolumeId } from "../platform/ids.ts";
@@ -12,8 +13,9 @@ import { rootKey } from "./keys.ts";
 import type { Leases } from "./lease.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { Root } from "./root.ts";
+import type { RootView } from "./roots.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
-import { TreeWriter } from "./tree-writer.ts";
+import { type ChainLimits, CheckpointWriter, mayBeStep, type RootWriter, StepWriter } from "./step-writer.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 
 /** One closed epoch, as the vault reads it. */
@@ -23,6 +25,11 @@ export interface EpochSource {
   readonly cutAtMs: number;
   readonly sizeBytes: number;
   readonly blockBytes: number;
+  /**
+   * What its root is to be: a checkpoint, for a snapshot; or a step where that may be, for a moment without a name
+   * that costs as little as possible.
+   */
+  readonly kind: "checkpoint" | "step";
   /** The root that the epoch builds on: of the same block size, and at most of this size. */
   readonly parentRootKey?: string;
   /** For the progress. */
@@ -53,7 +60,8 @@ export interface UploadParts {
   readonly fetcher: Fetcher;
   readonly leases: Leases;
   readonly packs: PackWriter;
-  readonly readRoot: (key: string) => Promise<Root>;
+  readonly viewRoot: (key: string) => Promise<RootView>;
+  readonly chain: ChainLimits;
   /** Makes sure that every pack sent so far is named by an index object. */
   readonly publishIndex: () => Promise<void>;
   readonly signal: AbortSignal;
@@ -66,28 +74,29 @@ const BLOCKS_PER_TURN = 16;
 export async function uploadEpoch(source: EpochSource, parts: UploadParts): Promise<UploadedRoot> {
   const { fetcher, leases, packs } = parts;
   const generation = await leases.acquire(source.volumeId);
-  const parent = source.parentRootKey === undefined ? undefined : await parts.readRoot(source.parentRootKey);
-  if (parent !== undefined && parent.blockBytes !== source.blockBytes) {
+  const parent = source.parentRootKey === undefined ? undefined : await parts.viewRoot(source.parentRootKey);
+  if (parent !== undefined && parent.root.blockBytes !== source.blockBytes) {
     throw new VaultError("corrupt", `${source.parentRootKey} has blocks of another size`);
   }
-  const tree = new TreeWriter(fetcher, packs, parent, source.sizeBytes / source.blockBytes);
   try {
-    await storeBlocks(source, parts, tree);
-    const top = await tree.finish();
+    const writer =
+      parent !== undefined && mayBeStep(source, parent, parts.chain)
+        ? new StepWriter(fetcher, parent)
+        : new CheckpointWriter(fetcher, packs, parent, source.sizeBytes / source.blockBytes);
+    await storeBlocks(source, parts, writer);
+    const body = await writer.finish();
     await packs.finish();
     await parts.publishIndex();
     const root: Root = {
       format: 1,
+      ...body,
       volumeId: source.volumeId,
       generation,
       epoch: source.epoch,
       sizeBytes: source.sizeBytes,
       blockBytes: source.blockBytes,
-      levels: tree.levels,
-      top: top === undefined ? null : top.toString("hex"),
       cutAtMs: source.cutAtMs,
       parentRootKey: source.parentRootKey ?? null,
-      nonZeroBlocks: tree.nonZeroBlocks,
     };
     throwIfStopped(parts.signal);
     await leases.confirm(source.volumeId, generation);
@@ -109,7 +118,7 @@ function throwIfStopped(signal: AbortSignal): void {
   if (signal.aborted) throw new VaultError("unavailable", "the upload was stopped");
 }
 
-async function storeBlocks(source: EpochSource, parts: UploadParts, tree: TreeWriter): Promise<void> {
+async function storeBlocks(source: EpochSource, parts: UploadParts, writer: RootWriter): Promise<void> {
   const { blockBytes } = source;
   const zeros = Buffer.alloc(blockBytes);
   let content = Buffer.alloc(0);
@@ -119,7 +128,7 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, tree: TreeWr
     await source.readBlocks(batch, content);
     for (const [i, block] of batch.entries()) {
       const bytes = content.subarray(i * blockBytes, (i + 1) * blockBytes);
-      await tree.set(block, bytes.equals(zeros) ? undefined : await parts.packs.store("block", bytes));
+      await writer.set(block, bytes.equals(zeros) ? undefined : await parts.packs.store("block", bytes));
       done += 1;
       if (done % BLOCKS_PER_TURN !== 0) continue;
       parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
@@ -144,8 +153,9 @@ async function putRoot(root: Root, parts: UploadParts): Promise<string> {
     // It may be there all the same: the next attempt of this upload will see.
     throw new VaultError("unavailable", `writing ${key}: ${error.message}`, { cause: error });
   }
-  const there = await parts.readRoot(key);
-  const ours = there.top === root.top && there.sizeBytes === root.sizeBytes && there.cutAtMs === root.cutAtMs;
-  if (!ours) throw new VaultError("fenced", `${key} was written by another gateway`);
+  const { root: there } = await parts.viewRoot(key);
+  // The same epoch over the same parent comes to the same root, whenever it is uploaded.
+  if (!isDeepStrictEqual(there, root))
+    throw new VaultError("fenced", `${key} was written by another gateway`);
   return key;
 }

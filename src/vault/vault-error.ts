@@ -8,6 +8,7 @@ import { StoreError } from "../objects/object-store.ts";
  * - `rejected`: the bucket refuses the request itself, as it would refuse it again.
  * - `wrongKey`: the key file does not open this vault.
  * - `wrongVault`: the store holds another vault than the one that was expected, or something else.
+ * - `inUse`: something that stays can't do without what was to be deleted.
  * - `unknownFormat`: written by a version that this one does not know.
  */
 export type VaultErrorKind =
@@ -18,6 +19,7 @@ export type VaultErrorKind =
   | "rejected"
   | "wrongKey"
   | "wrongVault"
+  | "inUse"
   | "unknownFormat";
 
 /** An error of the vault. A reader that gets one has got no data. */

@@ -39,7 +39,7 @@ describe("epochs in the vault", () => {
     }
     for (const { key, model: at } of roots) await expectContent(vault, key, at);
     assert.deepEqual(
-      await vault.listRoots(VOLUME as VolumeId),
+      (await vault.listRoots(VOLUME as VolumeId)).map(({ rootKey }) => rootKey),
       roots.map(({ key }) => key),
     );
     await vault.close();

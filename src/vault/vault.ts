@@ -17,16 +17,16 @@ import {
   PACKS_PREFIX,
   packIdOf,
   packKey,
-  rootsPrefix,
   SNAPSHOTS_PREFIX,
   snapshotKey,
 } from "./keys.ts";
 import { Leases } from "./lease.ts";
 import { type DirectoryEntry, PACK_TAIL_BYTES, PackReader } from "./pack.ts";
 import { PACK_BYTES, PackWriter } from "./pack-writer.ts";
-import { checkRoot, type Root } from "./root.ts";
+import { type RootDescription, Roots } from "./roots.ts";
 import { ObjectSealer } from "./sealed-object.ts";
 import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot-record.ts";
+import { CHAIN_LIMITS, type ChainLimits } from "./step-writer.ts";
 import { type EpochProgress, type EpochSource, type UploadedRoot, uploadEpoch } from "./upload.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 import { type OpenedVault, openOrCreateVault } from "./vault-json.ts";
@@ -43,11 +43,12 @@ export interface VaultOptions {
   readonly clock: Clock;
   /** The vault that this gateway was at before, if it was: it opens that one or none. */
   readonly knownVaultId?: string;
+  /** When a recovery point is a checkpoint again. */
+  readonly chain?: ChainLimits;
   /** Called for an object that can't be used and was passed over. */
   readonly onProblem?: (message: string) => void;
 }
 
-const ROOTS_CACHED_MAX = 256;
 const BLOCK_BYTES_DEFAULT = 64 * 1024;
 /** Epochs being uploaded at a time, and packs of all of them that are being sent: this bounds the memory. */
 const UPLOADS_MAX = 4;
@@ -70,7 +71,8 @@ export class Vault {
   readonly #index: ChunkIndex;
   readonly #fetcher: Fetcher;
   readonly #leases: Leases;
-  readonly #roots = new Map<string, Root>();
+  readonly #roots: Roots;
+  readonly #chain: ChainLimits;
   readonly #clock: Clock;
   readonly #onProblem: (message: string) => void;
   readonly #uploading = new Set<VolumeId>();
@@ -99,6 +101,8 @@ export class Vault {
     this.#clock = options.clock;
     this.#onProblem = options.onProblem ?? (() => {});
     this.#fetcher = new Fetcher(options.store, index, this.#keys, this.#packReader, () => this.#refresh());
+    this.#roots = new Roots(options.store, this.#sealer, this.#onProblem);
+    this.#chain = options.chain ?? CHAIN_LIMITS;
     this.#leases = new Leases(options.store, this.#sealer, options.ownerId);
   }
 
@@ -148,7 +152,8 @@ export class Vault {
           random: this.#random,
           sendPermits: this.#sendPermits,
         }),
-        readRoot: (key) => this.readRoot(key),
+        viewRoot: (key) => this.#roots.view(key),
+        chain: this.#chain,
         publishIndex: () => this.#publishIndex(),
         onProgress,
         signal,
@@ -156,36 +161,24 @@ export class Vault {
     );
   }
 
-  /** The root of that key. */
-  async readRoot(key: string): Promise<Root> {
-    const known = this.#roots.get(key);
-    if (known !== undefined) return known;
-    let object: Buffer;
-    try {
-      object = await this.#store.get(key);
-    } catch (error) {
-      throw fromStoreError(error, `reading ${key}`);
-    }
-    const root = checkRoot(key, this.#sealer.unsealJson(key, object));
-    if (this.#roots.size >= ROOTS_CACHED_MAX) this.#roots.clear();
-    this.#roots.set(key, root);
-    return root;
-  }
-
   /** The content of blocks [first, first + count) as of the root, verified; beyond its size there are zeros. */
   async readBlocks(key: string, first: number, count: number): Promise<Buffer> {
-    const root = await this.readRoot(key);
+    assert(first >= 0 && count >= 0);
+    const view = await this.#roots.view(key);
+    const { root } = view;
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const content = await this.#withIndex(() => this.#fetcher.blocks(root, first, inside));
+    const content = await this.#withIndex(() => this.#fetcher.blocks(view, first, inside));
     if (inside === count) return content;
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
   }
 
   /** Which of the blocks are not all zeros, ascending; no chunk is fetched for it. */
   async nonZeroBlocks(key: string, first: number, count: number): Promise<number[]> {
-    const root = await this.readRoot(key);
+    assert(first >= 0 && count >= 0);
+    const view = await this.#roots.view(key);
+    const { root } = view;
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const names = await this.#withIndex(() => this.#fetcher.blockNames(root, first, inside));
+    const names = await this.#withIndex(() => this.#fetcher.blockNames(view, first, inside));
     return names.flatMap((name, i) => (name === undefined ? [] : [first + i]));
   }
 
@@ -221,15 +214,17 @@ export class Vault {
     return records;
   }
 
-  /** Keys of the volume's roots, oldest first. */
-  async listRoots(volumeId: VolumeId): Promise<string[]> {
-    const keys: string[] = [];
-    try {
-      for await (const { key } of this.#store.list(rootsPrefix(volumeId))) keys.push(key);
-    } catch (error) {
-      throw fromStoreError(error, `listing the roots of ${volumeId}`);
-    }
-    return keys;
+  /** The volume's roots, oldest first. One that can't be read is told to `onProblem` and left out. */
+  listRoots(volumeId: VolumeId): Promise<RootDescription[]> {
+    return this.#roots.list(volumeId);
+  }
+
+  /**
+   * Deletes roots of the volume; what only they reached stays until it is collected. Rejects ("inUse") where another
+   * root stands on one of them, with nothing deleted.
+   */
+  deleteRoots(volumeId: VolumeId, keys: readonly string[]): Promise<void> {
+    return this.#roots.delete(volumeId, keys);
   }
 
   /** Stops the uploads under way, waits until they have ended, and lets go of the index. */

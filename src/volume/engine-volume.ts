@@ -10,7 +10,7 @@ import { DeviceError } from "../platform/device-error.ts";
 import { SyncError } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
-import type { UploadedEpoch } from "./epoch-log.ts";
+import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
 import { CLOSED_EPOCHS_MAX, type ClosedEpoch, type EpochState, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { isUnavailable, toDeviceError } from "./root-reader.ts";
@@ -91,6 +91,11 @@ export abstract class EngineVolume {
   /** The root that holds every block the volume has no newer bytes of; undefined for all zeros. */
   get baseRootKey(): string | undefined {
     return this.epochs.lastUploaded?.rootKey ?? this.parentRootKey;
+  }
+
+  /** The newest moment of the volume that is in the bucket. */
+  get recoveryPoint(): RecoveryPoint | undefined {
+    return this.epochs.lastUploaded;
   }
 
   /** Bytes of the blocks that hold something: exact after an upload, an upper bound in between. */

@@ -18,6 +18,11 @@ export interface UploadedEpoch {
   readonly fullBytes: number;
 }
 
+/** The same with the moment that its root is of. */
+export interface RecoveryPoint extends UploadedEpoch {
+  readonly cutAtMs: number;
+}
+
 export type EpochRecord =
   /** First line: what wrote the file. */
   | { readonly type: "format"; readonly version: 1 }
@@ -36,7 +41,7 @@ export type EpochRecord =
     }
   /** The epoch's data and dirty map are on stable storage: it can be uploaded even after a loss of power. */
   | { readonly type: "durable"; readonly epoch: number }
-  | ({ readonly type: "uploaded" } & UploadedEpoch)
+  | ({ readonly type: "uploaded" } & RecoveryPoint)
   /** The epoch will never be uploaded; what it changed belongs to the next one. */
   | { readonly type: "failed"; readonly epoch: number; readonly reason: string }
   /** The volume has this size from now on. */

@@ -11,6 +11,8 @@ export interface UploadOrder {
   readonly volumeId: VolumeId;
   readonly epoch: number;
   readonly cutAtMs: number;
+  /** A snapshot is a checkpoint; a moment without a name may be a step. */
+  readonly kind: "checkpoint" | "step";
   readonly sizeBytes: number;
   readonly dirtyPath: string;
   readonly parentRootKey?: string;
@@ -32,6 +34,7 @@ export class LocalEpoch implements EpochSource {
   readonly volumeId: VolumeId;
   readonly epoch: number;
   readonly cutAtMs: number;
+  readonly kind: "checkpoint" | "step";
   readonly sizeBytes: number;
   readonly blockBytes = BLOCK_BYTES;
   readonly parentRootKey?: string;
@@ -49,6 +52,7 @@ export class LocalEpoch implements EpochSource {
     this.volumeId = order.volumeId;
     this.epoch = order.epoch;
     this.cutAtMs = order.cutAtMs;
+    this.kind = order.kind;
     this.sizeBytes = order.sizeBytes;
     if (order.parentRootKey !== undefined) this.parentRootKey = order.parentRootKey;
     this.#dirty = DirtyMap.open(disk, order.dirtyPath, order.sizeBytes / BLOCK_BYTES);

@@ -11,7 +11,7 @@ import { strict as assert } from "node:assert";
 import type { Disk } from "../platform/disk.ts";
 import type { SnapshotId } from "../platform/ids.ts";
 import { DirtyMap } from "./dirty-map.ts";
-import { EpochLog, type EpochRecord, type UploadedEpoch } from "./epoch-log.ts";
+import { EpochLog, type EpochRecord, type RecoveryPoint, type UploadedEpoch } from "./epoch-log.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import type { PageBudget } from "./page-budget.ts";
 
@@ -30,7 +30,7 @@ export interface ClosedEpoch {
 /** How an epoch stands. */
 export type EpochState =
   | { readonly state: "pending" }
-  | ({ readonly state: "uploaded" } & UploadedEpoch)
+  | ({ readonly state: "uploaded" } & RecoveryPoint)
   | { readonly state: "failed"; readonly reason: string }
   | { readonly state: "unknown" };
 
@@ -51,7 +51,7 @@ export class Epochs {
   readonly #outcomes = new Map<number, EpochState>();
   #openEpoch = 1;
   #dirty: DirtyMap;
-  #lastUploaded: UploadedEpoch | undefined;
+  #lastUploaded: RecoveryPoint | undefined;
   #hydrated = false;
   #recordedBytes: number | undefined;
   #reset: (EpochRecord & { type: "reset" }) | undefined;
@@ -127,7 +127,7 @@ export class Epochs {
   }
 
   /** The newest epoch that is in the bucket. */
-  get lastUploaded(): UploadedEpoch | undefined {
+  get lastUploaded(): RecoveryPoint | undefined {
     return this.#lastUploaded;
   }
 
@@ -204,13 +204,14 @@ export class Epochs {
   async markUploaded(uploaded: UploadedEpoch): Promise<ClosedEpoch> {
     const closed = this.#closed[0];
     assert(closed !== undefined && closed.epoch === uploaded.epoch);
-    this.#log.append({ type: "uploaded", ...uploaded });
+    const point: RecoveryPoint = { ...uploaded, cutAtMs: closed.cutAtMs };
+    this.#log.append({ type: "uploaded", ...point });
     // Before this is durable nothing that the epoch needs may be given up.
     await this.#log.sync();
     assert(this.#closed[0] === closed);
     this.#closed.shift();
-    this.#lastUploaded = uploaded;
-    this.#outcomes.set(uploaded.epoch, { state: "uploaded", ...uploaded });
+    this.#lastUploaded = point;
+    this.#outcomes.set(uploaded.epoch, { state: "uploaded", ...point });
     return closed;
   }
 

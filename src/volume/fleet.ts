@@ -187,9 +187,10 @@ export class Fleet {
         clock: this.#options.clock,
         events: this.#options.events,
         cancel: () => this.#options.cancelUpload(definition.volumeId),
-        upload: ({ dirtyBlocks: _, snapshotId: __, ...pending }) =>
+        upload: ({ dirtyBlocks: _, snapshotId, ...pending }) =>
           this.#options.upload({
             ...pending,
+            kind: snapshotId === undefined ? "step" : "checkpoint",
             volumeId,
             ...(diskPath !== undefined && { diskPath }),
           }),

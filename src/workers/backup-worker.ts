@@ -31,6 +31,8 @@ const main = new Rpc(parentPort, {
   open: () => openVault(),
   putSnapshot: (record: SnapshotRecord) => opened().putSnapshot(record),
   deleteSnapshot: (id: SnapshotId) => opened().deleteSnapshot(id),
+  listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
+  deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
   listSnapshots: () => opened().listSnapshots(),
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });

@@ -5,13 +5,16 @@ import type {
   Cut,
   CutState,
   GatewayStorage,
+  RecoveryPointStore,
   SnapshotRecord,
   SnapshotStore,
   StorageUsage,
+  StoredRoot,
   VolumeDefinition,
   VolumeHost,
   VolumeHostEvents,
   VolumeReport,
+  WantedCut,
 } from "../gateway/ports.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { BackupWorkerData, DataWorkerData, WorkerLogLine } from "./messages.ts";
@@ -25,7 +28,7 @@ export interface DataPlaneOptions extends Omit<BackupWorkerData, "data"> {
   readonly onFatal: (reason: string) => void;
 }
 
-export class DataPlane implements VolumeHost, SnapshotStore {
+export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore {
   readonly #data: Rpc;
   readonly #backup: Rpc;
   readonly #workers: readonly Worker[];
@@ -89,23 +92,33 @@ export class DataPlane implements VolumeHost, SnapshotStore {
     );
   }
 
-  open({ disk, ...definition }: VolumeDefinition): Promise<VolumeReport> {
-    return this.#data.call("open", { ...definition, ...(disk && { diskPath: disk.path }) });
+  open(definition: VolumeDefinition): Promise<VolumeReport> {
+    return this.#data.call("open", hosted(definition));
   }
 
   remove(volumeId: VolumeId): Promise<void> {
     return this.#data.call("remove", volumeId);
   }
 
-  async cut(volumeId: VolumeId, snapshotId: SnapshotId): Promise<Cut> {
-    try {
-      const cut = await this.#data.call<Cut | undefined>("cut", volumeId, snapshotId);
-      if (cut === undefined) throw new GatewayError("VolumeNotReady");
-      return cut;
-    } catch (error) {
-      if (!(error instanceof RemoteError)) throw error;
-      throw new GatewayError("VolumeNotReady", error.message, { cause: error });
-    }
+  async cut(wanted: readonly WantedCut[]): Promise<readonly Cut[]> {
+    const cuts = await this.#orNotReady<readonly Cut[] | undefined>("cut", wanted);
+    if (cuts === undefined) throw new GatewayError("VolumeNotReady");
+    return cuts;
+  }
+
+  async grow(volumeId: VolumeId, sizeBytes: number): Promise<void> {
+    await this.#orNotReady("grow", volumeId, sizeBytes);
+  }
+
+  setRecoveryPoints(volumeId: VolumeId, everyMs: number): Promise<void> {
+    return this.#data.call("setRecoveryPoints", volumeId, everyMs);
+  }
+
+  resetCache(
+    gatewayId: GatewayId,
+    volumes: readonly VolumeDefinition[],
+  ): Promise<readonly { readonly volumeId: VolumeId; readonly lostBytes: number }[]> {
+    return this.#data.call("resetCache", gatewayId, volumes.map(hosted));
   }
 
   cutState(volumeId: VolumeId, epoch: number): Promise<CutState> {
@@ -128,8 +141,26 @@ export class DataPlane implements VolumeHost, SnapshotStore {
     return this.#backup.call("deleteSnapshot", snapshotId);
   }
 
+  listRoots(volumeId: VolumeId): Promise<readonly StoredRoot[]> {
+    return this.#backup.call("listRoots", volumeId);
+  }
+
+  deleteRoots(volumeId: VolumeId, rootKeys: readonly string[]): Promise<void> {
+    return this.#backup.call("deleteRoots", volumeId, rootKeys);
+  }
+
   listSnapshots(): Promise<readonly SnapshotRecord[]> {
     return this.#backup.call("listSnapshots");
+  }
+
+  /** A call that a volume refuses because of the state it is in. */
+  async #orNotReady<T>(method: string, ...args: unknown[]): Promise<T> {
+    try {
+      return await this.#data.call<T>(method, ...args);
+    } catch (error) {
+      if (!(error instanceof RemoteError)) throw error;
+      throw new GatewayError("VolumeNotReady", error.message, { cause: error });
+    }
   }
 
   /** Ends sessions, makes everything durable, and stops the workers. */
@@ -139,6 +170,11 @@ export class DataPlane implements VolumeHost, SnapshotStore {
     await this.#backup.call("close");
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
+}
+
+/** The definition as the data worker takes it. */
+function hosted({ disk, ...definition }: VolumeDefinition): unknown {
+  return { ...definition, ...(disk && { diskPath: disk.path }) };
 }
 
 /** Workers stand beside this file, as TypeScript in a source tree and as JavaScript in a built one. */

@@ -10,9 +10,12 @@ import { Target } from "../target/target.ts";
 import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
 import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
+import { BLOCK_BYTES } from "../volume/geometry.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
 import { identityOf } from "./unit-identity.ts";
+
+type HostedVolume = FleetVolume & { readonly targetName: string };
 
 const given = workerData as DataWorkerData;
 assert(parentPort !== null);
@@ -69,9 +72,16 @@ const main = new Rpc(parentPort, {
   listen: (host: string, port: number) => target.listen(host, port),
   setStorage: (gatewayId: GatewayId, cachePaths: string[], bufferPaths: string[]) =>
     fleet.setStorage(gatewayId, cachePaths, bufferPaths),
-  open: (definition: FleetVolume & { targetName: string }) => open(definition),
+  open: (definition: HostedVolume) => open(definition),
   remove: (volumeId: VolumeId) => remove(volumeId),
   cut: (wanted: readonly WantedCut[]) => fleet.cut(wanted),
+  grow: async (volumeId: VolumeId, sizeBytes: number) => {
+    await fleet.grow(volumeId, sizeBytes);
+    target.capacityChanged(targetNames.get(volumeId) ?? "");
+  },
+  setRecoveryPoints: (volumeId: VolumeId, everyMs: number) => fleet.setRecoveryPoints(volumeId, everyMs),
+  resetCache: (gatewayId: GatewayId, definitions: readonly HostedVolume[]) =>
+    resetCache(gatewayId, definitions),
   cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
   report: (volumeId: VolumeId) => report(volumeId),
   usage: (gatewayId: GatewayId) => fleet.usage(gatewayId),
@@ -85,7 +95,21 @@ function log(line: WorkerLogLine): void {
   main.tell("log", line);
 }
 
-async function open(definition: FleetVolume & { targetName: string }): Promise<unknown> {
+/** Takes the gateway's cache away; its volumes go on with what the bucket has of them. */
+async function resetCache(
+  gatewayId: GatewayId,
+  definitions: readonly HostedVolume[],
+): Promise<{ volumeId: VolumeId; lostBytes: number }[]> {
+  for (const { targetName } of definitions) {
+    targets.delete(targetName.toLowerCase());
+    await target.closeTarget(targetName);
+  }
+  const lost = await fleet.resetCache(gatewayId, definitions, "the cache was reset before it was uploaded");
+  for (const definition of definitions) await open(definition);
+  return [...lost].map(([volumeId, blocks]) => ({ volumeId, lostBytes: blocks * BLOCK_BYTES }));
+}
+
+async function open(definition: HostedVolume): Promise<unknown> {
   const { volumeId, targetName } = definition;
   try {
     const volume = await fleet.open(definition);
@@ -117,6 +141,7 @@ function report(volumeId: VolumeId): unknown {
     return { volumeId, status: "IRRECOVERABLE", reason, usedBytes: 0, initiators: [] };
   }
   const progress = volume.restoreProgress;
+  const { recoveryPoint } = volume;
   return {
     volumeId,
     status: statusOf(volume),
@@ -124,6 +149,7 @@ function report(volumeId: VolumeId): unknown {
     initiators: target.sessions(targetNames.get(volumeId) ?? ""),
     ...(volume.failure !== undefined && { reason: volume.failure }),
     ...(progress !== undefined && { progress }),
+    ...(recoveryPoint !== undefined && { recoveryPoint }),
   };
 }
 

@@ -5,7 +5,8 @@ import type { EpochSource } from "../../src/vault/upload.ts";
 export class MemoryEpoch implements EpochSource {
   readonly volumeId: VolumeId;
   readonly epoch: number;
-  readonly cutAtMs = 1_700_000_000_000;
+  readonly cutAtMs: number;
+  readonly kind: "checkpoint" | "step";
   readonly sizeBytes: number;
   readonly blockBytes: number;
   readonly parentRootKey?: string;
@@ -19,7 +20,11 @@ export class MemoryEpoch implements EpochSource {
     blockBytes: number;
     parentRootKey?: string | undefined;
     changes: ReadonlyMap<number, Buffer>;
+    kind?: "checkpoint" | "step";
+    cutAtMs?: number;
   }) {
+    this.kind = options.kind ?? "checkpoint";
+    this.cutAtMs = options.cutAtMs ?? 1_700_000_000_000;
     this.volumeId = options.volumeId as VolumeId;
     this.epoch = options.epoch;
     this.sizeBytes = options.sizeBytes;

@@ -44,15 +44,17 @@ interface Uploading {
   readonly parentRootKey?: string | undefined;
   readonly blocks?: number;
   readonly volumeId?: string;
+  readonly kind?: "checkpoint" | "step";
+  readonly cutAtMs?: number;
 }
 
 export function upload(
   vault: Vault,
-  { epoch, changes, parentRootKey, blocks = BLOCKS, volumeId = VOLUME }: Uploading,
+  { epoch, changes, parentRootKey, blocks = BLOCKS, volumeId = VOLUME, ...rest }: Uploading,
 ) {
   const sizeBytes = blocks * BLOCK;
   return vault.uploadEpoch(
-    new MemoryEpoch({ volumeId, epoch, sizeBytes, blockBytes: BLOCK, parentRootKey, changes }),
+    new MemoryEpoch({ volumeId, epoch, sizeBytes, blockBytes: BLOCK, parentRootKey, changes, ...rest }),
   );
 }
 

@@ -1,0 +1,128 @@
+/**
+ * The two ways to make a root out of the root before it and what has changed since: a step, which lists the changes,
+ * and a checkpoint, which has a map of its own.
+ *
+ * Steps only pay while there are few of them: a reader rolls all of them forward. So a chain ends, and a checkpoint
+ * takes its place, after so many entries, so many steps, or so long.
+ */
+import { strict as assert } from "node:assert";
+import type { Fetcher } from "./fetcher.ts";
+import type { PackWriter } from "./pack-writer.ts";
+import { type Checkpoint, type Entry, encodeEntries, type Step } from "./root.ts";
+import type { RootView } from "./roots.ts";
+import { TreeWriter } from "./tree-writer.ts";
+import type { EpochSource } from "./upload.ts";
+
+/** When a chain of steps ends. */
+export interface ChainLimits {
+  /** Entries in all steps of a chain together. */
+  readonly entriesMax: number;
+  readonly stepsMax: number;
+  /** Between the cut of the checkpoint and that of the last step. */
+  readonly ageMsMax: number;
+}
+
+/** 1 GiB of changed blocks of 64 KiB: some 30 bytes each for the one who rolls them forward, in memory and to read. */
+export const CHAIN_LIMITS: ChainLimits = { entriesMax: 16_384, stepsMax: 256, ageMsMax: 10 * 60_000 };
+
+type Head =
+  | "format"
+  | "volumeId"
+  | "generation"
+  | "epoch"
+  | "sizeBytes"
+  | "blockBytes"
+  | "cutAtMs"
+  | "parentRootKey";
+
+/** Takes the changes and makes what a root says of them. */
+export interface RootWriter {
+  /** The block's chunk is this one now; undefined: zeros. Blocks come in ascending order. */
+  set(block: number, name: Buffer | undefined): Promise<void>;
+  finish(): Promise<Omit<Checkpoint, Head> | Omit<Step, Head>>;
+}
+
+/** Whether the epoch may become a step over its parent. The same epoch over the same parent gets the same answer. */
+export function mayBeStep(source: EpochSource, { root }: RootView, limits: ChainLimits): boolean {
+  if (source.kind !== "step" || root.volumeId !== source.volumeId || root.sizeBytes !== source.sizeBytes)
+    return false;
+  const chain = root.kind === "step" ? root.chainKeys.length + 1 : 0;
+  const entries = root.kind === "step" ? root.chainEntries : 0;
+  const sinceMs = root.kind === "step" ? root.checkpointCutAtMs : root.cutAtMs;
+  return (
+    chain < limits.stepsMax &&
+    entries + source.dirtyBlockCount <= limits.entriesMax &&
+    source.cutAtMs - sinceMs <= limits.ageMsMax
+  );
+}
+
+export class StepWriter implements RootWriter {
+  readonly #fetcher: Fetcher;
+  readonly #parent: RootView;
+  readonly #entries: Entry[] = [];
+  #nonZeroBlocks: number;
+
+  constructor(fetcher: Fetcher, parent: RootView) {
+    this.#fetcher = fetcher;
+    this.#parent = parent;
+    this.#nonZeroBlocks = parent.root.nonZeroBlocks;
+  }
+
+  async set(block: number, name: Buffer | undefined): Promise<void> {
+    const [before] = await this.#fetcher.blockNames(this.#parent, block, 1);
+    if (before === name || (before !== undefined && name !== undefined && before.equals(name))) return;
+    if (before === undefined) this.#nonZeroBlocks += 1;
+    if (name === undefined) this.#nonZeroBlocks -= 1;
+    this.#entries.push([block, name]);
+  }
+
+  async finish(): Promise<Omit<Step, Head>> {
+    const { root, rootKey, checkpoint } = this.#parent;
+    const isFirst = root.kind === "checkpoint";
+    return {
+      kind: "step",
+      nonZeroBlocks: this.#nonZeroBlocks,
+      checkpointKey: isFirst ? rootKey : root.checkpointKey,
+      chainKeys: isFirst ? [] : [...root.chainKeys, rootKey],
+      checkpointCutAtMs: checkpoint.cutAtMs,
+      chainEntries: (isFirst ? 0 : root.chainEntries) + this.#entries.length,
+      entries: encodeEntries(this.#entries).toString("base64"),
+    };
+  }
+}
+
+/** Writes a map: the parent's checkpoint, what its steps have changed since, and what is set here. */
+export class CheckpointWriter implements RootWriter {
+  readonly #tree: TreeWriter;
+  /** What the parent's steps have changed, by ascending block. */
+  readonly #changed: readonly Entry[];
+  #next = 0;
+
+  constructor(fetcher: Fetcher, packs: PackWriter, parent: RootView | undefined, blockCount: number) {
+    this.#tree = new TreeWriter(fetcher, packs, parent?.checkpoint, blockCount);
+    this.#changed = [...(parent?.overlay ?? [])].sort(([a], [b]) => a - b);
+  }
+
+  async set(block: number, name: Buffer | undefined): Promise<void> {
+    await this.#setBefore(block);
+    if (this.#changed[this.#next]?.[0] === block) this.#next += 1;
+    await this.#tree.set(block, name);
+  }
+
+  async finish(): Promise<Omit<Checkpoint, Head>> {
+    await this.#setBefore(Number.POSITIVE_INFINITY);
+    const top = await this.#tree.finish();
+    const { levels, nonZeroBlocks } = this.#tree;
+    return { kind: "checkpoint", levels, top: top === undefined ? null : top.toString("hex"), nonZeroBlocks };
+  }
+
+  async #setBefore(block: number): Promise<void> {
+    for (;;) {
+      const entry = this.#changed[this.#next];
+      if (entry === undefined || entry[0] >= block) return;
+      this.#next += 1;
+      assert(entry[0] < block);
+      await this.#tree.set(entry[0], entry[1]);
+    }
+  }
+}
