@@ -4,6 +4,7 @@ import { pathToFileURL } from "node:url";
 import { pino } from "pino";
 import { ec2Operations } from "./api/ec2/index.ts";
 import { ApiServer } from "./api/http-server.ts";
+import { sluicegateOperations } from "./api/sluicegate/index.ts";
 import { storageGatewayOperations } from "./api/storage-gateway/index.ts";
 import { Catalog } from "./catalog/catalog.ts";
 import { Credentials } from "./gateway/credentials.ts";
@@ -107,6 +108,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const api = new ApiServer({
       storageGateway: storageGatewayOperations,
       ec2: ec2Operations,
+      sluicegate: sluicegateOperations,
       services,
       secretOf: (accessKeyId) => credentials.secretOf(accessKeyId),
       isReady: () => true,

@@ -8,12 +8,15 @@ import type { Random } from "../platform/random.ts";
 import { Ec2Error } from "./ec2-error.ts";
 import type { OperationTable, RequestContext } from "./operation.ts";
 import { answerJsonError, JsonProtocol, jsonError, type WireAnswer, WireError } from "./wire/json11.ts";
+import { PlainJsonProtocol } from "./wire/plain-json.ts";
 import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
 import { type Caller, verifySignature } from "./wire/sigv4.ts";
 
 export interface ApiServerOptions<Services> {
   readonly storageGateway: OperationTable<Services>;
   readonly ec2: OperationTable<Services>;
+  /** This gateway's own operations. */
+  readonly sluicegate: OperationTable<Services>;
   readonly services: Services;
   readonly secretOf: (accessKeyId: string) => string | undefined;
   /** Whether the gateway serves: what /readyz tells. */
@@ -33,12 +36,14 @@ const KEEP_ALIVE_MS = 60_000;
 export class ApiServer<Services> {
   readonly #options: ApiServerOptions<Services>;
   readonly #json: JsonProtocol<Services>;
+  readonly #plain: PlainJsonProtocol<Services>;
   readonly #query: QueryProtocol<Services>;
   readonly #server: FastifyInstance;
 
   constructor(options: ApiServerOptions<Services>) {
     this.#options = options;
     this.#json = new JsonProtocol(options.storageGateway, options.services);
+    this.#plain = new PlainJsonProtocol(options.sluicegate, options.services);
     this.#query = new QueryProtocol(options.ec2, options.services);
     this.#server = Fastify({
       logger: false,
@@ -115,6 +120,9 @@ export class ApiServer<Services> {
     );
     const context: RequestContext = { requestId, accessKeyId: caller.accessKeyId, accountId, region };
     const target = request.headers["x-amz-target"];
+    if (typeof target === "string" && PlainJsonProtocol.isMeant(target)) {
+      return this.#plain.answer(target, body, context);
+    }
     if (typeof target === "string") return this.#json.answer(target, body, context);
     if (isEbs(request))
       throw new WireError("UnsupportedOperation", "The EBS direct API is not built yet.", 501);

@@ -6,13 +6,17 @@ const KEY_LENGTH_MAX = 128;
 const VALUE_LENGTH_MAX = 256;
 const CHARACTERS = /^[\p{L}\p{Z}\p{N}_.:/=+\-@]*$/u;
 
+/** A tag as requests have it. */
+export interface TagShape {
+  readonly Key?: string | undefined;
+  readonly Value?: string | undefined;
+}
+
 /**
  * The tags, checked: at most 50, each key once, keys of 1 to 128 and values of up to 256 characters, of letters,
  * spaces, numbers and `+ - = . _ : / @`, no key beginning with `aws:`. Throws a GatewayError InvalidParameters.
  */
-export function checkTags(
-  tags: readonly { readonly Key?: string | undefined; readonly Value?: string | undefined }[] | undefined,
-): { key: string; value: string }[] {
+export function checkTags(tags: readonly TagShape[] | undefined): { key: string; value: string }[] {
   const checked = (tags ?? []).map(({ Key = "", Value = "" }) => ({ key: Key, value: Value }));
   if (checked.length > TAGS_MAX) throw invalid(`A resource has at most ${TAGS_MAX} tags.`);
   const keys = new Set<string>();

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { diskCreate, diskList } from "./disk.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
 import { start } from "./start.ts";
+import { snapshotCreate, volumeList, volumeRecoveryPoints, volumeResize, volumeRestore } from "./volume.ts";
 
 // The same two folders up from a source tree and from a built one.
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as {
@@ -35,6 +36,43 @@ disk
   .description("list the local disks")
   .option("--data <folder>", "the gateway's data folder", process.env.SLUICEGATE_DATA ?? "./data")
   .action(({ data }: { data: string }) => diskList(data));
+
+const onGateway = (command: Command): Command =>
+  command
+    .option("--data <folder>", "the gateway's data folder", process.env.SLUICEGATE_DATA ?? "./data")
+    .option("--region <region>", "the gateway's region", process.env.SLUICEGATE_REGION ?? "us-east-1");
+
+const volume = program.command("volume").description("volumes of the running gateway");
+onGateway(volume.command("list").description("list the volumes")).action(volumeList);
+onGateway(
+  volume
+    .command("resize <volume> <size>")
+    .description("make a volume larger while it is in use, such as to 20GiB"),
+).action(volumeResize);
+onGateway(
+  volume
+    .command("recovery-points <volume>")
+    .description("list the moments of a volume that can be restored")
+    .option(
+      "--every <seconds>",
+      "from now on, make one this often while something is dirty (at least 5), or off",
+    ),
+).action(volumeRecoveryPoints);
+onGateway(
+  volume
+    .command("restore <volume>")
+    .description("make a snapshot of a kept moment, and a new volume of it")
+    .option("--at <time>", "the newest moment that is not after this one, such as 2026-11-23T10:00:00Z")
+    .option("--target <name>", "make a cached volume with this target name of it"),
+).action(volumeRestore);
+
+const snapshot = program.command("snapshot").description("snapshots of the running gateway");
+onGateway(
+  snapshot
+    .command("create <volume...>")
+    .description("snapshots of one volume or of several, at one instant")
+    .option("--description <text>", "what they are", "sluicegate snapshot create"),
+).action(snapshotCreate);
 
 program.command("version").action(() => {
   process.stdout.write(`${version}\n`);

@@ -1,8 +1,9 @@
 /** `sluicegate start`. */
-import { existsSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stayAlive, systemClock } from "../platform/clock.ts";
 import { startServer } from "../server.ts";
+import { ENDPOINT_FILE } from "./client.ts";
 import { watchLifeline } from "./lifeline.ts";
 import { readStartOptions } from "./options.ts";
 
@@ -24,6 +25,8 @@ async function serve(flags: Record<string, string>): Promise<void> {
   const options = readStartOptions(given, process.env, config);
   const isFirst = !existsSync(join(options.dataDir, "credentials"));
   const server = await startServer(options);
+  const endpointFile = join(options.dataDir, ENDPOINT_FILE);
+  writeFileSync(endpointFile, `${server.api}\n`, { mode: 0o600 });
   process.stdout.write(`ready api=${server.api} iscsi=${server.iscsi} console=${server.api}/\n`);
   if (isFirst) process.stderr.write(welcome(resolve(options.dataDir), server.api, options.region));
 
@@ -40,6 +43,7 @@ async function serve(flags: Record<string, string>): Promise<void> {
     process.stderr.write("sluicegate: could not close in time; the next start goes on from here\n");
     process.exit(1);
   });
+  rmSync(endpointFile, { force: true });
   await server.close();
   process.exit(0);
 }

@@ -204,22 +204,22 @@ export class Volumes {
 
   /**
    * Takes a cached gateway's cache disks away from it and frees them, whatever state they are in. Its volumes go back
-   * to their newest recovery points. Answers what was lost of each.
+   * to their newest recovery points; what is lost of each is told to `onProblem`.
    */
-  resetCache(
-    gateway: GatewayRow,
-  ): Promise<readonly { readonly volumeId: VolumeId; readonly lostBytes: number }[]> {
+  resetCache(gateway: GatewayRow): Promise<void> {
     return this.#options.gateways.exclusively(async () => {
-      const { catalog, host } = this.#options;
+      const { catalog, host, onProblem } = this.#options;
       const rows = (await this.list()).filter(
         (row) => row.gateway_id === gateway.id && row.state === "active",
       );
-      const lost = await host.resetCache(
-        gateway.id,
-        await Promise.all(rows.map((row) => this.#definition(row))),
-      );
+      const definitions = await Promise.all(rows.map((row) => this.#definition(row)));
+      const lost = await host.resetCache(gateway.id, definitions);
       await catalog.removeDisks(gateway.id, "CACHE_STORAGE");
-      return lost;
+      for (const { volumeId, lostBytes } of lost) {
+        if (lostBytes === 0) continue;
+        const what = `${volumeId} has lost up to ${lostBytes} bytes that were not in the bucket yet`;
+        onProblem(what, new GatewayError("StorageFailure", "The cache was reset."));
+      }
     });
   }
 

@@ -9,6 +9,8 @@ import { describeCache, describeUploadBuffer, describeWorkingStorage } from "./d
 import { describeCachediSCSIVolumes, describeStorediSCSIVolumes } from "./describe-volumes.ts";
 import { addCache, addUploadBuffer, addWorkingStorage, listLocalDisks } from "./disks.ts";
 import { listGateways } from "./list-gateways.ts";
+import { createSnapshotFromVolumeRecoveryPoint, listVolumeRecoveryPoints } from "./recovery-points.ts";
+import { resetCache } from "./reset-cache.ts";
 import { addTagsToResource, listTagsForResource, removeTagsFromResource } from "./tags.ts";
 import { deleteVolume, listVolumeInitiators, listVolumes } from "./volumes.ts";
 
@@ -19,6 +21,7 @@ export const storageGatewayOperations: OperationTable<Services> = [
   addWorkingStorage,
   createCachediSCSIVolume,
   createSnapshot,
+  createSnapshotFromVolumeRecoveryPoint,
   createStorediSCSIVolume,
   deleteVolume,
   describeCache,
@@ -31,6 +34,8 @@ export const storageGatewayOperations: OperationTable<Services> = [
   listLocalDisks,
   listTagsForResource,
   listVolumeInitiators,
+  listVolumeRecoveryPoints,
   listVolumes,
   removeTagsFromResource,
+  resetCache,
 ];

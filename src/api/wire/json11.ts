@@ -6,7 +6,7 @@ import { JsonCodec } from "@aws-sdk/core/protocols";
 import { GatewayError } from "../../gateway/errors.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import { SignatureError } from "./sigv4.ts";
-import { STORAGE_GATEWAY_MODEL, validate, validationMessage } from "./validator.ts";
+import { type ServiceModel, STORAGE_GATEWAY_MODEL, validate, validationMessage } from "./validator.ts";
 
 /** What goes back over HTTP. */
 export interface WireAnswer {
@@ -79,17 +79,8 @@ export class JsonProtocol<Services> {
   }
 
   async #decode(name: string, body: Buffer): Promise<unknown> {
-    let value: unknown;
-    try {
-      value = body.length === 0 ? {} : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-    } catch {
-      throw new WireError("SerializationException", "The body is not JSON.");
-    }
-    if (typeof value !== "object" || value === null || Array.isArray(value)) {
-      throw new WireError("SerializationException", "The body is not a JSON object.");
-    }
-    const wrong = wrongType(STORAGE_GATEWAY_MODEL.operations[name] ?? "", value, "");
-    if (wrong !== undefined) throw new WireError("SerializationException", wrong);
+    const value = parseObject(body);
+    checkTypes(STORAGE_GATEWAY_MODEL, name, value);
     return this.#codec
       .createDeserializer()
       .read(schemaOf(name, "Input"), body.length === 0 ? Buffer.from("{}") : body);
@@ -153,9 +144,29 @@ function schemaOf(name: string, side: "Input" | "Output"): Schema {
   return (storageGateway as unknown as Record<string, Schema>)[`${name}${side}$`] as Schema;
 }
 
+/** The JSON object of a body; an empty one where there is none. Throws a WireError for anything else. */
+export function parseObject(body: Buffer): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = body.length === 0 ? {} : JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch {
+    throw new WireError("SerializationException", "The body is not JSON.");
+  }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new WireError("SerializationException", "The body is not a JSON object.");
+  }
+  return value as Record<string, unknown>;
+}
+
+/** Throws a WireError for a member whose JSON type is not the model's. */
+export function checkTypes(model: ServiceModel, operation: string, value: unknown): void {
+  const wrong = wrongType(model, model.operations[operation] ?? "", value, "");
+  if (wrong !== undefined) throw new WireError("SerializationException", wrong);
+}
+
 /** The first member whose JSON type is not the model's; undefined where all fit. */
-function wrongType(shapeName: string, value: unknown, path: string): string | undefined {
-  const shape = STORAGE_GATEWAY_MODEL.shapes[shapeName];
+function wrongType(model: ServiceModel, shapeName: string, value: unknown, path: string): string | undefined {
+  const shape = model.shapes[shapeName];
   if (shape === undefined || value === undefined || value === null) return undefined;
   const is = (type: string) =>
     typeof value === type ? undefined : `${path || "The body"} has the wrong type.`;
@@ -164,6 +175,7 @@ function wrongType(shapeName: string, value: unknown, path: string): string | un
       if (typeof value !== "object" || Array.isArray(value)) return is("an object");
       for (const [name, member] of Object.entries(shape.members ?? {})) {
         const wrong = wrongType(
+          model,
           member,
           (value as Record<string, unknown>)[name],
           path ? `${path}.${name}` : name,
@@ -176,7 +188,7 @@ function wrongType(shapeName: string, value: unknown, path: string): string | un
       if (!Array.isArray(value)) return is("a list");
       for (const item of value) {
         if (item === null) return `${path} has an empty item.`;
-        const wrong = wrongType(shape.member ?? "", item, path);
+        const wrong = wrongType(model, shape.member ?? "", item, path);
         if (wrong !== undefined) return wrong;
       }
       return undefined;

@@ -4,6 +4,7 @@
  * Members that a model does not know are passed over, as AWS does. Types are checked where the request is decoded.
  */
 import ec2Model from "../model/ec2.json" with { type: "json" };
+import sluicegateModel from "../model/sluicegate.json" with { type: "json" };
 import storageGatewayModel from "../model/storage-gateway.json" with { type: "json" };
 
 interface Shape {
@@ -26,6 +27,7 @@ export interface ServiceModel {
 }
 
 export const STORAGE_GATEWAY_MODEL: ServiceModel = storageGatewayModel as ServiceModel;
+export const SLUICEGATE_MODEL: ServiceModel = sluicegateModel as ServiceModel;
 export const EC2_MODEL: ServiceModel = ec2Model as ServiceModel;
 
 const ERRORS_MAX = 20;

@@ -1,0 +1,18 @@
+/** This gateway's own operations, beside AWS's. */
+import type { Services } from "../../gateway/services.ts";
+import type { OperationTable } from "../operation.ts";
+import { createSnapshots } from "./create-snapshots.ts";
+import {
+  createSnapshotFromRecoveryPoint,
+  listRecoveryPoints,
+  updateRecoveryPoints,
+} from "./recovery-points.ts";
+import { resizeVolume } from "./resize-volume.ts";
+
+export const sluicegateOperations: OperationTable<Services> = [
+  createSnapshotFromRecoveryPoint,
+  createSnapshots,
+  listRecoveryPoints,
+  resizeVolume,
+  updateRecoveryPoints,
+];
