@@ -68,8 +68,9 @@ export class CachedVolume extends EngineVolume {
       },
     });
     this.#ownerIndex = ownerIndex;
-    this.#readAhead = new ReadAhead(this.sizeBytes / BLOCK_BYTES, (first, count) =>
-      this.#fetchAhead(first, count),
+    this.#readAhead = new ReadAhead(
+      () => this.sizeBytes / BLOCK_BYTES,
+      (first, count) => this.#fetchAhead(first, count),
     );
     this.#load(found);
   }
@@ -439,6 +440,7 @@ export class CachedVolume extends EngineVolume {
     baseFirst: number,
   ): void {
     const end = offsetBytes + lengthBytes;
+    assert(base === undefined || baseFirst * BLOCK_BYTES + base.length >= end);
     for (let at = offsetBytes; at < end; ) {
       const block = Math.floor(at / BLOCK_BYTES);
       const stop = Math.min((block + 1) * BLOCK_BYTES, end);

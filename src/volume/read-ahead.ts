@@ -11,7 +11,7 @@ export const RUN_BLOCKS = 16;
 const DEPTH = 2;
 
 export class ReadAhead {
-  readonly #blockCount: number;
+  readonly #blockCount: () => number;
   readonly #fetch: (first: number, count: number) => Promise<void>;
   /** Runs being fetched, by each of their blocks. */
   readonly #running = new Map<number, Promise<void>>();
@@ -20,8 +20,8 @@ export class ReadAhead {
   #trigger = -1;
   #next = -1;
 
-  /** `fetch` brings blocks to where a read finds them. */
-  constructor(blockCount: number, fetch: (first: number, count: number) => Promise<void>) {
+  /** `fetch` brings blocks to where a read finds them; the volume's `blockCount` may grow. */
+  constructor(blockCount: () => number, fetch: (first: number, count: number) => Promise<void>) {
     this.#blockCount = blockCount;
     this.#fetch = fetch;
   }
@@ -29,7 +29,7 @@ export class ReadAhead {
   /** A read of these blocks has to be fetched for; answers how many to fetch with it. */
   missed(first: number, count: number): number {
     const isSequential = first === this.#lastMissEnd;
-    const fetched = Math.min(isSequential ? Math.max(RUN_BLOCKS, count) : count, this.#blockCount - first);
+    const fetched = Math.min(isSequential ? Math.max(RUN_BLOCKS, count) : count, this.#blockCount() - first);
     this.#lastMissEnd = first + fetched;
     if (isSequential) {
       this.#trigger = first;
@@ -53,7 +53,7 @@ export class ReadAhead {
     const first = this.#next;
     // The end of the volume was reached by the start before this one.
     if (first < 0) return;
-    const count = Math.min(RUN_BLOCKS, this.#blockCount - first);
+    const count = Math.min(RUN_BLOCKS, this.#blockCount() - first);
     if (count <= 0) {
       this.#trigger = -1;
       this.#next = -1;
