@@ -4,6 +4,7 @@
  */
 import * as fs from "node:fs";
 import { dirname } from "node:path";
+import { GroupCommit } from "./group-commit.ts";
 
 /**
  * A sync has failed. It is never tried again: the system may have dropped the writes it could not make durable, and
@@ -25,7 +26,9 @@ export interface DiskFile {
    */
   writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void;
   /**
-   * Makes all writes that returned before the call durable (fdatasync, on the thread pool). Rejects with a SyncError.
+   * Makes all writes that returned before the call durable (fdatasync, on the thread pool). Rejects with a SyncError;
+   * one that has failed is the last: every later one fails too. Only one is under way at a time, as of two at once the
+   * system tells an error to only one.
    */
   sync(): Promise<void>;
   close(): void;
@@ -72,6 +75,8 @@ class SystemFile implements DiskFile {
   readonly path: string;
   readonly sizeBytes: number;
   readonly #fd: number;
+  readonly #syncs = new GroupCommit(() => this.#sync());
+  #failure: SyncError | undefined;
   #open = true;
 
   constructor(path: string, fd: number, sizeBytes: number) {
@@ -103,10 +108,19 @@ class SystemFile implements DiskFile {
   }
 
   sync(): Promise<void> {
+    return this.#syncs.run();
+  }
+
+  #sync(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) =>
       fs.fdatasync(this.#fd, (error) => {
-        if (error === null) resolve();
-        else reject(new SyncError(`syncing ${this.path}: ${error.message}`, { cause: error }));
+        if (error === null) {
+          resolve();
+          return;
+        }
+        this.#failure = new SyncError(`syncing ${this.path}: ${error.message}`, { cause: error });
+        reject(this.#failure);
       }),
     );
   }

@@ -28,6 +28,9 @@ interface Row {
   plain: number;
 }
 
+/** In place of a path: an index that goes with the process. */
+const IN_MEMORY = ":memory:";
+
 export class ChunkIndex {
   readonly #path: string;
   #db: DatabaseSync;
@@ -190,8 +193,10 @@ function openExisting(path: string, vaultId: string): DatabaseSync | undefined {
 }
 
 function createDatabase(path: string): DatabaseSync {
-  for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
-  closeSync(openSync(path, "wx", 0o600));
+  if (path !== IN_MEMORY) {
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(path + suffix, { force: true });
+    closeSync(openSync(path, "wx", 0o600));
+  }
   const db = openDatabase(path);
   db.exec(
     "CREATE TABLE state (value TEXT NOT NULL);" +

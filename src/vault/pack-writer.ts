@@ -26,6 +26,7 @@ export class PackWriter {
   readonly #vaultId: Buffer;
   readonly #random: Random;
   readonly #sendPermits: Permits;
+  readonly #packBytes: number;
   readonly #pending = new Set<string>();
   readonly #sending = new Set<Promise<void>>();
   #builder: PackBuilder | undefined;
@@ -40,7 +41,10 @@ export class PackWriter {
     random: Random;
     /** Shared by all uploads of a vault: how many packs are sent at a time. */
     sendPermits: Permits;
+    /** A pack is sent when it has so many bytes. */
+    packBytes: number;
   }) {
+    this.#packBytes = parts.packBytes;
     this.#store = parts.store;
     this.#index = parts.index;
     this.#keys = parts.keys;
@@ -62,7 +66,7 @@ export class PackWriter {
     this.#builder ??= new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
     this.#builder.add(RECORD_KIND[domain], name, content);
     this.#pending.add(key);
-    if (this.#builder.sizeBytes >= PACK_BYTES || this.#builder.entries.length >= RECORDS_MAX)
+    if (this.#builder.sizeBytes >= this.#packBytes || this.#builder.entries.length >= RECORDS_MAX)
       await this.#send();
     return name;
   }

@@ -43,6 +43,8 @@ export interface VaultOptions {
   readonly clock: Clock;
   /** The vault that this gateway was at before, if it was: it opens that one or none. */
   readonly knownVaultId?: string;
+  /** How large packs become. */
+  readonly packBytes?: number;
   /** When a recovery point is a checkpoint again. */
   readonly chain?: ChainLimits;
   /** Called for an object that can't be used and was passed over. */
@@ -73,6 +75,7 @@ export class Vault {
   readonly #leases: Leases;
   readonly #roots: Roots;
   readonly #chain: ChainLimits;
+  readonly #packBytes: number;
   readonly #clock: Clock;
   readonly #onProblem: (message: string) => void;
   readonly #uploading = new Set<VolumeId>();
@@ -103,6 +106,7 @@ export class Vault {
     this.#fetcher = new Fetcher(options.store, index, this.#keys, this.#packReader, () => this.#refresh());
     this.#roots = new Roots(options.store, this.#sealer, this.#onProblem);
     this.#chain = options.chain ?? CHAIN_LIMITS;
+    this.#packBytes = options.packBytes ?? PACK_BYTES;
     this.#leases = new Leases(options.store, this.#sealer, options.ownerId);
   }
 
@@ -151,6 +155,7 @@ export class Vault {
           vaultId: this.#id,
           random: this.#random,
           sendPermits: this.#sendPermits,
+          packBytes: this.#packBytes,
         }),
         viewRoot: (key) => this.#roots.view(key),
         chain: this.#chain,

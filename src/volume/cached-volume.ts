@@ -48,6 +48,8 @@ export class CachedVolume extends EngineVolume {
   readonly #chains: SlotChains;
   readonly #ownerIndex: number;
   readonly #reserved: number[] = [];
+  /** A slot that was taken and is not recorded yet: one that a failure gives back. */
+  #fresh = NO_SLOT;
   readonly #fetches = new Map<string, Promise<Buffer>>();
   /** Blocks that the write under way counts on: they are not evicted for it. */
   #pinnedFirst = -1;
@@ -66,6 +68,7 @@ export class CachedVolume extends EngineVolume {
         if (block >= this.#pinnedFirst && block <= this.#pinnedLast) return false;
         return this.#chains.remove(block, slot);
       },
+      failed: (reason) => this.fail(reason),
     });
     this.#ownerIndex = ownerIndex;
     this.#readAhead = new ReadAhead(
@@ -172,8 +175,8 @@ export class CachedVolume extends EngineVolume {
     const { pool } = this.#chains;
     if (this.baseRootKey !== undefined && this.#needsBase(offset, length) >= 0) return false;
     if (pool.isPressed && !hasWaited && this.#slotsNeeded(offset, length) > 0) return false;
-    if (!this.#reserve(offset, length)) return false;
     try {
+      if (!this.#reserve(offset, length)) return false;
       // From here on nothing waits: the write is whole, and in one epoch.
       this.epochs.dirty.markRange(offset, length);
       this.#writeBlocks(offset, source, sourceOffset, length);
@@ -203,8 +206,14 @@ export class CachedVolume extends EngineVolume {
     }
   }
 
-  /** Where the closed epoch's version of each block is; what is named stays there until the epoch is settled. */
+  /**
+   * Where the closed epoch's version of each block is; what is named stays there until the epoch is settled. Throws for
+   * an epoch that is not waiting for its upload any more: a block without a slot would pass for an unchanged one.
+   */
   locate(epoch: number, blocks: readonly number[]): SlotLocation[] {
+    if (!this.epochs.closed.some((closed) => closed.epoch === epoch)) {
+      throw new DeviceError("notReady", `epoch ${epoch} of ${this.volumeId} is not to be uploaded any more`);
+    }
     const { pool } = this.#chains;
     return blocks.map((block) => {
       const slot = this.#chains.ofEpoch(block, epoch);
@@ -503,10 +512,14 @@ export class CachedVolume extends EngineVolume {
     return fetch;
   }
 
-  /** Keeps fetched blocks in the cache, as far as there is room: a read never waits for room. */
+  /** Keeps fetched blocks in the cache, as far as there is room: a read never waits for room, nor fails for it. */
   #keep(first: number, count: number, base: Buffer): void {
     assert(first >= 0 && base.length === count * BLOCK_BYTES);
-    for (let i = 0; i < count; i++) this.#fillFrom(first + i, base, i * BLOCK_BYTES);
+    try {
+      for (let i = 0; i < count; i++) this.#fillFrom(first + i, base, i * BLOCK_BYTES);
+    } catch (error) {
+      if (!(error instanceof DeviceError) || error.kind !== "noSpace") throw error;
+    }
   }
 
   /** Adds the pieces that the block's slots lack. Answers false where the block has no slot and gets none. */
@@ -515,27 +528,39 @@ export class CachedVolume extends EngineVolume {
     const missing = ALL_PIECES & ~this.#chains.coverage(block);
     if (missing === 0) return true;
     const newest = this.#chains.newest(block);
-    const cleanEpoch = this.epochs.lastUploaded?.epoch ?? 0;
-    const slot = newest ?? pool.allocate(this.#ownerIndex, block, cleanEpoch);
-    if (slot === NO_SLOT) return false;
     try {
-      if (missing === ALL_PIECES) pool.write(slot, 0, base, offset, BLOCK_BYTES);
-      else {
-        for (let at = 0; at < BLOCK_BYTES; at += PIECE_BYTES) {
-          if ((missing & (1 << (at / PIECE_BYTES))) !== 0)
-            pool.write(slot, at, base, offset + at, PIECE_BYTES);
-        }
+      if (newest !== undefined) {
+        this.#writePieces(newest, missing, base, offset);
+        pool.update(newest, pool.epoch(newest), pool.mask(newest) | missing);
+        return true;
       }
-    } catch (error) {
-      if (newest === undefined) pool.giveBack(slot);
-      throw this.storageError(error, "write");
-    }
-    pool.update(slot, pool.epoch(slot), pool.mask(slot) | missing);
-    if (newest === undefined) {
+      const cleanEpoch = this.epochs.lastUploaded?.epoch ?? 0;
+      const slot = pool.allocate(this.#ownerIndex, block, cleanEpoch);
+      if (slot === NO_SLOT) return false;
+      this.#fresh = slot;
+      this.#writePieces(slot, missing, base, offset);
+      this.#fresh = NO_SLOT;
+      pool.update(slot, cleanEpoch, missing);
       this.#chains.push(block, slot);
       pool.clean(slot);
+      return true;
+    } catch (error) {
+      throw this.storageError(error, "write");
+    } finally {
+      if (this.#fresh !== NO_SLOT) pool.giveBack(this.#fresh);
+      this.#fresh = NO_SLOT;
     }
-    return true;
+  }
+
+  #writePieces(slot: number, mask: number, base: Buffer, offset: number): void {
+    const { pool } = this.#chains;
+    if (mask === ALL_PIECES) {
+      pool.write(slot, 0, base, offset, BLOCK_BYTES);
+      return;
+    }
+    for (let at = 0; at < BLOCK_BYTES; at += PIECE_BYTES) {
+      if ((mask & (1 << (at / PIECE_BYTES))) !== 0) pool.write(slot, at, base, offset + at, PIECE_BYTES);
+    }
   }
 
   /** Completes a block that has a slot, so that a write of part of a piece can go on. */

@@ -266,14 +266,14 @@ export abstract class EngineVolume {
   /** The oldest closed epoch is in the bucket: records it, and lets go of what was kept for it. */
   async uploaded(uploaded: UploadedEpoch): Promise<void> {
     const closed = await this.guarded(() => this.epochs.markUploaded(uploaded));
-    await this.afterSettled(closed);
+    await this.guarded(() => this.afterSettled(closed));
     this.epochs.discard(closed);
   }
 
   /** The oldest closed epoch can never be uploaded; the next one takes over what it changed. */
   async uploadFailed(epoch: number, reason: string): Promise<void> {
     await this.guarded(() => this.epochs.markFailed(epoch, reason, () => this.handOver(epoch)));
-    await this.afterSettled(undefined);
+    await this.guarded(() => this.afterSettled(undefined));
   }
 
   epochState(epoch: number): EpochState {
@@ -334,11 +334,18 @@ export abstract class EngineVolume {
     if (this.#stopping) throw new DeviceError("notReady", "the volume is being closed");
   }
 
-  /** Stops the volume for good: its files can't be relied on any more. Other volumes go on. */
+  /**
+   * Stops the volume for good: its files can't be relied on any more. Other volumes go on. Writes that were not synced
+   * may be lost, so the next start has to look at what is there as after a loss of power.
+   */
   protected fail(reason: string): void {
     if (this.#failure !== undefined) return;
     this.#failure = reason;
     this.world.onStopped?.(this.volumeId, reason);
+    this.#suspecting = this.epochs.markSuspect().catch((problem: unknown) => {
+      const why = problem instanceof Error ? problem.message : String(problem);
+      this.#failure = `${reason}; nor can this be recorded: ${why}`;
+    });
   }
 
   /**
@@ -346,8 +353,7 @@ export abstract class EngineVolume {
    *
    * - No room: this write is refused and nothing of it is acknowledged; the volume goes on.
    * - A read that fails: these bytes can't be had; others may.
-   * - Anything else: the volume stops. After a failed sync what the files hold is not known any more, and the next
-   *   start has to find that out as after a loss of power.
+   * - Anything else: the volume stops. A failed sync above all: it is never tried again.
    */
   protected storageError(error: unknown, what: "read" | "write"): DeviceError {
     if (error instanceof DeviceError) return error;
@@ -360,12 +366,6 @@ export abstract class EngineVolume {
       return new DeviceError("mediumError", `the local disk failed a read: ${reason}`, { cause: error });
     }
     this.fail(`local storage failed: ${reason}`);
-    if (error instanceof SyncError) {
-      this.#suspecting ??= this.epochs.markSuspect().catch((problem: unknown) => {
-        const why = problem instanceof Error ? problem.message : String(problem);
-        this.#failure = `${this.#failure}; nor can this be recorded: ${why}`;
-      });
-    }
     return new DeviceError("hardwareError", this.#failure ?? reason, { cause: error });
   }
 

@@ -62,12 +62,16 @@ const CRC_DIGITS = 8;
 const LOG_BYTES_MAX = 64 * 1024 * 1024;
 
 export class EpochLog {
-  readonly #file: DiskFile;
+  readonly #disk: Disk;
+  readonly #path: string;
+  #file: DiskFile;
   #endBytes: number;
   #durableBytes: number;
 
-  private constructor(file: DiskFile, durableBytes: number) {
-    this.#file = file;
+  private constructor(disk: Disk, path: string, durableBytes: number) {
+    this.#disk = disk;
+    this.#path = path;
+    this.#file = disk.open(path);
     this.#endBytes = durableBytes;
     this.#durableBytes = durableBytes;
   }
@@ -81,13 +85,25 @@ export class EpochLog {
     path: string,
     compact: (records: readonly EpochRecord[]) => readonly EpochRecord[],
   ): EpochLog {
-    const kept = compact(readRecords(disk, path));
-    const content = Buffer.concat([
-      encodeRecord({ type: "format", version: 1 }, 0),
-      ...kept.filter((record) => record.type !== "format").map((record) => encodeRecord(record, 0)),
-    ]);
+    const content = encodeLog(compact(readRecords(disk, path)));
     disk.replaceFile(path, content);
-    return new EpochLog(disk.open(path), content.length);
+    return new EpochLog(disk, path, content.length);
+  }
+
+  /** How long the log has become. */
+  get sizeBytes(): number {
+    return this.#endBytes;
+  }
+
+  /** Begins the log anew with these records, as a file of its own: durable when it returns. */
+  rewrite(records: readonly EpochRecord[]): void {
+    const content = encodeLog(records);
+    this.#disk.replaceFile(this.#path, content);
+    const before = this.#file;
+    this.#file = this.#disk.open(this.#path);
+    before.close();
+    this.#endBytes = content.length;
+    this.#durableBytes = content.length;
   }
 
   append(record: EpochRecord): void {
@@ -99,13 +115,24 @@ export class EpochLog {
   /** Makes every record appended so far durable. */
   async sync(): Promise<void> {
     const endBytes = this.#endBytes;
-    await this.#file.sync();
+    const file = this.#file;
+    await file.sync();
+    // What was appended before may not be in the new log: whoever counts on it must not go on.
+    if (file !== this.#file) throw new EpochLogError(`${this.#path} was begun anew meanwhile`);
     this.#durableBytes = Math.max(this.#durableBytes, endBytes);
   }
 
   close(): void {
     this.#file.close();
   }
+}
+
+function encodeLog(records: readonly EpochRecord[]): Buffer {
+  const kept = records.filter((record) => record.type !== "format");
+  return Buffer.concat([
+    encodeRecord({ type: "format", version: 1 }, 0),
+    ...kept.map((record) => encodeRecord(record, 0)),
+  ]);
 }
 
 /** One line of the log. */

@@ -39,6 +39,9 @@ export const CLOSED_EPOCHS_MAX = 32;
 /** Finished epochs whose outcome is remembered, for whoever asks after a restart. */
 const OUTCOMES_KEPT = 256;
 
+/** A log that has become longer is begun anew with what still counts. */
+const LOG_BYTES_MAX = 1024 * 1024;
+
 const LOST_POWER = "the machine lost power before the data of this cut had reached stable storage";
 
 export class Epochs {
@@ -54,7 +57,14 @@ export class Epochs {
   #lastUploaded: RecoveryPoint | undefined;
   #hydrated = false;
   #recordedBytes: number | undefined;
+  /** Records that are being written down and are not in effect yet. */
+  #recording = 0;
   #reset: (EpochRecord & { type: "reset" }) | undefined;
+  /**
+   * A disk has failed since the state was written. What is read may then be in the system's cache alone, with nobody
+   * left to write it to the disk: it has to be written again before it is relied on.
+   */
+  readonly suspect: boolean;
   /** No power was lost since the state was written: the exact files may be believed. */
   readonly trusted: boolean;
 
@@ -78,6 +88,7 @@ export class Epochs {
       const last: EpochRecord = bootId === undefined ? { type: "suspect" } : { type: "boot", bootId };
       return [...this.#compacted(cuts), clean ? { type: "clean" } : last];
     });
+    this.suspect = !clean && bootId === undefined;
     this.trusted = clean || bootId === disk.bootId;
 
     for (const [epoch, { cut, durable }] of [...cuts].sort(([a], [b]) => a - b)) {
@@ -192,9 +203,9 @@ export class Epochs {
   async markDurable(closed: ClosedEpoch): Promise<void> {
     if (!this.#closed.includes(closed)) return;
     await this.#disk.syncFolder(this.#folder);
-    this.#log.append({ type: "durable", epoch: closed.epoch });
-    await this.#log.sync();
-    closed.durable = true;
+    await this.#record({ type: "durable", epoch: closed.epoch }, () => {
+      closed.durable = true;
+    });
   }
 
   /**
@@ -205,13 +216,16 @@ export class Epochs {
     const closed = this.#closed[0];
     assert(closed !== undefined && closed.epoch === uploaded.epoch);
     const point: RecoveryPoint = { ...uploaded, cutAtMs: closed.cutAtMs };
-    this.#log.append({ type: "uploaded", ...point });
     // Before this is durable nothing that the epoch needs may be given up.
-    await this.#log.sync();
-    assert(this.#closed[0] === closed);
-    this.#closed.shift();
-    this.#lastUploaded = point;
-    this.#outcomes.set(uploaded.epoch, { state: "uploaded", ...point });
+    await this.#record({ type: "uploaded", ...point }, () => {
+      assert(this.#closed[0] === closed);
+      this.#closed.shift();
+      this.#lastUploaded = point;
+      this.#remember(uploaded.epoch, { state: "uploaded", ...point });
+    });
+    if (this.#log.sizeBytes > LOG_BYTES_MAX && this.#recording === 0) {
+      this.#log.rewrite([...this.#records(), { type: "boot", bootId: this.#disk.bootId }]);
+    }
     return closed;
   }
 
@@ -225,12 +239,12 @@ export class Epochs {
     const heir = this.#closed[1]?.dirty ?? this.#dirty;
     heir.absorb(closed.dirty);
     await heir.sync();
-    this.#log.append({ type: "failed", epoch, reason });
-    await this.#log.sync();
-    // A cut made meanwhile has turned the open map into a closed one: it is the same map, so the heir stays right.
-    this.#closed.shift();
-    this.#outcomes.set(epoch, { state: "failed", reason });
-    settle();
+    await this.#record({ type: "failed", epoch, reason }, () => {
+      // A cut made meanwhile has turned the open map into a closed one: it is the same map, so the heir stays right.
+      this.#closed.shift();
+      this.#remember(epoch, { state: "failed", reason });
+      settle();
+    });
     this.discard(closed);
   }
 
@@ -295,15 +309,15 @@ export class Epochs {
    * it for a loss of power. After a sync that failed.
    */
   async markSuspect(): Promise<void> {
-    this.#log.append({ type: "suspect" });
-    await this.#log.sync();
+    // As a new file: where it was the log's own sync that has failed, the old one may have holes.
+    this.#log.rewrite([...this.#records(), { type: "suspect" }]);
   }
 
   /** Records that a restored volume is wholly on its disk. */
   async markHydrated(): Promise<void> {
-    this.#log.append({ type: "hydrated" });
-    await this.#log.sync();
-    this.#hydrated = true;
+    await this.#record({ type: "hydrated" }, () => {
+      this.#hydrated = true;
+    });
   }
 
   /** Records a clean shutdown: the caller has made everything durable and writes nothing any more. */
@@ -327,6 +341,18 @@ export class Epochs {
       await this.#log.sync();
       this.#outcomes.set(closed.epoch, { state: "failed", reason: LOST_POWER });
       this.discard(closed);
+    }
+  }
+
+  /** Appends a record, makes it durable, and only then lets it take effect. No rewrite of the log comes between. */
+  async #record(record: EpochRecord, effect: () => void): Promise<void> {
+    this.#recording += 1;
+    try {
+      this.#log.append(record);
+      await this.#log.sync();
+      effect();
+    } finally {
+      this.#recording -= 1;
     }
   }
 
@@ -364,6 +390,25 @@ export class Epochs {
   }
 
   #compacted(cuts: ReadonlyMap<number, { cut: EpochRecord; durable: boolean }>): EpochRecord[] {
+    const kept = this.#settledRecords();
+    for (const [epoch, { cut, durable }] of cuts) {
+      kept.push(cut);
+      if (durable) kept.push({ type: "durable", epoch });
+    }
+    return kept;
+  }
+
+  /** All that the log has to say now, but for who writes it. */
+  #records(): EpochRecord[] {
+    const records = this.#settledRecords();
+    for (const { epoch, cutAtMs, sizeBytes, snapshotId, durable } of this.#closed) {
+      records.push({ type: "cut", epoch, cutAtMs, sizeBytes, ...(snapshotId && { snapshotId }) });
+      if (durable) records.push({ type: "durable", epoch });
+    }
+    return records;
+  }
+
+  #settledRecords(): EpochRecord[] {
     const kept: EpochRecord[] = this.#hydrated ? [{ type: "hydrated" }] : [];
     if (this.#reset !== undefined) kept.push(this.#reset);
     if (this.#recordedBytes !== undefined) kept.push({ type: "size", sizeBytes: this.#recordedBytes });
@@ -380,11 +425,14 @@ export class Epochs {
         kept.push({ type: "failed", epoch, reason: outcome.reason });
       }
     }
-    for (const [epoch, { cut, durable }] of cuts) {
-      kept.push(cut);
-      if (durable) kept.push({ type: "durable", epoch });
-    }
     return kept;
+  }
+
+  #remember(epoch: number, outcome: EpochState): void {
+    this.#outcomes.set(epoch, outcome);
+    if (this.#outcomes.size <= OUTCOMES_KEPT) return;
+    const oldest = this.#outcomes.keys().next();
+    if (!oldest.done) this.#outcomes.delete(oldest.value);
   }
 
   #removeStrayMaps(): void {

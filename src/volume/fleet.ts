@@ -13,12 +13,12 @@ import type { EngineVolume } from "./engine-volume.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import type { UploadOrder } from "./epoch-source.ts";
 import type { EpochState } from "./epochs.ts";
+import { GatewayPools } from "./gateway-pools.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { PageBudget } from "./page-budget.ts";
 import type { RootReader } from "./root-reader.ts";
-import { SlotDisk } from "./slot-disk.ts";
-import { SlotPool } from "./slot-pool.ts";
 import { StoredVolume } from "./stored-volume.ts";
+import { SuspectDisks } from "./suspect-disks.ts";
 import { type PumpEvents, UploadPump } from "./upload-pump.ts";
 import { DEFAULT_VOLUME_LIMITS, type VolumeLimits, type VolumeWorld } from "./volume-world.ts";
 
@@ -70,16 +70,6 @@ export interface FleetUsage {
   readonly uploadBufferUsedBytes: number;
 }
 
-interface Pools {
-  cache: SlotPool;
-  readonly buffer: SlotPool;
-  readonly cachePaths: Set<string>;
-  readonly bufferPaths: Set<string>;
-  /** Disks that should be in use and can't be, with the reason. */
-  readonly missingCache: Map<string, string>;
-  readonly missingBuffer: Map<string, string>;
-}
-
 interface Member {
   readonly definition: FleetVolume;
   readonly volume: EngineVolume;
@@ -100,13 +90,15 @@ const PRESSURE = 0.5;
 export class Fleet {
   readonly #options: FleetOptions;
   readonly #world: VolumeWorld;
-  readonly #pools = new Map<GatewayId, Pools>();
+  readonly #pools = new Map<GatewayId, GatewayPools>();
   readonly #members = new Map<VolumeId, Member>();
   readonly #queue = new SerialQueue();
+  readonly #suspects: SuspectDisks;
   #cancelTick: (() => void) | undefined;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#suspects = new SuspectDisks(options.disk, options.folder);
     this.#world = {
       disk: options.disk,
       clock: options.clock,
@@ -128,31 +120,7 @@ export class Fleet {
     cachePaths: readonly string[],
     bufferPaths: readonly string[],
   ): Promise<void> {
-    return this.#queue.run(async () => {
-      const pools = this.#poolsOf(gatewayId);
-      await this.#addDisks(pools.cache, cachePaths, pools.cachePaths, pools.missingCache);
-      await this.#addDisks(pools.buffer, bufferPaths, pools.bufferPaths, pools.missingBuffer);
-      const missing = missingOf(pools.missingCache) ?? missingOf(pools.missingBuffer);
-      if (missing !== undefined) throw new DeviceError("notReady", missing);
-    });
-  }
-
-  async #addDisks(
-    pool: SlotPool,
-    paths: readonly string[],
-    inUse: Set<string>,
-    missing: Map<string, string>,
-  ): Promise<void> {
-    for (const path of paths) {
-      if (inUse.has(path)) continue;
-      try {
-        await pool.addDisk(this.#options.disk, path);
-        inUse.add(path);
-        missing.delete(path);
-      } catch (error) {
-        missing.set(path, error instanceof Error ? error.message : String(error));
-      }
-    }
+    return this.#queue.run(() => this.#poolsOf(gatewayId).addDisks(cachePaths, bufferPaths));
   }
 
   /** Opens the volume as it was left, or makes it. */
@@ -168,9 +136,7 @@ export class Fleet {
         folder: join(this.#options.folder, volumeId),
         ...(parentRootKey !== undefined && { parentRootKey }),
       };
-      const missingStorage = missingOf(
-        definition.kind === "cached" ? pools.missingCache : pools.missingBuffer,
-      );
+      const missingStorage = definition.kind === "cached" ? pools.missingCache : pools.missingBuffer;
       let volume: EngineVolume;
       if (definition.kind === "cached") {
         const storage = { cache: pools.cache, ...(missingStorage !== undefined && { missingStorage }) };
@@ -290,7 +256,6 @@ export class Fleet {
     reason: string,
   ): Promise<ReadonlyMap<VolumeId, number>> {
     return this.#queue.run(async () => {
-      const { disk, clock } = this.#options;
       const pools = this.#poolsOf(gatewayId);
       const lost = new Map<VolumeId, number>();
       for (const definition of definitions) {
@@ -305,16 +270,7 @@ export class Fleet {
         this.#members.delete(volumeId);
         lost.set(volumeId, lostBlocks);
       }
-      // Nothing refers to the cache any more: it may be used for something else.
-      pools.cache.abandon();
-      for (const path of pools.cachePaths) await SlotDisk.erase(disk, path);
-      pools.cachePaths.clear();
-      pools.missingCache.clear();
-      pools.cache = new SlotPool({
-        evicts: true,
-        clock,
-        writeDelayMsMax: this.#world.limits.writeDelayMsMax,
-      });
+      await pools.resetCache();
       return lost;
     });
   }
@@ -325,7 +281,8 @@ export class Fleet {
 
   locate(volumeId: VolumeId, epoch: number, blocks: readonly number[]): SlotLocation[] {
     const volume = this.#members.get(volumeId)?.volume;
-    return volume instanceof CachedVolume ? volume.locate(epoch, blocks) : [];
+    if (!(volume instanceof CachedVolume)) throw new DeviceError("notReady", `${volumeId} is not open`);
+    return volume.locate(epoch, blocks);
   }
 
   usage(gatewayId: GatewayId): FleetUsage {
@@ -355,26 +312,16 @@ export class Fleet {
       await Promise.all([...this.#members.values()].map(({ pump }) => pump.stop()));
       for (const { volume } of this.#members.values()) await volume.close();
       this.#members.clear();
-      for (const { cache, buffer } of this.#pools.values()) {
-        await cache.close();
-        await buffer.close();
-      }
+      for (const pools of this.#pools.values()) await pools.close();
     });
   }
 
-  #poolsOf(gatewayId: GatewayId): Pools {
+  #poolsOf(gatewayId: GatewayId): GatewayPools {
     let pools = this.#pools.get(gatewayId);
     if (pools === undefined) {
-      const { clock } = this.#options;
+      const { disk, clock } = this.#options;
       const { writeDelayMsMax } = this.#world.limits;
-      pools = {
-        cache: new SlotPool({ evicts: true, clock, writeDelayMsMax }),
-        buffer: new SlotPool({ evicts: false, clock, writeDelayMsMax }),
-        cachePaths: new Set(),
-        bufferPaths: new Set(),
-        missingCache: new Map(),
-        missingBuffer: new Map(),
-      };
+      pools = new GatewayPools({ disk, clock, writeDelayMsMax, suspects: this.#suspects });
       this.#pools.set(gatewayId, pools);
     }
     return pools;
@@ -435,10 +382,4 @@ export class Fleet {
       this.#options.events.delayed(volume, 0, `no recovery point: ${reason}`);
     });
   }
-}
-
-/** Why the volumes of a pool may not be complete, or undefined. */
-function missingOf(missing: ReadonlyMap<string, string>): string | undefined {
-  const [first] = missing;
-  return first === undefined ? undefined : `the local disk ${first[0]} can't be used: ${first[1]}`;
 }

@@ -48,6 +48,14 @@ export class HydrationMap {
     );
   }
 
+  /** Writes all of it again: see `Epochs.suspect`. Every block's bytes are durable already. */
+  async rewrite(): Promise<void> {
+    for (const file of [this.#exact, this.#durable]) {
+      file.writeSync(this.#bits, 0, this.#bits.length, 0);
+      await file.sync();
+    }
+  }
+
   static remove(disk: Disk, folder: string): void {
     disk.remove(`${folder}/${EXACT}`);
     disk.remove(`${folder}/${DURABLE}`);

@@ -6,10 +6,13 @@ import { ReadAhead, RUN_BLOCKS } from "./read-ahead.ts";
 function made(blockCount = 1000) {
   const fetched: number[] = [];
   const pending: { resolve(): void; reject(error: Error): void }[] = [];
-  const ahead = new ReadAhead(() => blockCount, (first, count) => {
-    for (let block = first; block < first + count; block++) fetched.push(block);
-    return new Promise<void>((resolve, reject) => pending.push({ resolve, reject }));
-  });
+  const ahead = new ReadAhead(
+    () => blockCount,
+    (first, count) => {
+      for (let block = first; block < first + count; block++) fetched.push(block);
+      return new Promise<void>((resolve, reject) => pending.push({ resolve, reject }));
+    },
+  );
   return { ahead, fetched, pending };
 }
 

@@ -44,6 +44,13 @@ export class RegionLog {
     this.#durable = grown(this.#durable);
   }
 
+  /** Writes all of it again: see `Epochs.suspect`. */
+  async rewrite(): Promise<void> {
+    const content = Buffer.from(this.#logged);
+    this.#file.writeSync(content, 0, content.length, 0);
+    await this.#file.sync();
+  }
+
   /** Whether every region of the byte range is durably logged: then the range may be written. */
   covers(offsetBytes: number, lengthBytes: number): boolean {
     const last = Math.floor((offsetBytes + lengthBytes - 1) / REGION_BYTES);

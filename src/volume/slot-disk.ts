@@ -28,8 +28,6 @@ const MAGIC = "SLGSLOT1";
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 4096;
 const HEADER_CRC_OFFSET = 72;
-/** In place of a boot id: what the disk holds is not trusted. */
-const NO_BOOT = "none";
 const TABLE_READ_BYTES = 1024 * 1024;
 /** The state of a slot that nobody can claim. */
 export const NEVER_USED: SlotState = { used: false, mask: 0, epoch: 0, sequence: 0 };
@@ -77,8 +75,16 @@ export class SlotDisk {
     this.#flushingSequence = state.sequence;
   }
 
-  /** Opens the disk at `path`, and formats it where it is blank. `found` gets every slot in use. */
-  static async open(disk: Disk, path: string, found: (slot: FoundSlot) => void): Promise<SlotDisk> {
+  /**
+   * Opens the disk at `path`, and formats it where it is blank. `found` gets every slot in use. `isSuspect`: the disk
+   * has failed since it was opened last, and may have lost what was not flushed.
+   */
+  static async open(
+    disk: Disk,
+    path: string,
+    found: (slot: FoundSlot) => void,
+    isSuspect = false,
+  ): Promise<SlotDisk> {
     const file = disk.open(path);
     try {
       const slotCount = Math.floor((file.sizeBytes - HEADER_BYTES - 4096) / (BLOCK_BYTES + DESCRIPTOR_BYTES));
@@ -89,7 +95,7 @@ export class SlotDisk {
         throw new SlotDiskError(`${path}: it has shrunk to ${file.sizeBytes} bytes`);
       }
       const count = header?.slotCount ?? slotCount;
-      const trusted = header === undefined || header.clean || header.bootId === disk.bootId;
+      const trusted = header === undefined || (!isSuspect && (header.clean || header.bootId === disk.bootId));
       let sequence = header?.flushedSequence ?? 0;
       const disbelieved: { slot: number; descriptor: SlotDescriptor }[] = [];
       if (header !== undefined) {
@@ -110,6 +116,7 @@ export class SlotDisk {
       for (const { slot, descriptor } of disbelieved) {
         opened.writeDescriptor(slot, { ...descriptor, previous: NEVER_USED, older: NEVER_USED });
       }
+      if (isSuspect) opened.#rewrite();
       opened.#changed = true;
       await opened.flush();
       return opened;
@@ -177,8 +184,12 @@ export class SlotDisk {
     return this.#commit.run();
   }
 
-  /** Flushes and marks the disk as cleanly closed. */
+  /** Flushes and marks the disk as cleanly closed; one that has failed is only let go of. */
   async close(): Promise<void> {
+    if (this.#failure !== undefined) {
+      this.abandon();
+      return;
+    }
     await this.flush();
     this.#writeHeader(true);
     await this.file.sync();
@@ -188,6 +199,17 @@ export class SlotDisk {
   /** Lets go of the file without a word to the disk, as after a failure. */
   abandon(): void {
     this.file.close();
+  }
+
+  /** Writes again what may be in the system's cache alone, after a failure of the disk: the table, and used slots. */
+  #rewrite(): void {
+    const block = Buffer.alloc(BLOCK_BYTES);
+    for (const { slot, value } of readTable(this.file, this.slotCount)) {
+      this.writeDescriptor(slot, value);
+      if (!value.current.used) continue;
+      this.read(slot, 0, block, 0, BLOCK_BYTES);
+      this.write(slot, 0, block, 0, BLOCK_BYTES);
+    }
   }
 
   async #flush(): Promise<void> {
@@ -203,28 +225,14 @@ export class SlotDisk {
       await this.file.sync();
     } catch (error) {
       this.#failure = error instanceof Error ? error : new Error(String(error));
-      this.#distrust();
       throw this.#failure;
     }
     this.#flushedSequence = sequence;
   }
 
-  /**
-   * A sync has failed: what the system has dropped is not known. The next start is told to believe only what the last
-   * flush had made durable, as after a loss of power; where not even that can be written, the disk has more to say.
-   */
-  #distrust(): void {
-    try {
-      this.#writeHeader(false, this.#flushedSequence, NO_BOOT);
-    } catch (error) {
-      this.#failure = new SlotDiskError(`${this.file.path}: ${String(this.#failure?.message)}`, {
-        cause: error,
-      });
-    }
-  }
-
-  #writeHeader(clean: boolean, sequence = this.#sequence, bootId = this.#bootId): void {
-    const header = encodeHeader({ slotCount: this.slotCount, clean, bootId, flushedSequence: sequence });
+  #writeHeader(clean: boolean, sequence = this.#sequence): void {
+    const { slotCount } = this;
+    const header = encodeHeader({ slotCount, clean, bootId: this.#bootId, flushedSequence: sequence });
     this.file.writeSync(header, 0, header.length, 0);
   }
 }

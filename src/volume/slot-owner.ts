@@ -9,6 +9,8 @@ export interface SlotOwner {
   isClean(epoch: number): boolean;
   /** The slot is being taken away: forget it. Answers false where it can't be spared. */
   evict(block: number, slot: number): boolean;
+  /** A disk of the pool has failed: what the slots hold can't be relied on any more. */
+  failed(reason: string): void;
 }
 
 export interface SlotPoolOptions {
@@ -17,4 +19,6 @@ export interface SlotPoolOptions {
   readonly clock: Clock;
   /** The longest that one write is held back while the pool fills up. */
   readonly writeDelayMsMax: number;
+  /** A disk has failed: to be kept for `addDisk`, which must know of it. */
+  onDiskFailed(path: string, reason: string): void;
 }

@@ -55,15 +55,21 @@ export class SlotPool {
   #usedCount = 0;
   #waiters: Waiter[] = [];
 
+  readonly #onDiskFailed: SlotPoolOptions["onDiskFailed"];
+
   constructor(options: SlotPoolOptions) {
+    this.#onDiskFailed = options.onDiskFailed;
     this.#evicts = options.evicts;
     this.#throttle = new Throttle(options.clock, options.writeDelayMsMax);
   }
 
-  /** Puts a disk to use; its slots in use wait for their volumes in `takeFound`. */
-  async addDisk(disk: Disk, path: string): Promise<void> {
+  /**
+   * Puts a disk to use; its slots in use wait for their volumes in `register`. `isSuspect`: it has failed when it was in
+   * use last.
+   */
+  async addDisk(disk: Disk, path: string, isSuspect: boolean): Promise<void> {
     const found: FoundSlot[] = [];
-    const opened = await SlotDisk.open(disk, path, (slot) => found.push(slot));
+    const opened = await SlotDisk.open(disk, path, (slot) => found.push(slot), isSuspect);
     const base = this.#states.count;
     this.#disks.push({ disk: opened, base });
     this.#grow(base + opened.slotCount);
@@ -243,14 +249,25 @@ export class SlotPool {
     assert(offsetInSlot + lengthBytes <= BLOCK_BYTES);
     this.#order.used(slot);
     const { disk, base } = this.#diskOf(slot);
-    disk.read(slot - base, offsetInSlot, target, targetOffset, lengthBytes);
+    try {
+      disk.read(slot - base, offsetInSlot, target, targetOffset, lengthBytes);
+    } catch (error) {
+      // Bytes that can't be read are the trouble of those who want them; a disk that is gone is everybody's.
+      if ((error as { code?: unknown }).code !== "EIO") this.#failDisk(disk, error);
+      throw error;
+    }
   }
 
   write(slot: number, offsetInSlot: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
     assert(offsetInSlot + lengthBytes <= BLOCK_BYTES);
     this.#order.used(slot);
     const { disk, base } = this.#diskOf(slot);
-    disk.write(slot - base, offsetInSlot, source, sourceOffset, lengthBytes);
+    try {
+      disk.write(slot - base, offsetInSlot, source, sourceOffset, lengthBytes);
+    } catch (error) {
+      if (!isNoSpace(error)) this.#failDisk(disk, error);
+      throw error;
+    }
   }
 
   /** Where the slot's bytes are, for a reader in another thread. */
@@ -261,7 +278,13 @@ export class SlotPool {
 
   /** Makes all slots and their records durable, and released ones available again. */
   async flush(): Promise<void> {
-    await Promise.all(this.#disks.map(({ disk }) => disk.flush()));
+    const flushed = await Promise.allSettled(this.#disks.map(({ disk }) => disk.flush()));
+    for (const [i, result] of flushed.entries()) {
+      if (result.status === "fulfilled") continue;
+      const failed = this.#disks[i];
+      if (failed !== undefined) this.#failDisk(failed.disk, result.reason);
+      throw result.reason;
+    }
     this.#endQuarantine();
   }
 
@@ -308,6 +331,13 @@ export class SlotPool {
     for (const { disk } of this.#disks) disk.abandon();
   }
 
+  /** Everybody with a slot stops: what one of them could not make durable, the others have lost too. */
+  #failDisk({ file }: SlotDisk, error: unknown): void {
+    const reason = `the local disk ${file.path} has failed: ${error instanceof Error ? error.message : String(error)}`;
+    for (const owner of this.#owners) owner?.failed(reason);
+    this.#onDiskFailed(file.path, reason);
+  }
+
   #dirtyOf(ownerIndex: number): number {
     return (this.#held[ownerIndex] ?? 0) - (this.#heldClean[ownerIndex] ?? 0);
   }
@@ -347,6 +377,7 @@ export class SlotPool {
       });
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
+      this.#failDisk(disk, error);
       // Memory and disk are not of one mind any more: whoever asked has to stop.
       throw new SlotDiskError(`${disk.file.path}: the record of a slot can't be written: ${reason}`, {
         cause: error,
@@ -442,4 +473,9 @@ export class SlotPool {
     free.set(this.#free);
     this.#free = free;
   }
+}
+
+function isNoSpace(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return code === "ENOSPC" || code === "EDQUOT";
 }

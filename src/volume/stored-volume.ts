@@ -19,7 +19,7 @@ import { BLOCK_BYTES, touchedPieces } from "./geometry.ts";
 import { HydrationMap } from "./hydration-map.ts";
 import { Hydrator } from "./hydrator.ts";
 import { Merger } from "./merger.ts";
-import { BLOCKS_PER_REGION, RegionLog } from "./region-log.ts";
+import { BLOCKS_PER_REGION, REGION_BYTES, RegionLog } from "./region-log.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
 import type { VolumeWorld } from "./volume-world.ts";
@@ -39,7 +39,9 @@ export interface StoredVolumeOptions {
 
 const READY_MARK = "ready";
 const NOT_BLANK_MARK = "not-blank";
-const ERASE_BYTES = 1024 * 1024;
+/** Blocks copied between two turns of the event loop. */
+const COPY_BYTES = 1024 * 1024;
+const ZEROS = Buffer.alloc(COPY_BYTES);
 
 export class StoredVolume extends EngineVolume {
   readonly #home: DiskFile;
@@ -70,6 +72,7 @@ export class StoredVolume extends EngineVolume {
       // Nothing in an upload buffer may be taken away: it holds what the disk does not have yet.
       isClean: () => false,
       evict: () => false,
+      failed: (reason) => this.fail(reason),
     });
     this.#ownerIndex = ownerIndex;
     this.#chains.load(found);
@@ -128,6 +131,7 @@ export class StoredVolume extends EngineVolume {
       volume.#markLoggedRegions();
       await epochs.dirty.sync();
     }
+    if (epochs.suspect) await volume.#rewrite();
     volume.finishGrowth();
     await epochs.begin();
     await volume.#mergeIfRoom();
@@ -430,6 +434,23 @@ export class StoredVolume extends EngineVolume {
     }
   }
 
+  /** After a failed disk: writes everything again that may be in the system's cache alone. */
+  async #rewrite(): Promise<void> {
+    const buffer = Buffer.alloc(COPY_BYTES);
+    for (const region of this.#regions.regions()) {
+      const end = Math.min((region + 1) * REGION_BYTES, this.sizeBytes);
+      for (let at = region * REGION_BYTES; at < end; at += buffer.length) {
+        const length = Math.min(buffer.length, end - at);
+        this.#home.readSync(buffer, 0, length, at);
+        this.#home.writeSync(buffer, 0, length, at);
+        await nextTurn();
+      }
+    }
+    await this.#home.sync();
+    await this.#regions.rewrite();
+    await this.#hydration?.rewrite();
+  }
+
   /** After a loss of power: every block of a logged region may have changed; the uploader finds out by hash. */
   #markLoggedRegions(): void {
     const blockCount = this.sizeBytes / BLOCK_BYTES;
@@ -452,9 +473,8 @@ export class StoredVolume extends EngineVolume {
 /** A regular file was emptied when it was opened; a device has to be overwritten. */
 async function eraseDevice(disk: Disk, path: string, home: DiskFile): Promise<void> {
   if (disk.isRegularFile(path)) return;
-  const zeros = Buffer.alloc(ERASE_BYTES);
-  for (let at = 0; at < home.sizeBytes; at += zeros.length) {
-    home.writeSync(zeros, 0, Math.min(zeros.length, home.sizeBytes - at), at);
+  for (let at = 0; at < home.sizeBytes; at += ZEROS.length) {
+    home.writeSync(ZEROS, 0, Math.min(ZEROS.length, home.sizeBytes - at), at);
     await nextTurn();
   }
   await home.sync();

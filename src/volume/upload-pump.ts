@@ -5,6 +5,7 @@
  * the cut with its reason, so that no snapshot stays pending for ever (invariant 3).
  */
 import { type Clock, delay } from "../platform/clock.ts";
+import { DeviceError } from "../platform/device-error.ts";
 import type { EngineVolume, PendingUpload } from "./engine-volume.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import { isUnavailable } from "./root-reader.ts";
@@ -100,7 +101,11 @@ export class UploadPump {
         await volume.uploadFailed(epoch, reason);
       } catch (problem) {
         // Its own disks have failed too: the volume has stopped and says why; the cut stays as it is.
-        if (volume.failure === undefined) throw problem;
+        if (volume.failure !== undefined) return;
+        if (!(problem instanceof DeviceError)) throw problem;
+        // There is no room to write it down: the cut fails when there is.
+        events.delayed(volume, epoch, problem.message);
+        await this.#unlessStopped(delay(clock, PAUSE_MS_MAX));
         return;
       }
       events.failed(volume, epoch, reason);

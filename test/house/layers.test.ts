@@ -22,6 +22,8 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   "src/target/session.ts": "one state machine: command numbering, tasks and their answers share every field",
   "src/volume/cached-volume.ts":
     "one engine: reads, writes and fetches meet in the same slots, between the same awaits",
+  "src/volume/slot-pool.ts":
+    "one table: what a slot is, to its owner, to its disk and to its turn, changes at once",
   "src/volume/stored-volume.ts": "one engine: where a write goes depends on every state of its block",
 };
 

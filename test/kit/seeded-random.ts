@@ -10,6 +10,12 @@ export class SeededRandom implements Random {
     this.#b = splitMix(this.#a);
   }
 
+  /** Goes on as one of this seed would from its beginning. */
+  reseed(seed: number): void {
+    this.#a = splitMix(BigInt(seed) + 1n);
+    this.#b = splitMix(this.#a);
+  }
+
   bytes(count: number): Buffer {
     const bytes = Buffer.alloc(count);
     let word = 0;

@@ -4,6 +4,7 @@
  */
 import { strict as assert } from "node:assert";
 import { describe, test } from "node:test";
+import { PackWriter } from "../../src/vault/pack-writer.ts";
 import { CachedVolume } from "../../src/volume/cached-volume.ts";
 import { DirtyMap } from "../../src/volume/dirty-map.ts";
 import { EngineVolume } from "../../src/volume/engine-volume.ts";
@@ -12,10 +13,11 @@ import { HydrationMap } from "../../src/volume/hydration-map.ts";
 import { RegionLog } from "../../src/volume/region-log.ts";
 import { SlotDisk } from "../../src/volume/slot-disk.ts";
 import { SlotPool } from "../../src/volume/slot-pool.ts";
+import { SuspectDisks } from "../../src/volume/suspect-disks.ts";
 import { SimDisk } from "./sim-disk.ts";
 import { VolumeSimulation } from "./volume-simulation.ts";
 
-const SEEDS_MAX = 80;
+const SEEDS_MAX = 400;
 const STEPS = 120;
 
 type Replaceable = Record<string, unknown>;
@@ -101,6 +103,40 @@ const MUTANTS: readonly Mutant[] = [
     owner: RegionLog.prototype,
     name: "regions",
     mutate: method(() => () => []),
+  },
+  {
+    bug: "a flush that has failed and is answered as done",
+    owner: EngineVolume.prototype,
+    name: "flush",
+    mutate: method(
+      (original) =>
+        async function flush(this: unknown) {
+          await (original.apply(this, []) as Promise<void>).catch(() => {});
+        },
+    ),
+  },
+  {
+    bug: "a disk that failed and came back, believed as if nothing had happened",
+    owner: SuspectDisks.prototype,
+    name: "has",
+    mutate: method(() => () => false),
+  },
+  {
+    bug: "a failed sync that the next start knows nothing of",
+    owner: Epochs.prototype,
+    name: "markSuspect",
+    mutate: method(() => async () => {}),
+  },
+  {
+    bug: "a root written before its packs are durable",
+    owner: PackWriter.prototype,
+    name: "finish",
+    mutate: method(
+      (original) =>
+        async function finish(this: unknown) {
+          (original.apply(this, []) as Promise<void>).catch(() => {});
+        },
+    ),
   },
   {
     bug: "hydrated blocks recorded as durable before their bytes are",

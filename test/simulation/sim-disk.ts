@@ -1,4 +1,5 @@
-import type { Disk, DiskFile, OpenFileOptions } from "../../src/platform/disk.ts";
+import { type Disk, type DiskFile, type OpenFileOptions, SyncError } from "../../src/platform/disk.ts";
+import { GroupCommit } from "../../src/platform/group-commit.ts";
 import type { SeededRandom } from "../kit/seeded-random.ts";
 
 const SECTOR_BYTES = 512;
@@ -18,6 +19,8 @@ class SimFile {
   current: Buffer;
   durable: Buffer;
   pending: PendingWrite[] = [];
+  /** Counts the times that its device came back. */
+  plugged = 0;
   /** Whether the folder's entry would survive a loss of power. */
   entryDurable = false;
 
@@ -29,6 +32,19 @@ class SimFile {
   write(position: number, bytes: Buffer): void {
     this.pending.push({ position, bytes });
     this.current = applied(this.current, position, bytes);
+  }
+
+  /**
+   * A sync of the first `count` writes has failed: some of them got there, the others never will, and what is read of
+   * them afterwards is the old or the new.
+   */
+  failSync(count: number, random: SeededRandom): void {
+    for (const { position, bytes } of this.pending.splice(0, count)) {
+      if (random.chance(0.5)) this.durable = applied(this.durable, position, bytes);
+    }
+    if (random.chance(0.5)) return;
+    this.current = Buffer.from(this.durable);
+    for (const { position, bytes } of this.pending) this.current = applied(this.current, position, bytes);
   }
 
   /** The first `count` writes have reached stable storage. */
@@ -72,8 +88,19 @@ function applied(content: Buffer, position: number, bytes: Buffer): Buffer {
   return target;
 }
 
+export interface DiskFaults {
+  /** Probability that a sync fails. */
+  failingSyncs: number;
+  /** Probability that a write finds no room, in part or at all. */
+  fullness: number;
+  /** Places that have their room already: paths, and up to which byte. */
+  preallocated: readonly { readonly path: string; readonly endBytes: number }[];
+}
+
 /** A file system in memory whose process can be killed and whose power can be cut. */
 export class SimDisk implements Disk {
+  /** What is to go wrong. */
+  readonly faults: DiskFaults = { failingSyncs: 0, fullness: 0, preallocated: [] };
   readonly #random: SeededRandom;
   #files = new Map<string, SimFile>();
   /** Files that were removed, while the removal is not durable. */
@@ -87,6 +114,14 @@ export class SimDisk implements Disk {
 
   get bootId(): string {
     return `boot-${this.#boot}`;
+  }
+
+  /** The file's device goes away, and comes back without some of what was not synced; open handles are dead. */
+  unplug(path: string): void {
+    const file = this.#files.get(path);
+    if (file === undefined) return;
+    file.losePower(this.#random);
+    file.plugged += 1;
   }
 
   /** Puts a disk there that was made long ago. */
@@ -146,7 +181,7 @@ export class SimDisk implements Disk {
       file.current = applied(file.current, options.sizeBytes, Buffer.alloc(0));
       file.durable = Buffer.from(file.current);
     }
-    return new Handle(path, file, () => this.#life);
+    return new Handle(path, file, () => this.#life, this.faults, this.#random);
   }
 
   readFile(path: string): Buffer | undefined {
@@ -208,8 +243,16 @@ class Handle implements DiskFile {
   readonly #file: SimFile;
   readonly #lifeNow: () => number;
   readonly #life: number;
+  readonly #plugged: number;
+  readonly #syncs = new GroupCommit(() => this.#sync());
+  #failure: SyncError | undefined;
+  readonly #faults: DiskFaults;
+  readonly #random: SeededRandom;
 
-  constructor(path: string, file: SimFile, lifeNow: () => number) {
+  constructor(path: string, file: SimFile, lifeNow: () => number, faults: DiskFaults, random: SeededRandom) {
+    this.#faults = faults;
+    this.#random = random;
+    this.#plugged = file.plugged;
     this.path = path;
     this.#file = file;
     this.sizeBytes = file.current.length;
@@ -225,15 +268,37 @@ class Handle implements DiskFile {
 
   writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void {
     this.#check();
-    this.#file.write(positionBytes, Buffer.from(source.subarray(sourceOffset, sourceOffset + lengthBytes)));
+    const bytes = Buffer.from(source.subarray(sourceOffset, sourceOffset + lengthBytes));
+    if (this.#isFull(positionBytes + lengthBytes)) {
+      const fitting = this.#random.below(lengthBytes / SECTOR_BYTES + 1) * SECTOR_BYTES;
+      if (fitting > 0) this.#file.write(positionBytes, bytes.subarray(0, fitting));
+      throw Object.assign(new Error(`${this.path}: no space left`), { code: "ENOSPC" });
+    }
+    this.#file.write(positionBytes, bytes);
   }
 
-  async sync(): Promise<void> {
+  #isFull(endBytes: number): boolean {
+    const { fullness, preallocated } = this.#faults;
+    if (fullness === 0 || !this.#random.chance(fullness)) return false;
+    return !preallocated.some((place) => place.path === this.path && endBytes <= place.endBytes);
+  }
+
+  sync(): Promise<void> {
+    return this.#syncs.run();
+  }
+
+  async #sync(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure;
     this.#check();
     const last = this.#file.pending.at(-1);
     await later();
     this.#check();
     // What was written after the call is not covered; another sync may have settled a part meanwhile.
+    if (this.#random.chance(this.#faults.failingSyncs)) {
+      this.#file.failSync(last === undefined ? 0 : this.#file.pending.indexOf(last) + 1, this.#random);
+      this.#failure = new SyncError(`${this.path}: the sync has failed`);
+      throw this.#failure;
+    }
     if (last !== undefined) this.#file.settle(this.#file.pending.indexOf(last) + 1);
     this.#file.entryDurable = true;
   }
@@ -242,6 +307,9 @@ class Handle implements DiskFile {
 
   #check(): void {
     if (this.#lifeNow() !== this.#life) throw new DeadHandleError(`${this.path}: the process is dead`);
+    if (this.#file.plugged !== this.#plugged) {
+      throw Object.assign(new Error(`${this.path}: no such device`), { code: "ENODEV" });
+    }
   }
 }
 

@@ -20,11 +20,28 @@ export class SimVaultError extends Error {
 
 const ZERO = Buffer.alloc(BLOCK_BYTES);
 
+/** A vault as the simulation uses it. */
+export interface SimulatedVault extends RootReader {
+  /** Probabilities of an answer that does not come, and of an upload that never can succeed. */
+  unavailable: number;
+  broken: number;
+  violation: Error | undefined;
+  /** The whole content of a root. */
+  content(rootKey: string, blockCount: number): Promise<Buffer>;
+  upload(
+    order: UploadOrder,
+    disk: Disk,
+    locate: EpochReaders["locate"],
+    isAlive: () => boolean,
+  ): Promise<UploadedEpoch>;
+  /** The process has died. */
+  newLife(): void;
+}
+
 /** The vault as a volume sees it: roots that hold blocks, and answers that take a while or fail. */
-export class SimVault implements RootReader {
+export class SimVault implements SimulatedVault {
   readonly #random: SeededRandom;
   readonly #roots = new Map<string, Root>();
-  /** Probabilities of an answer that does not come, and of an upload that never can succeed. */
   unavailable = 0;
   broken = 0;
   violation: Error | undefined;
@@ -33,8 +50,11 @@ export class SimVault implements RootReader {
     this.#random = random;
   }
 
-  /** The whole content of a root. */
-  content(rootKey: string, blockCount: number): Buffer {
+  newLife(): void {
+    // It holds nothing that a process could lose.
+  }
+
+  async content(rootKey: string, blockCount: number): Promise<Buffer> {
     const root = this.#root(rootKey);
     return Buffer.concat(Array.from({ length: blockCount }, (_, block) => root.get(block) ?? ZERO));
   }

@@ -1,87 +1,35 @@
 /**
- * Volumes under a random life: reads, writes, flushes, unmaps, cuts, restores, failing uploads, clean restarts, killed
- * processes and losses of power, all from one seed; and a model that knows what every sector may hold.
+ * Volumes under a random life: reads, writes, flushes, unmaps, cuts of one or of all, growth, restores, lost caches,
+ * failing uploads, failing syncs, full disks, disks that go away, clean restarts, killed processes and losses of power,
+ * all from one seed; and a model that knows what every sector may hold.
  *
  * Each write fills its sectors with a number of its own. The model keeps for each sector the number that a read has to
- * find, and those that it may find after a loss of power: everything since the last flush.
+ * find, and those that it may find after a loss of power: everything since the last flush. Each step draws its numbers
+ * from a stream of its own, so that a failing life can be shrunk by leaving steps out.
  */
 import { strict as assert } from "node:assert";
 import { DeviceError } from "../../src/platform/device-error.ts";
 import type { GatewayId, VolumeId } from "../../src/platform/ids.ts";
 import { CutRefused, type EngineVolume } from "../../src/volume/engine-volume.ts";
-import { Fleet, type FleetVolume } from "../../src/volume/fleet.ts";
+import { Fleet } from "../../src/volume/fleet.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
 import { ManualClock } from "../kit/manual-clock.ts";
 import { SeededRandom } from "../kit/seeded-random.ts";
+import { assertSame, BLOCKS_MAX, BLOCKS_MIN, fill, Model, SECTOR_BYTES, valuesOf } from "./model.ts";
+import { RealVault } from "./real-vault.ts";
 import { SimDisk } from "./sim-disk.ts";
-import { SimVault } from "./sim-vault.ts";
+import { type SimulatedVault, SimVault } from "./sim-vault.ts";
 
-const SECTOR = 512;
-const BLOCKS = 24;
-const SIZE_BYTES = BLOCKS * BLOCK_BYTES;
-const SECTORS = SIZE_BYTES / SECTOR;
 const GATEWAY = "sgw-SIM" as GatewayId;
 /** Few slots, so that writers wait and clean ones are taken away. */
 const CACHE_BYTES = 14 * BLOCK_BYTES;
 const BUFFER_BYTES = 8 * BLOCK_BYTES;
+/** Header and table of a slot disk, which have their room from the beginning. */
+const TABLE_BYTES = 8192;
 const TURNS_MAX = 200_000;
-
-/** What a volume has to hold. */
-class Model {
-  readonly definition: FleetVolume;
-  /** The value of each sector; 0: zeros. */
-  readonly now = new Uint32Array(SECTORS);
-  /** Values that a loss of power may bring back, by sector; a sector that is not in it is as `now`. */
-  readonly older = new Map<number, Set<number>>();
-  /** What each cut held. */
-  readonly cuts = new Map<number, Uint32Array>();
-  readonly uploaded = new Map<number, string>();
-  volume: EngineVolume | undefined;
-
-  constructor(definition: FleetVolume) {
-    this.definition = definition;
-  }
-
-  /** Writes since a flush that is under way began. */
-  #sinceFlush: { first: number; count: number; value: number }[] | undefined;
-  #atFlush = new Uint32Array(0);
-
-  flushBegins(): void {
-    this.#sinceFlush = [];
-    this.#atFlush = this.now.slice();
-  }
-
-  /** What stood when the flush began is durable; what came later may be. */
-  flushEnded(): void {
-    this.older.clear();
-    const at = this.#atFlush;
-    for (const { first, count, value } of this.#sinceFlush ?? []) {
-      for (let sector = first; sector < first + count; sector++) {
-        const older = this.older.get(sector) ?? new Set();
-        older.add(at[sector] ?? 0);
-        this.older.set(sector, older);
-        at[sector] = value;
-      }
-    }
-    this.#sinceFlush = undefined;
-  }
-
-  write(first: number, count: number, value: number): void {
-    this.#sinceFlush?.push({ first, count, value });
-    for (let sector = first; sector < first + count; sector++) {
-      const before = this.now[sector] ?? 0;
-      const older = this.older.get(sector);
-      if (older === undefined) this.older.set(sector, new Set([before]));
-      else older.add(before);
-      this.now[sector] = value;
-    }
-  }
-
-  /** Whether the value may stand in the sector after a loss of power. */
-  mayBe(sector: number, value: number): boolean {
-    return this.now[sector] === value || this.older.get(sector)?.has(value) === true;
-  }
-}
+const MODELS_MAX = 6;
+/** Every so many seeds the vault is the real one. */
+const REAL_VAULT_EVERY = 8;
 
 export interface SimulationResult {
   readonly seed: number;
@@ -90,11 +38,21 @@ export interface SimulationResult {
   readonly crashes: number;
 }
 
+type Restart = "close" | "kill" | "power";
+
+interface TornWrite {
+  readonly first: number;
+  readonly count: number;
+  readonly model: Model;
+  readonly before: Uint32Array;
+  readonly value: number;
+}
+
 export class VolumeSimulation {
   readonly #seed: number;
   readonly #random: SeededRandom;
   readonly #disk: SimDisk;
-  readonly #vault: SimVault;
+  readonly #vault: SimulatedVault;
   readonly #clock = new ManualClock();
   readonly #models: Model[] = [];
   readonly steps: string[] = [];
@@ -104,61 +62,84 @@ export class VolumeSimulation {
   /** At the end nothing dies any more. */
   #calm = false;
   #violation: unknown;
+  /** Snapshots whose content is being looked at. */
+  #checks: Promise<void>[] = [];
   #snapshots = 0;
   #crashes = 0;
+
+  /** What happens, and how often: the weights add up to 100. */
+  readonly #operations: readonly (readonly [weight: number, run: (model: Model) => Promise<void>])[] = [
+    [43, (model) => this.#write(model)],
+    [19, (model) => this.#read(model)],
+    [7, (model) => this.#flush(model)],
+    [4, (model) => this.#unmap(model)],
+    [7, (model) => this.#cut([model])],
+    [2, () => this.#cut(this.#models)],
+    [4, () => this.#pass()],
+    [2, async () => this.#weather()],
+    [1, (model) => this.#grow(model)],
+    [2, () => this.#restart("close")],
+    [3, () => this.#restart("kill")],
+    [3, () => this.#restart("power")],
+    [2, () => this.#restore()],
+    [1, (model) => this.#disturb(model)],
+  ];
 
   constructor(seed: number) {
     this.#seed = seed;
     this.#random = new SeededRandom(seed);
     this.#disk = new SimDisk(this.#random);
-    this.#vault = new SimVault(this.#random);
+    this.#vault =
+      seed % REAL_VAULT_EVERY === REAL_VAULT_EVERY - 1
+        ? new RealVault(this.#random, this.#clock)
+        : new SimVault(this.#random);
     for (const [path, bytes] of [
       ["/cache", CACHE_BYTES],
       ["/buffer", BUFFER_BYTES],
     ] as const) {
-      this.#disk.addDisk(path, bytes + 16_384);
+      this.#disk.addDisk(path, bytes + 2 * TABLE_BYTES);
     }
+    this.#disk.faults.preallocated = ["/cache", "/buffer"].map((path) => ({ path, endBytes: TABLE_BYTES }));
     this.#fleet = this.#newFleet();
   }
 
-  /** Runs `count` random steps and then checks everything; throws where something is wrong. */
-  async run(count: number): Promise<SimulationResult> {
+  /** Runs `count` random steps, or those of them in `only`, and then checks everything; throws what is wrong. */
+  async run(count: number, only?: ReadonlySet<number>): Promise<SimulationResult> {
     await this.#await(this.#fleet.setStorage(GATEWAY, ["/cache"], ["/buffer"]));
     await this.#create("stored", undefined);
     await this.#create("cached", undefined);
-    for (let i = 0; i < count; i++) await this.#step();
+    for (let i = 0; i < count; i++) {
+      if (only !== undefined && !only.has(i)) continue;
+      this.#random.reseed(this.#seed * 100_003 + i + 1);
+      await this.#step();
+    }
     this.#calm = true;
     this.#vault.unavailable = 0;
     this.#vault.broken = 0;
     await this.#restart("close");
     for (const model of this.#models) {
-      await this.#check(model, 0, SECTORS);
-      await this.#cut(model);
+      await this.#check(model, 0, model.sectors);
+      await this.#cut([model]);
       const last = Math.max(...model.cuts.keys());
       await this.#settle(() => model.uploaded.has(last));
     }
+    for (const check of this.#checks) await this.#await(check);
     if (this.#violation !== undefined) throw this.#violation;
     return { seed: this.#seed, steps: this.steps, snapshots: this.#snapshots, crashes: this.#crashes };
   }
 
   async #step(): Promise<void> {
-    const random = this.#random;
-    const model = random.pick(this.#models);
-    const kind = random.below(100);
-    if (kind < 45) await this.#write(model);
-    else if (kind < 65) await this.#read(model);
-    else if (kind < 72) await this.#flush(model);
-    else if (kind < 75) await this.#unmap(model);
-    else if (kind < 84) await this.#cut(model);
-    else if (kind < 88) await this.#pass();
-    else if (kind < 90) this.#weather();
-    else if (kind < 92) await this.#restart("close");
-    else if (kind < 95) await this.#restart("kill");
-    else if (kind < 98) await this.#restart("power");
-    else await this.#restore();
+    const model = this.#random.pick(this.#models);
+    let left = this.#random.below(100);
+    for (const [weight, run] of this.#operations) {
+      left -= weight;
+      if (left >= 0) continue;
+      await run(model);
+      return;
+    }
   }
 
-  #range(): { first: number; count: number } {
+  #range(model: Model): { first: number; count: number } {
     const random = this.#random;
     const shape = random.below(4);
     const count =
@@ -170,27 +151,29 @@ export class VolumeSimulation {
             ? 128
             : random.below(400) + 1;
     const align = shape === 0 ? 1 : shape === 1 ? 8 : shape === 2 ? 128 : 1;
-    const first = Math.floor(random.below(SECTORS - count + 1) / align) * align;
+    const first = Math.floor(random.below(model.sectors - count + 1) / align) * align;
     return { first, count };
   }
 
   async #write(model: Model): Promise<void> {
-    const { first, count } = this.#range();
+    const { first, count } = this.#range(model);
     this.#lastValue += 1;
     const value = this.#lastValue;
-    this.#note(`${model.definition.volumeId} write ${first}+${count} = ${value}`);
-    const bytes = fill(new Uint32Array(count).fill(value));
+    this.#note(`${model.name} write ${first}+${count} = ${value}`);
+    const bytes = fill(count, value);
     await this.#change(model, first, count, value, async (volume) => {
-      if (!volume.tryWrite(first * SECTOR, bytes, 0, bytes.length)) {
-        await volume.write(first * SECTOR, bytes, 0, bytes.length);
+      if (!volume.tryWrite(first * SECTOR_BYTES, bytes, 0, bytes.length)) {
+        await volume.write(first * SECTOR_BYTES, bytes, 0, bytes.length);
       }
     });
   }
 
   async #unmap(model: Model): Promise<void> {
-    const { first, count } = this.#range();
-    this.#note(`${model.definition.volumeId} unmap ${first}+${count}`);
-    await this.#change(model, first, count, 0, (volume) => volume.unmap(first * SECTOR, count * SECTOR));
+    const { first, count } = this.#range(model);
+    this.#note(`${model.name} unmap ${first}+${count}`);
+    await this.#change(model, first, count, 0, (volume) =>
+      volume.unmap(first * SECTOR_BYTES, count * SECTOR_BYTES),
+    );
   }
 
   /** Carries out a change, at times dying in the middle of it. */
@@ -224,55 +207,49 @@ export class VolumeSimulation {
       await this.#await(changing);
       model.write(first, count, value);
     } catch (error) {
-      if (!(error instanceof DeviceError) || error.kind === "hardwareError") throw error;
-      // It was refused: whatever is there now may be either, and stays.
+      if (!(error instanceof DeviceError)) throw error;
       this.#note(`  refused: ${error.kind}`);
-      const found = await this.#readValues(model, first, count);
-      if (found === undefined) return;
-      for (let i = 0; i < count; i++) {
-        const now = found[i] ?? 0;
-        assert(now === before[i] || now === value, `sector ${first + i} has ${now} after a refused write`);
-        if (now === value) model.write(first + i, 1, value);
-      }
+      // It was refused: whatever is there now may be either, and stays.
+      if (volume.failure !== undefined) model.write(first, count, value);
+      else await this.#settleTorn({ first, count, model, before, value });
     }
   }
 
   async #read(model: Model): Promise<void> {
-    const { first, count } = this.#range();
-    this.#note(`${model.definition.volumeId} read ${first}+${count}`);
+    const { first, count } = this.#range(model);
+    this.#note(`${model.name} read ${first}+${count}`);
     await this.#check(model, first, count);
   }
 
   async #check(model: Model, first: number, count: number): Promise<void> {
     const found = await this.#readValues(model, first, count);
-    if (found === undefined) return;
-    for (let i = 0; i < count; i++) {
-      assert.equal(found[i], model.now[first + i], `${model.definition.volumeId}: sector ${first + i}`);
-    }
+    if (found !== undefined) assertSame(found, model.now.subarray(first, first + count), count, model.name);
   }
 
-  /** The values of the sectors; undefined where the vault gives no answer. */
+  /** The values of the sectors; undefined where the vault gives no answer, or the volume has stopped. */
   async #readValues(model: Model, first: number, count: number): Promise<Uint32Array | undefined> {
     const { volume } = model;
     if (volume === undefined) return undefined;
-    const bytes = Buffer.alloc(count * SECTOR);
+    const bytes = Buffer.alloc(count * SECTOR_BYTES);
     try {
-      if (!volume.tryRead(first * SECTOR, bytes, 0, bytes.length)) {
-        await this.#await(volume.read(first * SECTOR, bytes, 0, bytes.length));
+      if (!volume.tryRead(first * SECTOR_BYTES, bytes, 0, bytes.length)) {
+        await this.#await(volume.read(first * SECTOR_BYTES, bytes, 0, bytes.length));
       }
     } catch (error) {
-      if (error instanceof DeviceError && error.kind === "busy") return undefined;
+      const passes = error instanceof DeviceError && (error.kind === "busy" || error.kind === "noSpace");
+      if (passes || volume.failure !== undefined) return undefined;
       throw error;
     }
     return valuesOf(bytes);
   }
 
   async #flush(model: Model): Promise<void> {
-    if (model.volume === undefined) return;
+    const { volume } = model;
+    if (volume === undefined || volume.failure !== undefined) return;
     const life = this.#life;
-    this.#note(`${model.definition.volumeId} flush`);
+    this.#note(`${model.name} flush`);
     model.flushBegins();
-    const flushing = model.volume.flush();
+    const flushing = volume.flush();
     flushing.catch(() => {});
     for (let i = this.#random.below(3); i > 0 && this.#life === life; i--) {
       for (let turns = this.#random.below(4); turns > 0; turns--) await turn();
@@ -280,28 +257,37 @@ export class VolumeSimulation {
     }
     // One of the writes may have ended in a crash: then the flush was never answered.
     if (this.#life !== life) return;
-    await this.#await(flushing);
+    try {
+      await this.#await(flushing);
+    } catch (error) {
+      if (volume.failure === undefined) throw error;
+      this.#note("  it failed");
+      return;
+    }
     model.flushEnded();
   }
 
-  async #cut(model: Model): Promise<void> {
-    if (model.volume === undefined) return;
-    const content = model.now.slice();
-    const { volumeId } = model.definition;
+  /** Cuts the volumes at one instant. */
+  async #cut(models: readonly Model[]): Promise<void> {
+    const cut = models.filter(({ volume }) => volume !== undefined && volume.failure === undefined);
+    const contents = cut.map(({ now }) => now.slice());
     const life = this.#life;
-    const cutting = this.#fleet.cut([{ volumeId }]).then((cuts) => cuts?.[0]);
+    const cutting = this.#fleet.cut(cut.map(({ definition: { volumeId } }) => ({ volumeId })));
     cutting.catch(() => {});
     // The moment of the cut is that of the call: what comes now is not in it.
-    if (this.#random.chance(0.3)) await this.#write(model);
+    if (this.#random.chance(0.3)) await this.#write(this.#random.pick(this.#models));
     if (this.#life !== life) return;
     try {
-      const cut = await this.#await(cutting);
-      if (cut === undefined) return;
-      this.#note(`${volumeId} cut ${cut.epoch}`);
-      model.cuts.set(cut.epoch, content);
+      const cuts = await this.#await(cutting);
+      for (const [i, model] of cut.entries()) {
+        const [epoch, content] = [cuts?.[i]?.epoch, contents[i]];
+        if (epoch === undefined || content === undefined) continue;
+        this.#note(`${model.name} cut ${epoch}`);
+        model.cuts.set(epoch, content);
+      }
     } catch (error) {
-      if (!(error instanceof CutRefused)) throw error;
-      this.#note(`${volumeId} cut refused`);
+      if (!(error instanceof CutRefused) && !(error instanceof DeviceError)) throw error;
+      this.#note("cut refused");
     }
   }
 
@@ -318,26 +304,96 @@ export class VolumeSimulation {
     this.#note(`the vault: ${this.#vault.unavailable} unavailable, ${this.#vault.broken} broken`);
   }
 
+  async #grow(model: Model): Promise<void> {
+    const { volume, definition } = model;
+    const sizeBytes = Math.min(definition.sizeBytes + 4 * BLOCK_BYTES, BLOCKS_MAX * BLOCK_BYTES);
+    if (volume === undefined || volume.failure !== undefined || volume.restoreProgress !== undefined) return;
+    this.#note(`${model.name} grows to ${sizeBytes / BLOCK_BYTES} blocks`);
+    if (definition.diskPath !== undefined) this.#disk.open(definition.diskPath, { sizeBytes });
+    // As the catalog has it first: a crash on the way leaves a volume that is opened with its new size.
+    model.definition = { ...definition, sizeBytes };
+    if (this.#random.chance(0.2)) await this.#restart("kill");
+    else await this.#await(this.#fleet.grow(definition.volumeId, sizeBytes));
+  }
+
+  /** Something is wrong with the disks for a while; what has stopped for it is looked at after a restart. */
+  async #disturb(model: Model): Promise<void> {
+    const { faults } = this.#disk;
+    const what = this.#random.below(4);
+    if (what === 0) faults.failingSyncs = 0.2;
+    else if (what === 1) faults.fullness = 0.2;
+    else if (what === 2) await this.#loseCache();
+    else {
+      const path = this.#random.pick(["/cache", "/buffer", model.definition.diskPath ?? "/cache"]);
+      this.#note(`${path} goes away`);
+      this.#disk.unplug(path);
+      // Whoever has something on it that was not synced finds out at its next sync at the latest.
+      for (const each of this.#models) await each.volume?.flush().catch(() => {});
+    }
+    if (what < 2) this.#note(`disks: syncs fail ${faults.failingSyncs}, full ${faults.fullness}`);
+    if (what === 2) return;
+    const life = this.#life;
+    for (let i = this.#random.below(8) + 2; i > 0 && this.#life === life; i--) {
+      const random = this.#random.below(4);
+      const other = this.#random.pick(this.#models);
+      if (random === 0) await this.#flush(other);
+      else if (random === 1) await this.#cut([other]);
+      else await this.#write(other);
+    }
+    if (this.#life === life) await this.#restart("kill");
+  }
+
+  /** The cache is given up: cached volumes go back to what the bucket has of them. */
+  async #loseCache(): Promise<void> {
+    const cached = this.#models.filter(({ definition }) => definition.kind === "cached");
+    this.#note("the cache is reset");
+    await this.#await(
+      this.#fleet.resetCache(
+        GATEWAY,
+        cached.map(({ definition }) => definition),
+        "reset",
+      ),
+    );
+    await this.#await(this.#fleet.setStorage(GATEWAY, ["/cache"], ["/buffer"]));
+    for (const model of cached) {
+      model.volume = await this.#await(this.#fleet.open(model.definition));
+      const rootKey = model.volume.baseRootKey;
+      model.now.fill(0);
+      if (rootKey !== undefined) model.now.set(valuesOf(await this.#content(rootKey)));
+      model.older.clear();
+      for (const epoch of [...model.cuts.keys()]) if (!model.uploaded.has(epoch)) model.cuts.delete(epoch);
+    }
+  }
+
   async #restore(): Promise<void> {
-    if (this.#models.length >= 6) return;
+    if (this.#models.length >= MODELS_MAX) return;
     const from = this.#random.pick(this.#models);
     const epoch = this.#random.pick([0, ...from.uploaded.keys()]);
     const rootKey = from.uploaded.get(epoch);
     if (rootKey === undefined) return;
-    const model = await this.#create(this.#random.chance(0.5) ? "stored" : "cached", rootKey);
-    model?.now.set(from.cuts.get(epoch) ?? valuesOf(this.#vault.content(rootKey, BLOCKS)));
+    const content = from.cuts.get(epoch) ?? valuesOf(await this.#content(rootKey));
+    const model = await this.#create(
+      this.#random.chance(0.5) ? "stored" : "cached",
+      rootKey,
+      from.definition.sizeBytes,
+    );
+    model.now.set(content);
   }
 
-  async #create(kind: "stored" | "cached", parentRootKey: string | undefined): Promise<Model | undefined> {
+  async #create(
+    kind: "stored" | "cached",
+    parentRootKey: string | undefined,
+    sizeBytes = BLOCKS_MIN * BLOCK_BYTES,
+  ): Promise<Model> {
     const number = this.#models.length + 1;
     const volumeId = `vol-${String(number).padStart(17, "0")}` as VolumeId;
     const diskPath = `/disk-${number}`;
-    if (kind === "stored") this.#disk.addDisk(diskPath, SIZE_BYTES);
+    if (kind === "stored") this.#disk.addDisk(diskPath, sizeBytes);
     const model = new Model({
       volumeId,
       gatewayId: GATEWAY,
       kind,
-      sizeBytes: SIZE_BYTES,
+      sizeBytes,
       preserveExistingData: false,
       recoveryPointEveryMs: kind === "cached" ? 60_000 : 0,
       ...(kind === "stored" && { diskPath }),
@@ -349,75 +405,86 @@ export class VolumeSimulation {
     return model;
   }
 
-  async #restart(
-    how: "close" | "kill" | "power",
-    torn?: { first: number; count: number; model: Model; before: Uint32Array; value: number },
-  ): Promise<void> {
-    this.#note(`restart by ${how}`);
-    this.#life += 1;
-    if (how === "close") {
-      await this.#await(this.#fleet.close());
-      for (const { older } of this.#models) older.clear();
-    } else if (how === "kill") {
-      this.#crashes += 1;
-      this.#disk.kill();
-    } else {
-      this.#crashes += 1;
-      this.#disk.losePower();
+  async #restart(how: Restart, torn?: TornWrite): Promise<void> {
+    const { faults } = this.#disk;
+    faults.failingSyncs = 0;
+    faults.fullness = 0;
+    // What has stopped may have lost what was not flushed, as by a loss of power.
+    const suspects = new Set(this.#models.filter(({ volume }) => volume?.failure !== undefined));
+    let lost = await this.#end(how);
+    while (!this.#calm && this.#random.chance(0.15)) {
+      const opening = this.#open();
+      opening.catch(() => {});
+      for (let i = this.#random.below(40); i > 0; i--) await turn();
+      this.#note("it dies again while it opens its volumes");
+      lost = (await this.#end(this.#random.chance(0.5) ? "kill" : "power")) || lost;
     }
-    this.#fleet = this.#newFleet();
-    await this.#await(this.#fleet.setStorage(GATEWAY, ["/cache"], ["/buffer"]));
-    for (const model of this.#models) {
-      model.volume = await this.#await(this.#fleet.open(model.definition));
-      assert.equal(model.volume.failure, undefined);
-    }
+    await this.#await(this.#open());
     // What the crash has left has to be readable: the vault answers for as long as it takes to look.
     const { unavailable } = this.#vault;
     this.#vault.unavailable = 0;
     if (torn !== undefined) await this.#settleTorn(torn);
-    if (how === "power") for (const model of this.#models) await this.#settlePowerLoss(model);
-    else if (this.#random.chance(0.3)) for (const model of this.#models) await this.#check(model, 0, SECTORS);
+    for (const model of this.#models) {
+      if (lost || suspects.has(model)) await this.#settleLoss(model, lost);
+      else if (how !== "power" && this.#random.chance(0.3)) await this.#check(model, 0, model.sectors);
+    }
     this.#vault.unavailable = unavailable;
   }
 
-  /** After a kill in the middle of a write: each of its sectors is old or new, and stays what it is. */
-  async #settleTorn(torn: {
-    first: number;
-    count: number;
-    model: Model;
-    before: Uint32Array;
-    value: number;
-  }) {
-    const { first, count, model, before, value } = torn;
-    const found = await this.#readValues(model, first, count);
-    assert(found !== undefined);
-    for (let i = 0; i < count; i++) {
-      const now = found[i] ?? 0;
-      const fine = now === before[i] || now === value || model.mayBe(first + i, now);
-      assert(fine, `${model.definition.volumeId}: sector ${first + i} has ${now} after a torn write`);
-      model.now[first + i] = now;
+  /** Ends the process; answers whether power was lost. */
+  async #end(how: Restart): Promise<boolean> {
+    this.#note(`restart by ${how}`);
+    this.#life += 1;
+    this.#vault.newLife();
+    if (how === "close") {
+      await this.#await(this.#fleet.close());
+      for (const { older, volume } of this.#models) if (volume?.failure === undefined) older.clear();
+      this.#disk.kill();
+      return false;
+    }
+    this.#crashes += 1;
+    if (how === "kill") this.#disk.kill();
+    else this.#disk.losePower();
+    return how === "power";
+  }
+
+  async #open(): Promise<void> {
+    const fleet = this.#newFleet();
+    this.#fleet = fleet;
+    await fleet.setStorage(GATEWAY, ["/cache"], ["/buffer"]);
+    for (const model of this.#models) {
+      model.volume = await fleet.open(model.definition);
+      assert.equal(model.volume.failure, undefined);
     }
   }
 
-  /** After a loss of power each sector has its last flushed value or a later one; from now on it is that. */
-  async #settlePowerLoss(model: Model): Promise<void> {
-    const found = await this.#readValues(model, 0, SECTORS);
+  /** After a write that was torn or refused: each of its sectors is old or new, and stays what it is. */
+  async #settleTorn({ first, count, model, before, value }: TornWrite): Promise<void> {
+    const { unavailable } = this.#vault;
+    const { fullness } = this.#disk.faults;
+    this.#vault.unavailable = 0;
+    this.#disk.faults.fullness = 0;
+    const found = await this.#readValues(model, first, count);
+    this.#vault.unavailable = unavailable;
+    this.#disk.faults.fullness = fullness;
+    if (found === undefined) {
+      assert(model.volume?.failure !== undefined);
+      model.write(first, count, value);
+      return;
+    }
+    for (let i = 0; i < count; i++) {
+      const now = found[i] ?? 0;
+      const fine = now === before[i] || now === value || model.mayBe(first + i, now);
+      assert(fine, `${model.name}: sector ${first + i} has ${now} after a torn write`);
+      if (now === value) model.write(first + i, 1, value);
+      else model.now[first + i] = now;
+    }
+  }
+
+  async #settleLoss(model: Model, isDurable: boolean): Promise<void> {
+    const found = await this.#readValues(model, 0, model.sectors);
     assert(found !== undefined);
-    for (let sector = 0; sector < SECTORS; sector++) {
-      const value = found[sector] ?? 0;
-      assert(
-        model.mayBe(sector, value),
-        `${model.definition.volumeId}: sector ${sector} has ${value} after a loss of power, not ${model.now[sector]} ` +
-          `or one of ${[...(model.older.get(sector) ?? [])].join(", ")}`,
-      );
-      model.now[sector] = value;
-    }
-    model.older.clear();
-    // Cuts that were lost with the power are reported as failed, and their numbers may come again.
-    for (const epoch of [...model.cuts.keys()]) {
-      const state = model.volume?.epochState(epoch).state;
-      if (state !== "pending" && state !== "uploaded") model.cuts.delete(epoch);
-    }
+    model.settle(found, isDurable);
   }
 
   #newFleet(): Fleet {
@@ -439,23 +506,16 @@ export class VolumeSimulation {
       cancelUpload: () => {},
       events: {
         uploaded: (volume, { epoch, rootKey }) => {
-          if (!alive()) return;
-          try {
-            this.#uploaded(volume.volumeId, epoch, rootKey);
-          } catch (error) {
-            // The uploader would take it for a failed upload.
-            this.#violation ??= error;
-          }
+          if (alive()) this.#uploaded(volume.volumeId, epoch, rootKey);
         },
-        failed: (volume, epoch) => {
+        failed: (volume, epoch, reason) => {
           if (!alive()) return;
-          this.#note(`${volume.volumeId} cut ${epoch} failed`);
+          this.#note(`${volume.volumeId} cut ${epoch} failed: ${reason}`);
           this.#modelOf(volume.volumeId).cuts.delete(epoch);
         },
         delayed: () => {},
         stopped: (volumeId, reason) => {
-          if (!alive()) return;
-          this.#violation ??= new Error(`${volumeId} has stopped: ${reason}`);
+          if (alive()) this.#note(`${volumeId} has stopped: ${reason}`);
         },
       },
     });
@@ -470,11 +530,21 @@ export class VolumeSimulation {
     const expected = model.cuts.get(epoch);
     // Recovery points are cut by the fleet itself; what they hold is checked by those that build on them.
     if (expected === undefined) return;
-    const found = valuesOf(this.#vault.content(rootKey, BLOCKS));
-    for (let sector = 0; sector < SECTORS; sector++) {
-      assert.equal(found[sector], expected[sector], `${rootKey}: sector ${sector}`);
-    }
-    this.#snapshots += 1;
+    const check = async () => {
+      const found = valuesOf(await this.#content(rootKey));
+      assertSame(found, expected, found.length, rootKey);
+      this.#snapshots += 1;
+    };
+    this.#checks.push(
+      check().catch((error: unknown) => {
+        // The uploader would take it for a failed upload.
+        this.#violation ??= error;
+      }),
+    );
+  }
+
+  #content(rootKey: string): Promise<Buffer> {
+    return this.#vault.content(rootKey, BLOCKS_MAX);
   }
 
   #modelOf(volumeId: VolumeId): Model {
@@ -490,14 +560,10 @@ export class VolumeSimulation {
   /** Waits for a promise; where nothing moves, time does. */
   async #await<T>(promise: Promise<T>): Promise<T> {
     let settled = false;
-    promise.then(
-      () => {
-        settled = true;
-      },
-      () => {
-        settled = true;
-      },
-    );
+    const done = () => {
+      settled = true;
+    };
+    promise.then(done, done);
     await this.#settle(() => settled);
     return promise;
   }
@@ -515,27 +581,4 @@ export class VolumeSimulation {
 
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
-}
-
-function fill(values: Uint32Array): Buffer {
-  const bytes = Buffer.alloc(values.length * SECTOR);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  for (const [sector, value] of values.entries())
-    words.fill(value, (sector * SECTOR) / 4, ((sector + 1) * SECTOR) / 4);
-  return bytes;
-}
-
-/** One value a sector; a sector that is not of one piece is reported as such. */
-function valuesOf(bytes: Buffer): Uint32Array {
-  const values = new Uint32Array(bytes.length / SECTOR);
-  const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
-  for (let sector = 0; sector < values.length; sector++) {
-    const from = (sector * SECTOR) / 4;
-    const value = words[from] ?? 0;
-    for (let i = 1; i < SECTOR / 4; i++) {
-      assert.equal(words[from + i], value, `sector ${sector} is mixed of two writes`);
-    }
-    values[sector] = value;
-  }
-  return values;
 }
