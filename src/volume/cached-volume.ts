@@ -197,7 +197,7 @@ export class CachedVolume extends EngineVolume {
     while (!this.#attempt(offset, source, sourceOffset, length, hasWaited)) {
       if (clock.monotonicMs() >= deadlineMs) throw new DeviceError("busy", "no free slot in time");
       const block = this.baseRootKey === undefined ? -1 : this.#needsBase(offset, length);
-      if (block >= 0 && this.#chains.newest(block) !== undefined) await this.#fill(block);
+      if (block >= 0 && !this.#needsSlot(block)) await this.#fill(block);
       else if (block >= 0) await this.#fillFresh(block, offset, length, deadlineMs);
       else if (!hasWaited) {
         hasWaited = true;
@@ -516,33 +516,51 @@ export class CachedVolume extends EngineVolume {
   #keep(first: number, count: number, base: Buffer): void {
     assert(first >= 0 && base.length === count * BLOCK_BYTES);
     try {
-      for (let i = 0; i < count; i++) this.#fillFrom(first + i, base, i * BLOCK_BYTES);
+      for (let i = 0; i < count; i++) {
+        if (!this.#isFrozen(first + i)) this.#fillFrom(first + i, base, i * BLOCK_BYTES);
+      }
     } catch (error) {
       if (!(error instanceof DeviceError) || error.kind !== "noSpace") throw error;
     }
   }
 
-  /** Adds the pieces that the block's slots lack. Answers false where the block has no slot and gets none. */
+  /**
+   * Whether the block's newest slot belongs to a closed epoch that is not in the bucket. Such a slot is durable as it
+   * is, and is sent as it is: nothing is added to it that a failure could take away again.
+   */
+  #isFrozen(block: number): boolean {
+    const newest = this.#chains.newest(block);
+    if (newest === undefined) return false;
+    const epoch = this.#chains.pool.epoch(newest);
+    return epoch !== this.epochs.openEpoch && epoch > this.epochs.settledEpoch;
+  }
+
+  /**
+   * Adds the pieces that the block's slots lack: to the newest one, or where that is frozen to one of the open epoch.
+   * Answers false where a slot is needed and there is none.
+   */
   #fillFrom(block: number, base: Buffer, offset: number): boolean {
     const { pool } = this.#chains;
     const missing = ALL_PIECES & ~this.#chains.coverage(block);
     if (missing === 0) return true;
     const newest = this.#chains.newest(block);
     try {
-      if (newest !== undefined) {
+      const isFrozen = this.#isFrozen(block);
+      if (newest !== undefined && !isFrozen) {
         this.#writePieces(newest, missing, base, offset);
         pool.update(newest, pool.epoch(newest), pool.mask(newest) | missing);
         return true;
       }
-      const cleanEpoch = this.epochs.lastUploaded?.epoch ?? 0;
-      const slot = pool.allocate(this.#ownerIndex, block, cleanEpoch);
+      const epoch = isFrozen ? this.epochs.openEpoch : (this.epochs.lastUploaded?.epoch ?? 0);
+      const slot = pool.allocate(this.#ownerIndex, block, epoch);
       if (slot === NO_SLOT) return false;
       this.#fresh = slot;
       this.#writePieces(slot, missing, base, offset);
+      if (isFrozen) this.epochs.dirty.mark(block, missing);
       this.#fresh = NO_SLOT;
-      pool.update(slot, cleanEpoch, missing);
+      pool.update(slot, epoch, missing);
       this.#chains.push(block, slot);
-      pool.clean(slot);
+      if (!isFrozen) pool.clean(slot);
       return true;
     } catch (error) {
       throw this.storageError(error, "write");

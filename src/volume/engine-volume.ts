@@ -265,6 +265,7 @@ export abstract class EngineVolume {
 
   /** The oldest closed epoch is in the bucket: records it, and lets go of what was kept for it. */
   async uploaded(uploaded: UploadedEpoch): Promise<void> {
+    this.throwIfFailed();
     const closed = await this.guarded(() => this.epochs.markUploaded(uploaded));
     await this.guarded(() => this.afterSettled(closed));
     this.epochs.discard(closed);
@@ -328,9 +329,14 @@ export abstract class EngineVolume {
     this.#unsyncedBytes += lengthBytes;
   }
 
+  /** Throws where the volume has stopped for good. */
+  protected throwIfFailed(): void {
+    if (this.#failure !== undefined) throw new DeviceError("hardwareError", this.#failure);
+  }
+
   /** Throws unless the volume serves. */
   protected check(): void {
-    if (this.#failure !== undefined) throw new DeviceError("hardwareError", this.#failure);
+    this.throwIfFailed();
     if (this.#stopping) throw new DeviceError("notReady", "the volume is being closed");
   }
 

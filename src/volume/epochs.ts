@@ -53,6 +53,8 @@ export class Epochs {
   readonly #closed: ClosedEpoch[] = [];
   readonly #outcomes = new Map<number, EpochState>();
   #openEpoch = 1;
+  /** The epoch whose map holds marks of what it did not write itself. */
+  #guessedEpoch: number;
   #dirty: DirtyMap;
   #lastUploaded: RecoveryPoint | undefined;
   #hydrated = false;
@@ -98,6 +100,8 @@ export class Epochs {
       this.#closed.push({ epoch, cutAtMs, sizeBytes, dirty, durable, ...(snapshotId && { snapshotId }) });
     }
     this.#dirty = DirtyMap.open(disk, this.#dirtyPath(this.#openEpoch), blockCount, budget);
+    // After a loss of power whole regions are marked, and after a crash perhaps what was never written.
+    this.#guessedEpoch = this.#openEpoch;
     this.#removeStrayMaps();
   }
 
@@ -166,6 +170,14 @@ export class Epochs {
   isFrozen(block: number): boolean {
     for (const closed of this.#closed) if (closed.dirty.has(block)) return true;
     return false;
+  }
+
+  /**
+   * Whether the open epoch has written to the block itself. False where that is not known: a mark may also come from a
+   * crash, or from a failed epoch whose changes were taken over.
+   */
+  hasWritten(block: number): boolean {
+    return this.#openEpoch !== this.#guessedEpoch && this.#dirty.has(block);
   }
 
   /** Closes the open epoch. Survives the death of the process at once, and loss of power after `sync`. */
@@ -237,6 +249,7 @@ export class Epochs {
     const closed = this.#closed[0];
     assert(closed !== undefined && closed.epoch === epoch);
     const heir = this.#closed[1]?.dirty ?? this.#dirty;
+    if (heir === this.#dirty) this.#guessedEpoch = this.#openEpoch;
     heir.absorb(closed.dirty);
     await heir.sync();
     await this.#record({ type: "failed", epoch, reason }, () => {

@@ -28,7 +28,11 @@ export class Merger {
   readonly #merging = new Map<number, boolean>();
   readonly #scratch = Buffer.alloc(BLOCK_BYTES);
 
-  constructor(home: DiskFile, chains: SlotChains, epochs: Epochs) {
+  readonly #check: () => void;
+
+  /** `check` throws where the volume has stopped: what slots hold after the failure of a disk must not get home. */
+  constructor(home: DiskFile, chains: SlotChains, epochs: Epochs, check: () => void) {
+    this.#check = check;
     this.#home = home;
     this.#chains = chains;
     this.#epochs = epochs;
@@ -73,6 +77,7 @@ export class Merger {
     if (batch.length === 0) return 0;
     const { pool } = this.#chains;
     let merged = 0;
+    this.#check();
     try {
       for (const { block, slot } of batch) {
         this.#merging.set(slot, false);

@@ -52,8 +52,6 @@ export class StoredVolume extends EngineVolume {
   #hydration: HydrationMap | undefined;
   readonly #hydrator: Hydrator | undefined;
   readonly #merger: Merger;
-  /** The epoch that was open at the start: its map may hold marks without a write, as after a loss of power. */
-  readonly #guessedEpoch: number;
 
   private constructor(
     options: StoredVolumeOptions,
@@ -61,7 +59,6 @@ export class StoredVolume extends EngineVolume {
     parts: { epochs: Epochs; home: DiskFile; regions: RegionLog; hydration: HydrationMap | undefined },
   ) {
     super(options.volumeId, options.sizeBytes, world, parts.epochs, options.parentRootKey);
-    this.#guessedEpoch = parts.epochs.openEpoch;
     this.#home = parts.home;
     this.#folder = options.folder;
     this.#regions = parts.regions;
@@ -76,7 +73,7 @@ export class StoredVolume extends EngineVolume {
     });
     this.#ownerIndex = ownerIndex;
     this.#chains.load(found);
-    this.#merger = new Merger(parts.home, this.#chains, parts.epochs);
+    this.#merger = new Merger(parts.home, this.#chains, parts.epochs, () => this.throwIfFailed());
     if (this.#hydration !== undefined) {
       this.#hydrator = new Hydrator({
         hydration: this.#hydration,
@@ -377,8 +374,7 @@ export class StoredVolume extends EngineVolume {
    * each block and epoch, however many wait for their upload.
    */
   #isFrozen(block: number): boolean {
-    const isWritten = this.epochs.dirty.has(block) && this.epochs.openEpoch !== this.#guessedEpoch;
-    return !isWritten && this.epochs.isFrozen(block);
+    return !this.epochs.hasWritten(block) && this.epochs.isFrozen(block);
   }
 
   #writeBlocks(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {
