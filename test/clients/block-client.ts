@@ -3,6 +3,8 @@ import { strict as assert } from "node:assert";
 import { RawInitiator, type ReceivedPdu } from "../kit/raw-initiator.ts";
 
 const SECTOR_BYTES = 512;
+/** What goes with the command as immediate data. */
+const WRITE_BYTES_MAX = 64 * 1024;
 const SCSI_RESPONSE = 0x21;
 const DATA_IN = 0x25;
 const STATUS_PRESENT = 0x01;
@@ -60,8 +62,15 @@ export class BlockClient {
     return client;
   }
 
-  /** Writes whole sectors; resolves when the write is acknowledged. */
-  write(sector: number, data: Buffer): Promise<void> {
+  /** Writes whole sectors, many of them part by part; resolves when all is acknowledged. */
+  async write(sector: number, data: Buffer): Promise<void> {
+    for (let at = 0; at < data.length; at += WRITE_BYTES_MAX) {
+      const part = data.subarray(at, at + WRITE_BYTES_MAX);
+      await this.#write(sector + at / SECTOR_BYTES, part);
+    }
+  }
+
+  #write(sector: number, data: Buffer): Promise<void> {
     const cdb = cdb16(0x8a, sector, data.length / SECTOR_BYTES);
     return this.#command(cdb, WRITE_FLAGS, data.length, data, undefined);
   }
