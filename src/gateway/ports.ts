@@ -162,6 +162,18 @@ export interface VolumeHost {
   usage(gatewayId: GatewayId): Promise<StorageUsage>;
 }
 
+/** What a gateway may send and fetch; without a limit where none is given. */
+export interface BandwidthLimits {
+  readonly uploadBytesPerSecond?: number;
+  readonly downloadBytesPerSecond?: number;
+}
+
+/** The lines of gateways to the bucket. */
+export interface BandwidthControl {
+  /** The limits of the gateway from now on, also for what is under way. */
+  setBandwidth(gatewayId: GatewayId, limits: BandwidthLimits): Promise<void>;
+}
+
 /** A snapshot as it is kept in the bucket: all that any API shows of it, so that the bucket alone is enough. */
 export interface SnapshotRecord {
   readonly snapshotId: SnapshotId;

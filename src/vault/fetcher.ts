@@ -123,14 +123,19 @@ export class Fetcher {
   }
 
   /** The blocks' content, one after the other. */
-  async blocks(view: RootView, first: number, count: number): Promise<Buffer> {
+  async blocks(
+    view: RootView,
+    first: number,
+    count: number,
+    mayFetch: (bytes: number) => Promise<void> = NO_LIMIT,
+  ): Promise<Buffer> {
     const { root } = view;
     const content = Buffer.alloc(count * root.blockBytes);
     const names = await this.blockNames(view, first, count);
     const distinct = new Map(
       names.flatMap((name) => (name === undefined ? [] : [[keyOf(name), name] as const])),
     );
-    const chunks = await this.#fetchAll([...distinct.values()], "block");
+    const chunks = await this.#fetchAll([...distinct.values()], "block", mayFetch);
     for (const [i, name] of names.entries()) {
       if (name === undefined) continue;
       const chunk = chunks.get(keyOf(name));
@@ -168,7 +173,11 @@ export class Fetcher {
   }
 
   /** Fetches records, in runs; answers them by name. One that is nowhere is left out. */
-  async #fetchAll(names: readonly Buffer[], domain: NameDomain): Promise<Map<string, Fetched>> {
+  async #fetchAll(
+    names: readonly Buffer[],
+    domain: NameDomain,
+    mayFetch = NO_LIMIT,
+  ): Promise<Map<string, Fetched>> {
     const found = new Map<string, Fetched>();
     const waiting: Promise<unknown>[] = [];
     const missing: Buffer[] = [];
@@ -181,7 +190,7 @@ export class Fetcher {
       else missing.push(name);
     }
     for (const run of runsOf(missing.length === 0 ? [] : await this.#locateAll(missing, domain))) {
-      const fetch = this.#requests.run(() => this.#fetchRun(run));
+      const fetch = mayFetch(bytesOf(run)).then(() => this.#requests.run(() => this.#fetchRun(run)));
       for (const { name } of run) {
         const key = keyOf(name);
         const record = fetch.then((records) => records.get(key) ?? new VaultError("notFound", "no record"));
@@ -230,6 +239,14 @@ export class Fetcher {
       throw error;
     }
   }
+}
+
+const NO_LIMIT = async (_bytes: number): Promise<void> => {};
+
+/** From the beginning of a run's first record to the end of its last. */
+function bytesOf(run: readonly Wanted[]): number {
+  const last = run[run.length - 1]?.location;
+  return (last?.offsetBytes ?? 0) + (last?.storedBytes ?? 0) - (run[0]?.location.offsetBytes ?? 0);
 }
 
 function keyOf(name: Buffer): string {

@@ -27,6 +27,7 @@ export class PackWriter {
   readonly #random: Random;
   readonly #sendPermits: Permits;
   readonly #packBytes: number;
+  readonly #mayUpload: (bytes: number) => Promise<void>;
   readonly #pending = new Set<string>();
   readonly #sending = new Set<Promise<void>>();
   #builder: PackBuilder | undefined;
@@ -43,7 +44,10 @@ export class PackWriter {
     sendPermits: Permits;
     /** A pack is sent when it has so many bytes. */
     packBytes: number;
+    /** Resolves when so many bytes may be sent. */
+    mayUpload: (bytes: number) => Promise<void>;
   }) {
+    this.#mayUpload = parts.mayUpload;
     this.#packBytes = parts.packBytes;
     this.#store = parts.store;
     this.#index = parts.index;
@@ -87,8 +91,9 @@ export class PackWriter {
     const builder = this.#builder;
     this.#builder = undefined;
     if (builder === undefined) return;
-    const sending: Promise<void> = this.#sendPermits
-      .run(() => this.#put(builder))
+    // Whoever waits for his turn under a limit holds no permit: others, without one, go on.
+    const sending: Promise<void> = this.#mayUpload(builder.sizeBytes)
+      .then(() => this.#sendPermits.run(() => this.#put(builder)))
       .catch((error: unknown) => {
         this.#failure ??= error;
       })

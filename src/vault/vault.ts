@@ -7,6 +7,7 @@ import { type Clock, nextTurn } from "../platform/clock.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
 import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
+import type { TokenBucket } from "../platform/token-bucket.ts";
 import { ChunkIndex, IndexDamagedError } from "./chunk-index.ts";
 import { Fetcher } from "./fetcher.ts";
 import { decodeIndex, encodeIndex, type PackDirectory } from "./index-object.ts";
@@ -51,9 +52,15 @@ export interface VaultOptions {
   readonly onProblem?: (message: string) => void;
 }
 
+/** What one gateway may send and fetch. */
+export interface Bandwidth {
+  readonly upload: TokenBucket;
+  readonly download: TokenBucket;
+}
+
 const BLOCK_BYTES_DEFAULT = 64 * 1024;
-/** Epochs being uploaded at a time, and packs of all of them that are being sent: this bounds the memory. */
-const UPLOADS_MAX = 4;
+/** Epochs of a gateway being uploaded at a time, and packs of all that are being sent: this bounds the memory. */
+const UPLOADS_MAX = 3;
 const PACKS_IN_FLIGHT_MAX = 4;
 /** Packs that one index object names. */
 const PACKS_PER_INDEX_MAX = 256;
@@ -79,7 +86,9 @@ export class Vault {
   readonly #clock: Clock;
   readonly #onProblem: (message: string) => void;
   readonly #uploading = new Set<VolumeId>();
-  readonly #uploadPermits = new Permits(UPLOADS_MAX);
+  /** For each gateway its own: one whose line is limited must not keep the others waiting. */
+  readonly #uploadPermits = new WeakMap<Bandwidth, Permits>();
+  readonly #unlimitedPermits = new Permits(UPLOADS_MAX);
   readonly #sendPermits = new Permits(PACKS_IN_FLIGHT_MAX);
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
@@ -122,12 +131,14 @@ export class Vault {
     source: EpochSource,
     onProgress: (progress: EpochProgress) => void = () => {},
     signal?: AbortSignal,
+    bandwidth?: Bandwidth,
   ): Promise<UploadedRoot> {
     assert(!this.#uploading.has(source.volumeId));
     this.#uploading.add(source.volumeId);
     const stop =
       signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
-    const upload = this.#uploadPermits.run(() => this.#upload(source, onProgress, stop));
+    const permits = this.#permitsOf(bandwidth);
+    const upload = permits.run(() => this.#upload(source, onProgress, stop, bandwidth?.upload));
     this.#running.add(upload);
     try {
       return await upload;
@@ -137,10 +148,21 @@ export class Vault {
     }
   }
 
+  #permitsOf(bandwidth: Bandwidth | undefined): Permits {
+    if (bandwidth === undefined) return this.#unlimitedPermits;
+    let permits = this.#uploadPermits.get(bandwidth);
+    if (permits === undefined) {
+      permits = new Permits(UPLOADS_MAX);
+      this.#uploadPermits.set(bandwidth, permits);
+    }
+    return permits;
+  }
+
   #upload(
     source: EpochSource,
     onProgress: (progress: EpochProgress) => void,
     signal: AbortSignal,
+    limit: TokenBucket | undefined,
   ): Promise<UploadedRoot> {
     return this.#withIndex(() =>
       uploadEpoch(source, {
@@ -156,6 +178,11 @@ export class Vault {
           random: this.#random,
           sendPermits: this.#sendPermits,
           packBytes: this.#packBytes,
+          mayUpload: async (bytes) => {
+            await limit?.take(bytes, { signal }).catch((error: unknown) => {
+              throw new VaultError("unavailable", "the upload was stopped", { cause: error });
+            });
+          },
         }),
         viewRoot: (key) => this.#roots.view(key),
         chain: this.#chain,
@@ -167,12 +194,19 @@ export class Vault {
   }
 
   /** The content of blocks [first, first + count) as of the root, verified; beyond its size there are zeros. */
-  async readBlocks(key: string, first: number, count: number): Promise<Buffer> {
+  async readBlocks(
+    key: string,
+    first: number,
+    count: number,
+    bandwidth?: Bandwidth,
+    isBackground = false,
+  ): Promise<Buffer> {
     assert(first >= 0 && count >= 0);
     const view = await this.#roots.view(key);
     const { root } = view;
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const content = await this.#withIndex(() => this.#fetcher.blocks(view, first, inside));
+    const mayFetch = async (bytes: number) => bandwidth?.download.take(bytes, { isBackground });
+    const content = await this.#withIndex(() => this.#fetcher.blocks(view, first, inside, mayFetch));
     if (inside === count) return content;
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
   }

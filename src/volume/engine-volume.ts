@@ -11,23 +11,13 @@ import { SyncError } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
-import { CLOSED_EPOCHS_MAX, type ClosedEpoch, type EpochState, type Epochs } from "./epochs.ts";
+import type { ClosedEpoch, EpochState } from "./epoch-state.ts";
+import { CLOSED_EPOCHS_MAX, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { isUnavailable, toDeviceError } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
+import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
-
-/** What the uploader is told of the epoch whose turn it is. */
-export interface PendingUpload {
-  readonly epoch: number;
-  readonly cutAtMs: number;
-  readonly sizeBytes: number;
-  readonly snapshotId?: SnapshotId;
-  readonly dirtyPath: string;
-  readonly dirtyBlocks: number;
-  /** The root that the epoch builds on. */
-  readonly parentRootKey?: string;
-}
 
 /** A cut was asked for that can't be made now. */
 export class CutRefused extends Error {

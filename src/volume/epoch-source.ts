@@ -1,6 +1,6 @@
 /** A closed epoch as the vault reads it: its dirty blocks, wherever they lie on the local disks. */
 import type { Disk, DiskFile } from "../platform/disk.ts";
-import type { VolumeId } from "../platform/ids.ts";
+import type { GatewayId, VolumeId } from "../platform/ids.ts";
 import type { EpochSource } from "../vault/upload.ts";
 import type { SlotLocation } from "./cached-volume.ts";
 import { DirtyMap } from "./dirty-map.ts";
@@ -9,6 +9,8 @@ import { ALL_PIECES, BLOCK_BYTES, PIECE_BYTES } from "./geometry.ts";
 /** One upload, as the data worker orders it from the backup worker. */
 export interface UploadOrder {
   readonly volumeId: VolumeId;
+  /** Whose line is used. */
+  readonly gatewayId: GatewayId;
   readonly epoch: number;
   readonly cutAtMs: number;
   /** A snapshot is a checkpoint; a moment without a name may be a step. */

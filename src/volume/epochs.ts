@@ -12,27 +12,9 @@ import type { Disk } from "../platform/disk.ts";
 import type { SnapshotId } from "../platform/ids.ts";
 import { DirtyMap } from "./dirty-map.ts";
 import { EpochLog, type EpochRecord, type RecoveryPoint, type UploadedEpoch } from "./epoch-log.ts";
+import type { ClosedEpoch, EpochState } from "./epoch-state.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import type { PageBudget } from "./page-budget.ts";
-
-/** An epoch that was cut and has not reached the bucket yet. */
-export interface ClosedEpoch {
-  readonly epoch: number;
-  readonly cutAtMs: number;
-  /** The volume's size at the cut: it may have grown since. */
-  readonly sizeBytes: number;
-  readonly snapshotId?: SnapshotId;
-  readonly dirty: DirtyMap;
-  /** Its data and dirty map would survive a loss of power. */
-  durable: boolean;
-}
-
-/** How an epoch stands. */
-export type EpochState =
-  | { readonly state: "pending" }
-  | ({ readonly state: "uploaded" } & RecoveryPoint)
-  | { readonly state: "failed"; readonly reason: string }
-  | { readonly state: "unknown" };
 
 /** Cuts that may wait for their upload; one more is refused. */
 export const CLOSED_EPOCHS_MAX = 32;

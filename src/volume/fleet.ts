@@ -12,7 +12,7 @@ import { CachedVolume, type SlotLocation } from "./cached-volume.ts";
 import type { EngineVolume } from "./engine-volume.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import type { UploadOrder } from "./epoch-source.ts";
-import type { EpochState } from "./epochs.ts";
+import type { EpochState } from "./epoch-state.ts";
 import { GatewayPools } from "./gateway-pools.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { PageBudget } from "./page-budget.ts";
@@ -51,7 +51,8 @@ export interface FleetOptions {
   readonly folder: string;
   readonly disk: Disk;
   readonly clock: Clock;
-  readonly roots: RootReader;
+  /** The vault, over the line of one gateway. */
+  readonly rootsOf: (gatewayId: GatewayId) => RootReader;
   readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
   /** The volume's upload under way is not wanted any more; it may end at any time. */
   readonly cancelUpload: (volumeId: VolumeId) => void;
@@ -89,7 +90,7 @@ const PRESSURE = 0.5;
 
 export class Fleet {
   readonly #options: FleetOptions;
-  readonly #world: VolumeWorld;
+  readonly #world: Omit<VolumeWorld, "roots">;
   readonly #pools = new Map<GatewayId, GatewayPools>();
   readonly #members = new Map<VolumeId, Member>();
   readonly #queue = new SerialQueue();
@@ -102,7 +103,6 @@ export class Fleet {
     this.#world = {
       disk: options.disk,
       clock: options.clock,
-      roots: options.roots,
       limits: options.limits ?? DEFAULT_VOLUME_LIMITS,
       pages: new PageBudget(PAGES_MAX),
       onSlotShortage: (volumeId) => this.#relieve(volumeId),
@@ -137,15 +137,16 @@ export class Fleet {
         ...(parentRootKey !== undefined && { parentRootKey }),
       };
       const missingStorage = definition.kind === "cached" ? pools.missingCache : pools.missingBuffer;
+      const world = this.#worldOf(definition.gatewayId);
       let volume: EngineVolume;
       if (definition.kind === "cached") {
         const storage = { cache: pools.cache, ...(missingStorage !== undefined && { missingStorage }) };
-        volume = await CachedVolume.open({ ...common, ...storage }, this.#world);
+        volume = await CachedVolume.open({ ...common, ...storage }, world);
       } else {
         if (missingStorage !== undefined) throw new DeviceError("notReady", missingStorage);
         volume = await StoredVolume.open(
           { ...common, diskPath: diskPath ?? "", preserveExistingData, buffer: pools.buffer },
-          this.#world,
+          world,
         );
       }
       const pump = new UploadPump({
@@ -156,6 +157,7 @@ export class Fleet {
         upload: ({ dirtyBlocks: _, snapshotId, ...pending }) =>
           this.#options.upload({
             ...pending,
+            gatewayId: definition.gatewayId,
             kind: snapshotId === undefined ? "step" : "checkpoint",
             volumeId,
             ...(diskPath !== undefined && { diskPath }),
@@ -265,7 +267,7 @@ export class Fleet {
         const folder = join(this.#options.folder, volumeId);
         const lostBlocks =
           member === undefined
-            ? await CachedVolume.resetClosed({ ...definition, folder }, this.#world, reason)
+            ? await CachedVolume.resetClosed({ ...definition, folder }, this.#worldOf(gatewayId), reason)
             : await member.volume.reset(reason);
         this.#members.delete(volumeId);
         lost.set(volumeId, lostBlocks);
@@ -314,6 +316,10 @@ export class Fleet {
       this.#members.clear();
       for (const pools of this.#pools.values()) await pools.close();
     });
+  }
+
+  #worldOf(gatewayId: GatewayId): VolumeWorld {
+    return { ...this.#world, roots: this.#options.rootsOf(gatewayId) };
   }
 
   #poolsOf(gatewayId: GatewayId): GatewayPools {

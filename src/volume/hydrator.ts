@@ -28,6 +28,8 @@ export interface HydratorOptions {
 
 /** Blocks fetched together: 1 MiB. */
 const RUN_BLOCKS = 16;
+/** Runs fetched at a time in the background. */
+const PARALLEL_RUNS = 4;
 /** Blocks whose zeros are asked for together. */
 const WINDOW_BLOCKS = 1024;
 /** The pause before blocks that could not be had are tried again. */
@@ -37,6 +39,9 @@ export class Hydrator {
   readonly #options: HydratorOptions;
   readonly #inFlight = new Map<number, Promise<void>>();
   #stopped = false;
+  /** Guests that wait for a block: the background lets them go first. */
+  #guests = 0;
+  #whenAlone: () => void = () => {};
 
   constructor(options: HydratorOptions) {
     this.#options = options;
@@ -51,6 +56,8 @@ export class Hydrator {
   }
 
   #lastError: unknown;
+  /** The block that could not be had. */
+  #failedAt = 0;
 
   /** The failure that ended the background work, if one did. */
   get lastError(): unknown {
@@ -65,41 +72,51 @@ export class Hydrator {
   async fetchBlock(block: number): Promise<void> {
     const { clock, limits } = this.#options.world;
     const deadlineMs = clock.monotonicMs() + limits.vaultWaitMs;
+    this.#guests += 1;
+    try {
+      await this.#fetchFor(block, deadlineMs, clock, limits.vaultRetryMs);
+    } finally {
+      this.#guests -= 1;
+      if (this.#guests === 0) this.#whenAlone();
+    }
+  }
+
+  async #fetchFor(block: number, deadlineMs: number, clock: Clock, vaultRetryMs: number): Promise<void> {
     while (!this.#stopped && !this.#options.hydration.has(block)) {
       try {
-        await this.#fetchAround(block);
+        await this.#fetchAround(block, false);
       } catch (error) {
         if (!isUnavailable(error) || clock.monotonicMs() >= deadlineMs) throw toDeviceError(error);
-        await delay(clock, limits.vaultRetryMs);
+        await delay(clock, vaultRetryMs);
       }
     }
   }
 
   /** Fetches the aligned run that holds `block`; where that fails for one rotten chunk, the block alone. */
-  async #fetchAround(block: number): Promise<void> {
+  async #fetchAround(block: number, isBackground: boolean): Promise<void> {
     const first = block - (block % RUN_BLOCKS);
     const count = Math.min(RUN_BLOCKS, this.#options.hydration.blockCount - first);
     try {
-      await this.#fetchRun(first, count);
+      await this.#fetchRun(first, count, isBackground);
     } catch (error) {
       if (isUnavailable(error)) throw error;
-      await this.#fetchRun(block, 1);
+      await this.#fetchRun(block, 1, isBackground);
     }
   }
 
-  #fetchRun(first: number, count: number): Promise<void> {
+  #fetchRun(first: number, count: number, isBackground: boolean): Promise<void> {
     const key = first * (RUN_BLOCKS + 1) + count;
     let run = this.#inFlight.get(key);
     if (run === undefined) {
-      run = this.#load(first, count).finally(() => this.#inFlight.delete(key));
+      run = this.#load(first, count, isBackground).finally(() => this.#inFlight.delete(key));
       this.#inFlight.set(key, run);
     }
     return run;
   }
 
-  async #load(first: number, count: number): Promise<void> {
+  async #load(first: number, count: number, isBackground: boolean): Promise<void> {
     const { hydration, rootKey, world, writeBlocks } = this.#options;
-    const content = await world.roots.readBlocks(rootKey, first, count);
+    const content = await world.roots.readBlocks(rootKey, first, count, isBackground);
     if (this.#stopped) return;
     for (let i = 0; i < count; i++) {
       if (hydration.has(first + i)) continue;
@@ -128,24 +145,47 @@ export class Hydrator {
         windowEnd = 0;
         continue;
       }
+      this.#failedAt = block;
       try {
         if (block >= windowEnd) {
           windowEnd = await this.#skipZeros(block);
           continue;
         }
-        await this.#fetchAround(block);
-        cursor = block;
+        cursor = await this.#fetchSome(block, windowEnd);
       } catch (error) {
         if (isUnavailable(error)) {
           await delay(world.clock, world.limits.vaultRetryMs);
         } else {
           holes += 1;
-          cursor = block + 1;
+          cursor = this.#failedAt + 1;
         }
       }
       await nextTurn();
     }
     if (!this.#stopped && hydration.complete) await this.#options.done();
+  }
+
+  /** Fetches the next runs that miss something before `end`, side by side; answers where to go on. */
+  async #fetchSome(block: number, end: number): Promise<number> {
+    const { hydration } = this.#options;
+    if (this.#guests > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenAlone = resolve;
+      });
+    }
+    const wanted: number[] = [];
+    for (let at = block; at >= 0 && at < end && wanted.length < PARALLEL_RUNS; ) {
+      wanted.push(at);
+      at = hydration.nextMissing(at - (at % RUN_BLOCKS) + RUN_BLOCKS);
+    }
+    const ended = await Promise.allSettled(wanted.map((first) => this.#fetchAround(first, true)));
+    // The first that failed is what the caller hears of; where it goes on, the others are met again.
+    for (const [i, result] of ended.entries()) {
+      if (result.status === "fulfilled") continue;
+      this.#failedAt = wanted[i] ?? block;
+      throw result.reason;
+    }
+    return block;
   }
 
   /** Marks the zero blocks of the next window as there; answers the window's end. */

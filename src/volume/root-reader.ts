@@ -2,8 +2,8 @@ import { DeviceError } from "../platform/device-error.ts";
 
 /** What a volume needs of the vault: the content of a root, wherever the vault's own code runs. */
 export interface RootReader {
-  /** The blocks as of the root, verified, one after the other. */
-  readBlocks(rootKey: string, firstBlock: number, count: number): Promise<Buffer>;
+  /** The blocks as of the root, verified, one after the other. `isBackground`: nobody waits for them yet. */
+  readBlocks(rootKey: string, firstBlock: number, count: number, isBackground?: boolean): Promise<Buffer>;
   /** Which of the blocks are not all zeros, ascending. */
   nonZeroBlocks(rootKey: string, firstBlock: number, count: number): Promise<readonly number[]>;
 }

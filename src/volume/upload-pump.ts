@@ -6,9 +6,22 @@
  */
 import { type Clock, delay } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
-import type { EngineVolume, PendingUpload } from "./engine-volume.ts";
+import type { SnapshotId } from "../platform/ids.ts";
+import type { EngineVolume } from "./engine-volume.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import { isUnavailable } from "./root-reader.ts";
+
+/** What the uploader is told of the epoch whose turn it is. */
+export interface PendingUpload {
+  readonly epoch: number;
+  readonly cutAtMs: number;
+  readonly sizeBytes: number;
+  readonly snapshotId?: SnapshotId;
+  readonly dirtyPath: string;
+  readonly dirtyBlocks: number;
+  /** The root that the epoch builds on. */
+  readonly parentRootKey?: string;
+}
 
 export interface PumpEvents {
   uploaded(volume: EngineVolume, epoch: UploadedEpoch): void;

@@ -1,14 +1,16 @@
 /** The backup worker: hash, compress, encrypt, packs, bucket. Everything slow about a volume happens here. */
 import { strict as assert } from "node:assert";
 import { parentPort, workerData } from "node:worker_threads";
+import type { BandwidthLimits } from "../gateway/ports.ts";
 import { openStore } from "../objects/open-store.ts";
 import { type Clock, delay, systemClock } from "../platform/clock.ts";
 import { systemDisk } from "../platform/disk.ts";
-import type { SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { systemRandom } from "../platform/random.ts";
+import { TokenBucket } from "../platform/token-bucket.ts";
 import type { SnapshotRecord } from "../vault/snapshot-record.ts";
 import type { EpochProgress } from "../vault/upload.ts";
-import { Vault } from "../vault/vault.ts";
+import { type Bandwidth, Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
 import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
@@ -24,6 +26,7 @@ const given = workerData as BackupWorkerData;
 assert(parentPort !== null);
 const clock: Clock = systemClock;
 let vault: Vault | undefined;
+const bandwidths = new Map<GatewayId, Bandwidth>();
 /** The uploads under way, each of which can be stopped. */
 const uploads = new Map<VolumeId, AbortController>();
 
@@ -31,6 +34,11 @@ const main = new Rpc(parentPort, {
   open: () => openVault(),
   putSnapshot: (record: SnapshotRecord) => opened().putSnapshot(record),
   deleteSnapshot: (id: SnapshotId) => opened().deleteSnapshot(id),
+  setBandwidth: (gatewayId: GatewayId, limits: BandwidthLimits) => {
+    const { upload, download } = bandwidthOf(gatewayId);
+    upload.setRate(limits.uploadBytesPerSecond);
+    download.setRate(limits.downloadBytesPerSecond);
+  },
   listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
   deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
   listSnapshots: () => opened().listSnapshots(),
@@ -40,10 +48,21 @@ const main = new Rpc(parentPort, {
 const data = new Rpc(given.data, {
   uploadEpoch: (order: UploadOrder) => uploadEpoch(order),
   cancelUpload: (volumeId: VolumeId) => uploads.get(volumeId)?.abort(),
-  readBlocks: (rootKey: string, first: number, count: number) => opened().readBlocks(rootKey, first, count),
+  readBlocks: (gatewayId: GatewayId, rootKey: string, first: number, count: number, isBackground: boolean) =>
+    opened().readBlocks(rootKey, first, count, bandwidthOf(gatewayId), isBackground),
   nonZeroBlocks: (rootKey: string, first: number, count: number) =>
     opened().nonZeroBlocks(rootKey, first, count),
 });
+
+/** What a gateway may send and fetch; without limits until they are set. */
+function bandwidthOf(gatewayId: GatewayId): Bandwidth {
+  let bandwidth = bandwidths.get(gatewayId);
+  if (bandwidth === undefined) {
+    bandwidth = { upload: new TokenBucket(clock), download: new TokenBucket(clock) };
+    bandwidths.set(gatewayId, bandwidth);
+  }
+  return bandwidth;
+}
 
 function log(line: WorkerLogLine): void {
   main.tell("log", line);
@@ -114,7 +133,7 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
   const epoch = new LocalEpoch(order, systemDisk, {
     locate: (volumeId: VolumeId, number: number, blocks: readonly number[]) =>
       data.call<readonly SlotLocation[]>("locate", volumeId, number, blocks),
-    readBase: (rootKey, block) => target.readBlocks(rootKey, block, 1),
+    readBase: (rootKey, block) => target.readBlocks(rootKey, block, 1, bandwidthOf(order.gatewayId)),
   });
   const { volumeId } = order;
   const stop = new AbortController();
@@ -127,7 +146,7 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
   };
   uploads.set(volumeId, stop);
   try {
-    const uploaded = await target.uploadEpoch(epoch, tell, stop.signal);
+    const uploaded = await target.uploadEpoch(epoch, tell, stop.signal, bandwidthOf(order.gatewayId));
     return { epoch: order.epoch, ...uploaded };
   } finally {
     uploads.delete(volumeId);

@@ -2,6 +2,8 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { GatewayError } from "../gateway/errors.ts";
 import type {
+  BandwidthControl,
+  BandwidthLimits,
   Cut,
   CutState,
   GatewayStorage,
@@ -28,7 +30,7 @@ export interface DataPlaneOptions extends Omit<BackupWorkerData, "data"> {
   readonly onFatal: (reason: string) => void;
 }
 
-export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore {
+export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore, BandwidthControl {
   readonly #data: Rpc;
   readonly #backup: Rpc;
   readonly #workers: readonly Worker[];
@@ -139,6 +141,10 @@ export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore 
 
   deleteSnapshot(snapshotId: SnapshotId): Promise<void> {
     return this.#backup.call("deleteSnapshot", snapshotId);
+  }
+
+  setBandwidth(gatewayId: GatewayId, limits: BandwidthLimits): Promise<void> {
+    return this.#backup.call("setBandwidth", gatewayId, limits);
   }
 
   listRoots(volumeId: VolumeId): Promise<readonly StoredRoot[]> {

@@ -33,13 +33,14 @@ const fleet = new Fleet({
   folder: given.volumesFolder,
   disk: systemDisk,
   clock: systemClock,
-  roots: {
-    readBlocks: async (rootKey, first, count) => {
-      const bytes = await backup.call<Uint8Array>("readBlocks", rootKey, first, count);
+  rootsOf: (gatewayId) => ({
+    readBlocks: async (rootKey, first, count, isBackground = false) => {
+      const args = [gatewayId, rootKey, first, count, isBackground];
+      const bytes = await backup.call<Uint8Array>("readBlocks", ...args);
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
     nonZeroBlocks: (rootKey, first, count) => backup.call("nonZeroBlocks", rootKey, first, count),
-  },
+  }),
   upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
   cancelUpload: (volumeId) => backup.tell("cancelUpload", volumeId),
   events: {

@@ -495,7 +495,7 @@ export class VolumeSimulation {
       folder: "/volumes",
       disk,
       clock: this.#clock,
-      roots: this.#vault,
+      rootsOf: () => this.#vault,
       upload: (order) =>
         this.#vault.upload(
           order,
