@@ -9,6 +9,7 @@ import type { KeyRing, NameDomain } from "./key-ring.ts";
 import { packKey } from "./keys.ts";
 import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
 import { FAN_OUT, Page } from "./page.ts";
+import { RecentMap } from "./recent-map.ts";
 import type { Checkpoint } from "./root.ts";
 import type { RootView } from "./roots.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
@@ -27,32 +28,6 @@ type Fetched = Buffer | VaultError;
 interface Wanted {
   readonly name: Buffer;
   readonly location: RecordLocation;
-}
-
-/** A map of bounded size that drops what was used longest ago. */
-class RecentMap<Value> {
-  readonly #map = new Map<string, Value>();
-  readonly #max: number;
-
-  constructor(max: number) {
-    this.#max = max;
-  }
-
-  get(key: string): Value | undefined {
-    const value = this.#map.get(key);
-    if (value !== undefined) {
-      this.#map.delete(key);
-      this.#map.set(key, value);
-    }
-    return value;
-  }
-
-  set(key: string, value: Value): void {
-    this.#map.set(key, value);
-    if (this.#map.size <= this.#max) return;
-    const oldest = this.#map.keys().next();
-    if (!oldest.done) this.#map.delete(oldest.value);
-  }
 }
 
 export class Fetcher {
@@ -100,11 +75,16 @@ export class Fetcher {
     count: number,
   ): Promise<(Buffer | undefined)[]> {
     const names: (Buffer | undefined)[] = [];
+    let changed = overlay.indexFrom(first);
     for (let block = first; block < first + count; ) {
-      const leaf = await this.leaf(checkpoint, block);
       const end = Math.min(first + count, block - (block % FAN_OUT) + FAN_OUT);
+      // A page is not fetched for blocks that have all changed since.
+      const isCovered = overlay.indexFrom(end) - changed === end - block;
+      const leaf = isCovered ? undefined : await this.leaf(checkpoint, block);
       for (; block < end; block++) {
-        names.push(overlay.has(block) ? overlay.get(block) : leaf?.name(block % FAN_OUT));
+        const hasChanged = overlay.blockAt(changed) === block;
+        names.push(hasChanged ? overlay.nameAt(changed) : leaf?.name(block % FAN_OUT));
+        if (hasChanged) changed += 1;
       }
     }
     return names;

@@ -31,6 +31,12 @@ export function rootKey(volumeId: VolumeId, generation: number, epoch: number): 
   return `${rootsPrefix(volumeId)}${padded(generation)}-${padded(epoch)}`;
 }
 
+/** Whether `key` names a root of the volume. */
+export function isRootKey(volumeId: VolumeId, key: string): boolean {
+  const prefix = rootsPrefix(volumeId);
+  return key.startsWith(prefix) && /^\d{10}-\d{10}$/.test(key.slice(prefix.length));
+}
+
 export function snapshotKey(snapshotId: SnapshotId): string {
   return `${SNAPSHOTS_PREFIX}${snapshotId}`;
 }

@@ -1,25 +1,27 @@
 /**
  * A root: one volume's map at one cut, and what is needed to read it. A sealed JSON object, of one of two kinds.
  *
- * A checkpoint names the top page of a map. A step only lists what has changed since the root before it; it is read by
- * rolling the steps since its checkpoint, and itself, over the checkpoint's map. A step costs some thirty bytes a
- * changed block, where a checkpoint costs a path of pages for each.
+ * A checkpoint (format 1) names the top page of a map. A step (format 2) only lists what has changed since the root
+ * before it; it is read by rolling the steps since its checkpoint, and itself, over the checkpoint's map. A step costs
+ * some thirty bytes a changed block, where a checkpoint costs a path of pages for each.
+ *
+ * Each kind has a format number of its own, and both are JSON, so that a reader which knows only checkpoints sees a
+ * format that it does not know and says so, instead of taking a step for damage.
  */
 import type { VolumeId } from "../platform/ids.ts";
-import { NAME_BYTES } from "./key-ring.ts";
-import { rootKey } from "./keys.ts";
+import { isRootKey, rootKey } from "./keys.ts";
+import { Overlay } from "./overlay.ts";
 import { levelsFor } from "./page.ts";
 import { VaultError } from "./vault-error.ts";
 
 /** Far more than any volume needs (256 ** 6 blocks). */
 const LEVELS_MAX = 6;
-/** What a reader accepts; writers stay far below. */
-const CHAIN_MAX = 4096;
-const ENTRY_HEAD_BYTES = 5;
-const ENTRY_KIND = { zero: 0, full: 1 } as const;
+/** What a reader accepts of a chain, so that no object makes it fetch or hold more; writers stay far below. */
+const CHAIN_KEYS_MAX = 4096;
+const CHAIN_ENTRIES_MAX = 1024 * 1024;
+const FORMAT = { checkpoint: 1, step: 2 } as const;
 
 interface RootHead {
-  readonly format: 1;
   readonly volumeId: VolumeId;
   readonly generation: number;
   readonly epoch: number;
@@ -41,106 +43,133 @@ export interface Checkpoint extends RootHead {
 export interface Step extends RootHead {
   readonly kind: "step";
   readonly checkpointKey: string;
-  /** The steps between the checkpoint and this one, oldest first. */
+  /** The steps between the checkpoint and this one, oldest first: with them known, all can be fetched at once. */
   readonly chainKeys: readonly string[];
   /** When the checkpoint was cut. */
   readonly checkpointCutAtMs: number;
   /** Entries of this step and of those in the chain, together. */
   readonly chainEntries: number;
-  /** What has changed since the root before, in Base64: see `encodeEntries`. */
-  readonly entries: string;
+  /** What has changed since the root before. */
+  readonly entries: Overlay;
 }
 
 export type Root = Checkpoint | Step;
 
-/** A block and the name of its chunk; undefined: zeros. */
-export type Entry = readonly [block: number, name: Buffer | undefined];
+/** A root as JSON holds it. Equal roots give equal values. */
+export function encodeRoot(root: Root): Readonly<Record<string, unknown>> {
+  const format = FORMAT[root.kind];
+  if (root.kind === "checkpoint") return { format, ...root };
+  return { format, ...root, entries: root.entries.encode().toString("base64") };
+}
 
 /**
- * The entries of a step, by ascending block: u32 LE block, u8 kind (0 zero, 1 full), and for a full one the name of 20
- * bytes.
+ * Reads what JSON held under `key`. Throws a VaultError: "unknownFormat" for a format or kind that is not known here,
+ * "corrupt" for anything else that is not a root of that name.
  */
-export function encodeEntries(entries: readonly Entry[]): Buffer {
-  const parts: Buffer[] = [];
-  for (const [block, name] of entries) {
-    const head = Buffer.alloc(ENTRY_HEAD_BYTES);
-    head.writeUInt32LE(block, 0);
-    head.writeUInt8(name === undefined ? ENTRY_KIND.zero : ENTRY_KIND.full, 4);
-    parts.push(head);
-    if (name !== undefined) parts.push(name);
-  }
-  return Buffer.concat(parts);
-}
-
-/** Reads the entries of a step for a volume of so many blocks. Throws a VaultError for anything else. */
-export function decodeEntries(bytes: Buffer, blockCount: number): Entry[] {
-  const entries: Entry[] = [];
-  let last = -1;
-  for (let at = 0; at < bytes.length; ) {
-    if (at + ENTRY_HEAD_BYTES > bytes.length) throw new VaultError("corrupt", "a step ends within an entry");
-    const block = bytes.readUInt32LE(at);
-    const kind = bytes.readUInt8(at + 4);
-    at += ENTRY_HEAD_BYTES;
-    if (block <= last || block >= blockCount)
-      throw new VaultError("corrupt", `entry of block ${block} of a step`);
-    last = block;
-    if (kind === ENTRY_KIND.zero) entries.push([block, undefined]);
-    else if (kind === ENTRY_KIND.full && at + NAME_BYTES <= bytes.length) {
-      entries.push([block, bytes.subarray(at, at + NAME_BYTES)]);
-      at += NAME_BYTES;
-    } else if (kind === ENTRY_KIND.full) throw new VaultError("corrupt", "a step ends within an entry");
-    else throw new VaultError("unknownFormat", `entry kind ${kind} of a step is not known here`);
-  }
-  return entries;
-}
-
-/** Checks a decoded value. Throws a VaultError where it is not a root. */
-export function checkRoot(key: string, value: unknown): Root {
-  const root = value as Root;
-  if (typeof root !== "object" || root === null) throw new VaultError("corrupt", `${key} is not a root`);
-  const { format, kind } = root as { format: unknown; kind: unknown };
-  if (format !== 1 || (kind !== "checkpoint" && kind !== "step")) {
+export function decodeRoot(key: string, value: unknown): Root {
+  if (typeof value !== "object" || value === null) throw new VaultError("corrupt", `${key} is not a root`);
+  const fields = value as Fields;
+  // The first checkpoints did not name their kind.
+  const { format, kind = format === FORMAT.checkpoint ? "checkpoint" : undefined } = fields;
+  const isKnown = (kind === "checkpoint" || kind === "step") && format === FORMAT[kind];
+  if (!isKnown) {
     const what = `root format ${String(format)}, kind ${String(kind)}`;
     throw new VaultError("unknownFormat", `${key}: ${what} is not known here`);
   }
-  if (!isHead(key, root) || !(root.kind === "checkpoint" ? isCheckpoint(root) : isStep(root))) {
-    throw new VaultError("corrupt", `${key} is not a root`);
-  }
+  const head = decodeHead(key, fields);
+  const root =
+    head && (kind === "checkpoint" ? decodeCheckpoint(head, fields) : decodeStep(key, head, fields));
+  if (root === undefined) throw new VaultError("corrupt", `${key} is not a root`);
   return root;
 }
 
-function isHead(key: string, root: Root): boolean {
-  const counts = [root.generation, root.epoch, root.sizeBytes, root.blockBytes, root.nonZeroBlocks];
-  return (
-    counts.every(isCount) &&
-    key === rootKey(root.volumeId, root.generation, root.epoch) &&
-    root.blockBytes > 0 &&
-    root.sizeBytes % root.blockBytes === 0 &&
-    Number.isFinite(root.cutAtMs)
-  );
+/** The roots that a step is read with, oldest first: its checkpoint, and the steps between. None for a checkpoint. */
+export function baseKeys(root: Root): readonly string[] {
+  return root.kind === "step" ? [root.checkpointKey, ...root.chainKeys] : [];
 }
 
-function isCheckpoint(root: Checkpoint): boolean {
-  return (
-    isCount(root.levels) &&
-    root.levels >= levelsFor(root.sizeBytes / root.blockBytes) &&
-    root.levels <= LEVELS_MAX &&
-    (root.top === null || /^[0-9a-f]{40}$/.test(root.top))
-  );
+type Fields = Readonly<Record<string, unknown>>;
+
+function decodeHead(key: string, fields: Fields): RootHead | undefined {
+  const { volumeId, generation, epoch, sizeBytes, blockBytes, cutAtMs, parentRootKey, nonZeroBlocks } =
+    fields;
+  const good =
+    typeof volumeId === "string" &&
+    isCount(generation) &&
+    isCount(epoch) &&
+    key === rootKey(volumeId as VolumeId, generation, epoch) &&
+    isCount(sizeBytes) &&
+    isCount(blockBytes) &&
+    blockBytes > 0 &&
+    sizeBytes % blockBytes === 0 &&
+    isTime(cutAtMs) &&
+    (parentRootKey === null || typeof parentRootKey === "string") &&
+    isCount(nonZeroBlocks);
+  if (!good) return undefined;
+  return {
+    volumeId: volumeId as VolumeId,
+    generation,
+    epoch,
+    sizeBytes,
+    blockBytes,
+    cutAtMs,
+    parentRootKey,
+    nonZeroBlocks,
+  };
 }
 
-function isStep(root: Step): boolean {
-  return (
-    typeof root.checkpointKey === "string" &&
-    typeof root.entries === "string" &&
-    isCount(root.chainEntries) &&
-    Number.isFinite(root.checkpointCutAtMs) &&
-    Array.isArray(root.chainKeys) &&
-    root.chainKeys.length <= CHAIN_MAX &&
-    root.chainKeys.every((key) => typeof key === "string")
-  );
+function decodeCheckpoint(head: RootHead, { levels, top }: Fields): Checkpoint | undefined {
+  const good =
+    isCount(levels) &&
+    levels >= levelsFor(head.sizeBytes / head.blockBytes) &&
+    levels <= LEVELS_MAX &&
+    (top === null || (typeof top === "string" && /^[0-9a-f]{40}$/.test(top)));
+  return good ? { kind: "checkpoint", ...head, levels, top } : undefined;
 }
 
-function isCount(value: unknown): boolean {
+function decodeStep(key: string, head: RootHead, fields: Fields): Step | undefined {
+  const { checkpointKey, chainKeys, checkpointCutAtMs, chainEntries, entries } = fields;
+  const blockCount = head.sizeBytes / head.blockBytes;
+  const good =
+    typeof checkpointKey === "string" &&
+    isTextArray(chainKeys) &&
+    chainKeys.length <= CHAIN_KEYS_MAX &&
+    isTime(checkpointCutAtMs) &&
+    isCount(chainEntries) &&
+    chainEntries <= CHAIN_ENTRIES_MAX &&
+    head.nonZeroBlocks <= blockCount &&
+    typeof entries === "string";
+  if (!good) return undefined;
+  const base = [checkpointKey, ...chainKeys];
+  // Of one volume, each newer than the one before, and the last of them is what this step was made of.
+  const isChain = base.every(
+    (each, i) => isRootKey(head.volumeId, each) && each < (i + 1 < base.length ? (base[i + 1] ?? "") : key),
+  );
+  const bytes = Buffer.from(entries, "base64");
+  // Node passes over what is not Base64; here it is damage.
+  if (!isChain || base.at(-1) !== head.parentRootKey || bytes.toString("base64") !== entries)
+    return undefined;
+  const overlay = Overlay.decode(bytes, blockCount);
+  if (overlay.size > chainEntries) return undefined;
+  return {
+    kind: "step",
+    ...head,
+    checkpointKey,
+    chainKeys,
+    checkpointCutAtMs,
+    chainEntries,
+    entries: overlay,
+  };
+}
+
+function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isTime(value: unknown): value is number {
+  return Number.isFinite(value);
+}
+
+function isTextArray(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((each) => typeof each === "string");
 }

@@ -5,10 +5,10 @@
  * Steps only pay while there are few of them: a reader rolls all of them forward. So a chain ends, and a checkpoint
  * takes its place, after so many entries, so many steps, or so long.
  */
-import { strict as assert } from "node:assert";
 import type { Fetcher } from "./fetcher.ts";
+import { type Entry, Overlay } from "./overlay.ts";
 import type { PackWriter } from "./pack-writer.ts";
-import { type Checkpoint, type Entry, encodeEntries, type Step } from "./root.ts";
+import type { Checkpoint, Step } from "./root.ts";
 import type { RootView } from "./roots.ts";
 import { TreeWriter } from "./tree-writer.ts";
 import type { EpochSource } from "./upload.ts";
@@ -25,15 +25,7 @@ export interface ChainLimits {
 /** 1 GiB of changed blocks of 64 KiB: some 30 bytes each for the one who rolls them forward, in memory and to read. */
 export const CHAIN_LIMITS: ChainLimits = { entriesMax: 16_384, stepsMax: 256, ageMsMax: 10 * 60_000 };
 
-type Head =
-  | "format"
-  | "volumeId"
-  | "generation"
-  | "epoch"
-  | "sizeBytes"
-  | "blockBytes"
-  | "cutAtMs"
-  | "parentRootKey";
+type Head = "volumeId" | "generation" | "epoch" | "sizeBytes" | "blockBytes" | "cutAtMs" | "parentRootKey";
 
 /** Takes the changes and makes what a root says of them. */
 export interface RootWriter {
@@ -86,7 +78,7 @@ export class StepWriter implements RootWriter {
       chainKeys: isFirst ? [] : [...root.chainKeys, rootKey],
       checkpointCutAtMs: checkpoint.cutAtMs,
       chainEntries: (isFirst ? 0 : root.chainEntries) + this.#entries.length,
-      entries: encodeEntries(this.#entries).toString("base64"),
+      entries: Overlay.of(this.#entries),
     };
   }
 }
@@ -94,18 +86,18 @@ export class StepWriter implements RootWriter {
 /** Writes a map: the parent's checkpoint, what its steps have changed since, and what is set here. */
 export class CheckpointWriter implements RootWriter {
   readonly #tree: TreeWriter;
-  /** What the parent's steps have changed, by ascending block. */
-  readonly #changed: readonly Entry[];
+  /** What the parent's steps have changed, and how much of it is in the tree or was changed again. */
+  readonly #changed: Overlay;
   #next = 0;
 
   constructor(fetcher: Fetcher, packs: PackWriter, parent: RootView | undefined, blockCount: number) {
     this.#tree = new TreeWriter(fetcher, packs, parent?.checkpoint, blockCount);
-    this.#changed = [...(parent?.overlay ?? [])].sort(([a], [b]) => a - b);
+    this.#changed = parent?.overlay ?? Overlay.empty;
   }
 
   async set(block: number, name: Buffer | undefined): Promise<void> {
     await this.#setBefore(block);
-    if (this.#changed[this.#next]?.[0] === block) this.#next += 1;
+    if (this.#changed.blockAt(this.#next) === block) this.#next += 1;
     await this.#tree.set(block, name);
   }
 
@@ -117,12 +109,8 @@ export class CheckpointWriter implements RootWriter {
   }
 
   async #setBefore(block: number): Promise<void> {
-    for (;;) {
-      const entry = this.#changed[this.#next];
-      if (entry === undefined || entry[0] >= block) return;
-      this.#next += 1;
-      assert(entry[0] < block);
-      await this.#tree.set(entry[0], entry[1]);
+    for (; this.#changed.blockAt(this.#next) < block; this.#next++) {
+      await this.#tree.set(this.#changed.blockAt(this.#next), this.#changed.nameAt(this.#next));
     }
   }
 }

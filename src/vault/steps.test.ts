@@ -1,63 +1,27 @@
 import { strict as assert } from "node:assert";
 import { describe, test } from "node:test";
-import fc from "fast-check";
 import { FaultyStore } from "../../test/kit/faulty-store.ts";
 import { SeededRandom } from "../../test/kit/seeded-random.ts";
 import {
   BLOCK,
+  chainOf,
   expectContent,
   keysOf,
   options,
   randomChanges,
   rot,
+  START_MS,
   upload,
   VOLUME,
 } from "../../test/kit/vault-kit.ts";
 import { MemoryStore } from "../objects/memory.ts";
 import type { ObjectStore } from "../objects/object-store.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { checkRoot, decodeEntries, type Entry, encodeEntries } from "./root.ts";
 import { Vault } from "./vault.ts";
 import { VaultError } from "./vault-error.ts";
 
-const START_MS = 1_700_000_000_000;
 const volumeId = VOLUME as VolumeId;
 const kindOf = (kind: string) => (error: unknown) => error instanceof VaultError && error.kind === kind;
-
-describe("entries of a step", () => {
-  const entries = fc
-    .uniqueArray(fc.nat({ max: 9_999 }), { maxLength: 50 })
-    .map((blocks) => blocks.sort((a, b) => a - b))
-    .chain((blocks) =>
-      fc.tuple(
-        ...blocks.map((block) =>
-          fc.tuple(fc.constant(block), fc.option(fc.uint8Array({ minLength: 20, maxLength: 20 }))),
-        ),
-      ),
-    )
-    .map((pairs): Entry[] =>
-      pairs.map(([block, name]) => [block, name === null ? undefined : Buffer.from(name)]),
-    );
-
-  test("come back as they were written", () => {
-    fc.assert(
-      fc.property(entries, (value) => assert.deepEqual(decodeEntries(encodeEntries(value), 10_000), value)),
-    );
-  });
-
-  test("no bytes are read as entries that could not have been written, and none crash the reader", () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
-        try {
-          const read = decodeEntries(Buffer.from(bytes), 10_000);
-          assert.deepEqual(encodeEntries(read), Buffer.from(bytes));
-        } catch (error) {
-          assert(error instanceof VaultError);
-        }
-      }),
-    );
-  });
-});
 
 describe("steps and checkpoints", () => {
   test("every root of a long life holds what it was made of", async () => {
@@ -171,12 +135,73 @@ describe("steps and checkpoints", () => {
     }
   });
 
-  test("a root of a kind of the future is refused by name", async () => {
+  test("the next step of a long chain asks the bucket for nothing that is known", async () => {
+    const store = new FaultyStore(new MemoryStore());
+    const vault = await Vault.open(options(store));
+    let parentRootKey: string | undefined;
+    const gets: number[] = [];
+    for (let epoch = 1; epoch <= 40; epoch++) {
+      const before = store.calls.get;
+      const changes = new Map([[epoch % 7, Buffer.alloc(BLOCK, epoch)]]);
+      parentRootKey = (
+        await upload(vault, { epoch, changes, parentRootKey, kind: "step", cutAtMs: START_MS + epoch })
+      ).rootKey;
+      gets.push(store.calls.get - before);
+    }
+    assert.deepEqual(new Set(gets.slice(3)).size, 1, gets.join(" "));
+    assert((gets[39] ?? 9) <= 2, gets.join(" "));
+    await vault.close();
+  });
+
+  test("an epoch that is uploaded again is its own, also where it would be of the other kind now", async () => {
+    for (const kind of ["step", "checkpoint"] as const) {
+      const store = new MemoryStore();
+      const loose = { entriesMax: 100, stepsMax: 3, ageMsMax: 1_000 };
+      const strict = { ...loose, stepsMax: 0 };
+      const first = await Vault.open(options(store, { chain: kind === "step" ? loose : strict }));
+      const base = await upload(first, { epoch: 1, changes: new Map([[5, Buffer.alloc(BLOCK, 5)]]) });
+      const second = {
+        epoch: 2,
+        changes: new Map([[6, Buffer.alloc(BLOCK, 6)]]),
+        parentRootKey: base.rootKey,
+        kind: "step" as const,
+        cutAtMs: START_MS,
+      };
+      const { rootKey } = await upload(first, second);
+      await first.close();
+      const again = await Vault.open(options(store, { chain: kind === "step" ? strict : loose }));
+      assert.equal((await upload(again, second)).rootKey, rootKey);
+      assert.equal((await again.listRoots(volumeId)).at(-1)?.kind, kind);
+      const third = { ...second, epoch: 3, parentRootKey: rootKey };
+      const { rootKey: last } = await upload(again, {
+        ...third,
+        changes: new Map([[7, Buffer.alloc(BLOCK, 7)]]),
+      });
+      const content = await again.readBlocks(last, 5, 3);
+      assert.deepEqual([content[0], content[BLOCK], content[2 * BLOCK]], [5, 6, 7]);
+      const other = { ...second, changes: new Map([[6, Buffer.alloc(BLOCK, 99)]]) };
+      await assert.rejects(upload(again, other), kindOf("fenced"));
+      await again.close();
+    }
+  });
+
+  test("nothing is deleted that an unreadable root may stand on", async () => {
     const store = new MemoryStore();
-    const [key] = await chainOf(store, 0);
-    assert(key !== undefined);
-    assert.throws(() => checkRoot(key, { format: 1, kind: "leap" }), /kind leap is not known/);
-    assert.throws(() => checkRoot(key, { format: 2, kind: "step" }), /format 2/);
+    const [checkpoint = "", first = "", second = "", third = ""] = await chainOf(store, 3);
+    await rot(store, second, 60);
+    const problems: string[] = [];
+    const vault = await Vault.open(options(store, { onProblem: (message) => problems.push(message) }));
+    await assert.rejects(vault.deleteRoots(volumeId, [checkpoint, first]), kindOf("inUse"));
+    await vault.deleteRoots(volumeId, [third]);
+    assert.equal((await vault.listRoots(volumeId)).length, 2);
+    assert(problems.some((problem) => problem.includes(second)));
+    await vault.deleteRoots(volumeId, [second]);
+    await vault.deleteRoots(volumeId, [first]);
+    assert.deepEqual(
+      (await vault.listRoots(volumeId)).map(({ rootKey }) => rootKey),
+      [checkpoint],
+    );
+    await vault.close();
   });
 
   test("roots that others stand on are not deleted; the others go, and what is left can be read", async () => {
@@ -197,26 +222,6 @@ describe("steps and checkpoints", () => {
     await vault.close();
   });
 });
-
-/** A checkpoint with block 0 set, and steps that each set one block more; their keys. */
-async function chainOf(store: MemoryStore, steps: number): Promise<string[]> {
-  const vault = await Vault.open(options(store));
-  const keys: string[] = [];
-  for (let i = 0; i <= steps; i++) {
-    const changes = new Map([[i, Buffer.alloc(BLOCK, Math.max(i, 1))]]);
-    const parent = keys.at(-1);
-    const { rootKey } = await upload(vault, {
-      epoch: i + 1,
-      changes,
-      parentRootKey: parent,
-      kind: "step",
-      cutAtMs: START_MS + i,
-    });
-    keys.push(rootKey);
-  }
-  await vault.close();
-  return keys;
-}
 
 async function bytesIn(store: MemoryStore): Promise<number> {
   let bytes = 0;

@@ -12,8 +12,8 @@ import type { Fetcher } from "./fetcher.ts";
 import { rootKey } from "./keys.ts";
 import type { Leases } from "./lease.ts";
 import type { PackWriter } from "./pack-writer.ts";
-import type { Root } from "./root.ts";
-import type { RootView } from "./roots.ts";
+import { encodeRoot, type Root } from "./root.ts";
+import type { Roots, RootView } from "./roots.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
 import { type ChainLimits, CheckpointWriter, mayBeStep, type RootWriter, StepWriter } from "./step-writer.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
@@ -60,7 +60,7 @@ export interface UploadParts {
   readonly fetcher: Fetcher;
   readonly leases: Leases;
   readonly packs: PackWriter;
-  readonly viewRoot: (key: string) => Promise<RootView>;
+  readonly roots: Roots;
   readonly chain: ChainLimits;
   /** Makes sure that every pack sent so far is named by an index object. */
   readonly publishIndex: () => Promise<void>;
@@ -72,46 +72,61 @@ export interface UploadParts {
 const BLOCKS_PER_TURN = 16;
 
 export async function uploadEpoch(source: EpochSource, parts: UploadParts): Promise<UploadedRoot> {
-  const { fetcher, leases, packs } = parts;
+  const { leases, packs, roots } = parts;
   const generation = await leases.acquire(source.volumeId);
-  const parent = source.parentRootKey === undefined ? undefined : await parts.viewRoot(source.parentRootKey);
+  const parent = source.parentRootKey === undefined ? undefined : await roots.view(source.parentRootKey);
   if (parent !== undefined && parent.root.blockBytes !== source.blockBytes) {
     throw new VaultError("corrupt", `${source.parentRootKey} has blocks of another size`);
   }
   try {
-    const writer =
-      parent !== undefined && mayBeStep(source, parent, parts.chain)
-        ? new StepWriter(fetcher, parent)
-        : new CheckpointWriter(fetcher, packs, parent, source.sizeBytes / source.blockBytes);
-    await storeBlocks(source, parts, writer);
-    const body = await writer.finish();
-    await packs.finish();
-    await parts.publishIndex();
-    const root: Root = {
-      format: 1,
-      ...body,
-      volumeId: source.volumeId,
-      generation,
-      epoch: source.epoch,
-      sizeBytes: source.sizeBytes,
-      blockBytes: source.blockBytes,
-      cutAtMs: source.cutAtMs,
-      parentRootKey: source.parentRootKey ?? null,
-    };
+    const isStep = parent !== undefined && mayBeStep(source, parent, parts.chain);
+    const root = await makeRoot(source, generation, parent, isStep ? "step" : "checkpoint", parts);
     throwIfStopped(parts.signal);
     await leases.confirm(source.volumeId, generation);
-    const key = await putRoot(root, parts);
+    const { key, stored } = await putRoot(root, parts, (kind) =>
+      makeRoot(source, generation, parent, kind, parts),
+    );
     // Between the question above and the root another gateway may have taken over. It does not know of this root, so
     // nobody here may either.
     await leases.confirm(source.volumeId, generation);
+    roots.add(key, stored, parent);
     return {
       rootKey: key,
       uploadedBytes: packs.uploadedBytes,
-      fullBytes: root.nonZeroBlocks * root.blockBytes,
+      fullBytes: stored.nonZeroBlocks * stored.blockBytes,
     };
   } finally {
     await packs.abandon();
   }
+}
+
+/** The epoch's root, with all that it reaches made durable (invariant 4). */
+async function makeRoot(
+  source: EpochSource,
+  generation: number,
+  parent: RootView | undefined,
+  kind: Root["kind"],
+  parts: UploadParts,
+): Promise<Root> {
+  const { fetcher, packs } = parts;
+  const writer =
+    kind === "step" && parent !== undefined
+      ? new StepWriter(fetcher, parent)
+      : new CheckpointWriter(fetcher, packs, parent, source.sizeBytes / source.blockBytes);
+  await storeBlocks(source, parts, writer);
+  const body = await writer.finish();
+  await packs.finish();
+  await parts.publishIndex();
+  return {
+    ...body,
+    volumeId: source.volumeId,
+    generation,
+    epoch: source.epoch,
+    sizeBytes: source.sizeBytes,
+    blockBytes: source.blockBytes,
+    cutAtMs: source.cutAtMs,
+    parentRootKey: source.parentRootKey ?? null,
+  };
 }
 
 function throwIfStopped(signal: AbortSignal): void {
@@ -140,22 +155,30 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, writer: Root
 }
 
 /**
- * Writes the root. Where its name is taken, the root there is either our own (a PUT whose answer was lost, or one
+ * Writes the root and answers the one that is there then. Where its name is taken, the root there is either our own (a PUT whose answer was lost, or one
  * before a crash) or a rival's, which then stays.
+ *
+ * The same epoch over the same parent comes to the same root, whenever it is uploaded; but of what kind it was depends
+ * on limits, and on how many blocks were thought to be dirty, which a crash makes more. So one of the other kind is
+ * compared with what `remake` makes of the epoch in that kind.
  */
-async function putRoot(root: Root, parts: UploadParts): Promise<string> {
+async function putRoot(
+  root: Root,
+  parts: UploadParts,
+  remake: (kind: Root["kind"]) => Promise<Root>,
+): Promise<{ key: string; stored: Root }> {
   const key = rootKey(root.volumeId, root.generation, root.epoch);
   try {
-    if ((await parts.store.put(key, parts.sealer.sealJson(key, root), { ifAbsent: true })) === "created")
-      return key;
+    const sealed = parts.sealer.sealJson(key, encodeRoot(root));
+    if ((await parts.store.put(key, sealed, { ifAbsent: true })) === "created") return { key, stored: root };
   } catch (error) {
     if (!(error instanceof StoreError) || !error.ambiguous) throw fromStoreError(error, `writing ${key}`);
     // It may be there all the same: the next attempt of this upload will see.
     throw new VaultError("unavailable", `writing ${key}: ${error.message}`, { cause: error });
   }
-  const { root: there } = await parts.viewRoot(key);
-  // The same epoch over the same parent comes to the same root, whenever it is uploaded.
-  if (!isDeepStrictEqual(there, root))
+  const { root: there } = await parts.roots.view(key);
+  const mine = there.kind === root.kind ? root : await remake(there.kind);
+  if (!isDeepStrictEqual(encodeRoot(there), encodeRoot(mine)))
     throw new VaultError("fenced", `${key} was written by another gateway`);
-  return key;
+  return { key, stored: there };
 }

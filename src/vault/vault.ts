@@ -184,7 +184,7 @@ export class Vault {
             });
           },
         }),
-        viewRoot: (key) => this.#roots.view(key),
+        roots: this.#roots,
         chain: this.#chain,
         publishIndex: () => this.#publishIndex(),
         onProgress,
@@ -254,13 +254,14 @@ export class Vault {
   }
 
   /** The volume's roots, oldest first. One that can't be read is told to `onProblem` and left out. */
-  listRoots(volumeId: VolumeId): Promise<RootDescription[]> {
-    return this.#roots.list(volumeId);
+  async listRoots(volumeId: VolumeId): Promise<RootDescription[]> {
+    const roots = await this.#roots.list(volumeId);
+    return roots.flatMap(({ description }) => (description === undefined ? [] : [description]));
   }
 
   /**
-   * Deletes roots of the volume; what only they reached stays until it is collected. Rejects ("inUse") where another
-   * root stands on one of them, with nothing deleted.
+   * Deletes roots of the volume; what only they reached stays until it is collected. Rejects ("inUse"), with nothing
+   * deleted, where another root stands on one of them, or may: one that can't be read could stand on any before it.
    */
   deleteRoots(volumeId: VolumeId, keys: readonly string[]): Promise<void> {
     return this.#roots.delete(volumeId, keys);

@@ -4,10 +4,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
+import type { MemoryStore } from "../../src/objects/memory.ts";
 import type { ObjectStore } from "../../src/objects/object-store.ts";
 import type { SnapshotId, VolumeId } from "../../src/platform/ids.ts";
+import { KeyRing } from "../../src/vault/key-ring.ts";
+import { ObjectSealer } from "../../src/vault/sealed-object.ts";
 import type { SnapshotRecord } from "../../src/vault/snapshot-record.ts";
-import type { Vault, VaultOptions } from "../../src/vault/vault.ts";
+import { Vault, type VaultOptions } from "../../src/vault/vault.ts";
+import { openOrCreateVault } from "../../src/vault/vault-json.ts";
 import { ManualClock } from "./manual-clock.ts";
 import { MemoryEpoch } from "./memory-epoch.ts";
 import { SeededRandom } from "./seeded-random.ts";
@@ -15,6 +19,7 @@ import { SeededRandom } from "./seeded-random.ts";
 const folder = mkdtempSync(join(tmpdir(), "sg-vault-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
+export const START_MS = 1_700_000_000_000;
 export const BLOCK = 4096;
 export const BLOCKS = 1000;
 export const VOLUME = "vol-0123456789ABCDEF0";
@@ -122,4 +127,32 @@ export function record(over: Partial<SnapshotRecord> = {}): SnapshotRecord {
     fullBytes: 3,
     ...over,
   };
+}
+
+/** A checkpoint with block 0 set, and steps that each set one block more; their keys. */
+export async function chainOf(store: MemoryStore, steps: number): Promise<string[]> {
+  const vault = await Vault.open(options(store));
+  const keys: string[] = [];
+  for (let i = 0; i <= steps; i++) {
+    const changes = new Map([[i, Buffer.alloc(BLOCK, Math.max(i, 1))]]);
+    const parent = keys.at(-1);
+    const { rootKey } = await upload(vault, {
+      epoch: i + 1,
+      changes,
+      parentRootKey: parent,
+      kind: "step",
+      cutAtMs: START_MS + i,
+    });
+    keys.push(rootKey);
+  }
+  await vault.close();
+  return keys;
+}
+
+/** What seals and opens the objects of the vault that is in the store. */
+export async function sealerOf(store: ObjectStore): Promise<ObjectSealer> {
+  const random = new SeededRandom(1);
+  const defaults = { blockBytes: BLOCK, packBytes: BLOCK };
+  const { vaultId, masterKey } = await openOrCreateVault(store, KEY_FILE, random, defaults, undefined);
+  return new ObjectSealer(new KeyRing(masterKey), vaultId, random);
 }
