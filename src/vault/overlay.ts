@@ -20,7 +20,6 @@ const BYTES_IN_MEMORY = 4 + 1 + NAME_BYTES;
 export type Entry = readonly [block: number, name: Buffer | undefined];
 
 export class Overlay {
-  static readonly empty = new Overlay(0);
   #size = 0;
   readonly #blocks: Uint32Array;
   readonly #kinds: Uint8Array;
@@ -149,3 +148,6 @@ export class Overlay {
     return trimmed;
   }
 }
+
+/** No changes at all. */
+export const NO_CHANGES = Overlay.of([]);

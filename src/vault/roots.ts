@@ -6,7 +6,7 @@ import type { ObjectStore } from "../objects/object-store.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { Permits } from "../platform/permits.ts";
 import { rootsPrefix } from "./keys.ts";
-import { Overlay } from "./overlay.ts";
+import { NO_CHANGES, type Overlay } from "./overlay.ts";
 import { RecentMap } from "./recent-map.ts";
 import { baseKeys, type Checkpoint, decodeRoot, type Root, type Step } from "./root.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
@@ -164,7 +164,7 @@ export class Roots {
   async #makeView(key: string): Promise<RootView> {
     const root = await this.#read(key);
     if (root.kind === "checkpoint") {
-      return { rootKey: key, root, checkpointKey: key, checkpoint: root, overlay: Overlay.empty };
+      return { rootKey: key, root, checkpointKey: key, checkpoint: root, overlay: NO_CHANGES };
     }
     const base = baseKeys(root);
     // The newest root of the chain that is at hand saves those before it: most often all of them.
@@ -215,7 +215,7 @@ export class Roots {
 /** The next root of a chain over the view of the one before it; undefined before its checkpoint. */
 function onto(below: RootView | undefined, key: string, root: Root): RootView {
   if (below === undefined && root.kind === "checkpoint") {
-    return { rootKey: key, root, checkpointKey: key, checkpoint: root, overlay: Overlay.empty };
+    return { rootKey: key, root, checkpointKey: key, checkpoint: root, overlay: NO_CHANGES };
   }
   if (below === undefined || root.kind !== "step" || !fits(below, root))
     throw new VaultError("corrupt", `${key} stands on a root that does not fit`);

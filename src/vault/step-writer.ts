@@ -6,7 +6,7 @@
  * takes its place, after so many entries, so many steps, or so long.
  */
 import type { Fetcher } from "./fetcher.ts";
-import { type Entry, Overlay } from "./overlay.ts";
+import { type Entry, NO_CHANGES, Overlay } from "./overlay.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { Checkpoint, Step } from "./root.ts";
 import type { RootView } from "./roots.ts";
@@ -92,7 +92,7 @@ export class CheckpointWriter implements RootWriter {
 
   constructor(fetcher: Fetcher, packs: PackWriter, parent: RootView | undefined, blockCount: number) {
     this.#tree = new TreeWriter(fetcher, packs, parent?.checkpoint, blockCount);
-    this.#changed = parent?.overlay ?? Overlay.empty;
+    this.#changed = parent?.overlay ?? NO_CHANGES;
   }
 
   async set(block: number, name: Buffer | undefined): Promise<void> {

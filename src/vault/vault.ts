@@ -22,6 +22,7 @@ import {
   snapshotKey,
 } from "./keys.ts";
 import { Leases } from "./lease.ts";
+import { type NonZeroBlocks, nextNonZero } from "./map-search.ts";
 import { type DirectoryEntry, PACK_TAIL_BYTES, PackReader } from "./pack.ts";
 import { PACK_BYTES, PackWriter } from "./pack-writer.ts";
 import { type RootDescription, Roots } from "./roots.ts";
@@ -211,14 +212,15 @@ export class Vault {
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
   }
 
-  /** Which of the blocks are not all zeros, ascending; no chunk is fetched for it. */
-  async nonZeroBlocks(key: string, first: number, count: number): Promise<number[]> {
-    assert(first >= 0 && count >= 0);
+  /** The blocks of [first, first + count) that are not all zeros, up to `max` of them; no chunk is fetched for it. */
+  async nonZeroBlocks(key: string, first: number, count: number, max: number): Promise<NonZeroBlocks> {
+    assert(first >= 0 && count >= 0 && max > 0);
     const view = await this.#roots.view(key);
     const { root } = view;
-    const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const names = await this.#withIndex(() => this.#fetcher.blockNames(view, first, inside));
-    return names.flatMap((name, i) => (name === undefined ? [] : [first + i]));
+    const end = Math.min(first + count, root.sizeBytes / root.blockBytes);
+    const found = await this.#withIndex(() => nextNonZero(this.#fetcher, view, first, end, max));
+    // Beyond the root's size there are zeros.
+    return found.end < end ? found : { blocks: found.blocks, end: first + count };
   }
 
   async putSnapshot(record: SnapshotRecord): Promise<void> {

@@ -6,10 +6,15 @@
  * loss of power leaves us to believe. A block that is only in `exact` then is fetched again, which loses nothing that
  * a flush had promised.
  */
+import { strict as assert } from "node:assert";
 import type { Disk, DiskFile } from "../platform/disk.ts";
 
 const EXACT = "hydrated";
 const DURABLE = "hydrated-durable";
+/** What is written to `durable` at a time: 32768 blocks, 2 GiB of the volume. */
+const PAGE_BYTES = 4096;
+/** How many bits of a byte are set. */
+const BITS_SET = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
 export class HydrationMap {
   readonly blockCount: number;
@@ -17,9 +22,8 @@ export class HydrationMap {
   readonly #exact: DiskFile;
   readonly #durable: DiskFile;
   #hydrated = 0;
-  /** Byte range of `#bits` that `durable` does not have yet. */
-  #changedFrom = Number.POSITIVE_INFINITY;
-  #changedTo = -1;
+  /** Pages of `#bits` that `durable` does not have yet. */
+  #changed = new Set<number>();
 
   private constructor(exact: DiskFile, durable: DiskFile, blockCount: number, trustExact: boolean) {
     this.blockCount = blockCount;
@@ -28,13 +32,9 @@ export class HydrationMap {
     const bytes = Math.ceil(blockCount / 8);
     this.#bits = Buffer.alloc(bytes);
     (trustExact ? exact : durable).readSync(this.#bits, 0, bytes, 0);
-    if (trustExact) {
-      this.#changedFrom = 0;
-      this.#changedTo = bytes - 1;
-    } else {
-      exact.writeSync(this.#bits, 0, bytes, 0);
-    }
-    for (let block = 0; block < blockCount; block++) if (this.has(block)) this.#hydrated += 1;
+    if (trustExact) this.#noteChanged(0, bytes - 1);
+    else exact.writeSync(this.#bits, 0, bytes, 0);
+    for (const byte of this.#bits) this.#hydrated += BITS_SET[byte] ?? 0;
   }
 
   /** Opens the pair in `folder`; `trustExact` says that no power was lost since it was written. */
@@ -76,26 +76,29 @@ export class HydrationMap {
 
   /** Records that the blocks' bytes are on the disk; call it after writing them. */
   add(first: number, count: number): void {
-    for (let block = first; block < first + count; block++) {
-      if (this.has(block)) continue;
-      this.#bits[block >> 3] = (this.#bits[block >> 3] ?? 0) | (1 << (block & 7));
-      this.#hydrated += 1;
+    assert(first >= 0 && count > 0 && first + count <= this.blockCount);
+    const end = first + count;
+    for (let block = first; block < end; ) {
+      const at = block >> 3;
+      const before = this.#bits[at] ?? 0;
+      const isWhole = (block & 7) === 0 && end - block >= 8;
+      const after = isWhole ? 0xff : before | (1 << (block & 7));
+      this.#hydrated += (BITS_SET[after] ?? 0) - (BITS_SET[before] ?? 0);
+      this.#bits[at] = after;
+      block += isWhole ? 8 : 1;
     }
     const from = first >> 3;
-    const to = (first + count - 1) >> 3;
+    const to = (end - 1) >> 3;
     this.#exact.writeSync(this.#bits, from, to - from + 1, from);
-    this.#changedFrom = Math.min(this.#changedFrom, from);
-    this.#changedTo = Math.max(this.#changedTo, to);
+    this.#noteChanged(from, to);
   }
 
   /** The first block from `start` on that is not on the disk, or -1. */
   nextMissing(start: number): number {
-    for (let block = start; block < this.blockCount; block++) {
-      if ((block & 7) === 0 && this.#bits[block >> 3] === 0xff) {
-        block += 7;
-        continue;
-      }
-      if (!this.has(block)) return block;
+    for (let block = start; block < this.blockCount; ) {
+      if ((block & 7) === 0 && this.#bits[block >> 3] === 0xff) block += 8;
+      else if (this.has(block)) block += 1;
+      else return block;
     }
     return -1;
   }
@@ -104,23 +107,28 @@ export class HydrationMap {
    * Runs `syncData` (which must make the blocks' bytes durable) and then records durably which blocks those were.
    */
   async flush(syncData: () => Promise<void>): Promise<void> {
-    const from = this.#changedFrom;
-    const to = this.#changedTo;
+    const changed = this.#changed;
     // What is added while the data is being synced is not covered by that sync: copy the bits before it.
-    const bits = to < from ? undefined : Buffer.from(this.#bits.subarray(from, to + 1));
-    this.#changedFrom = Number.POSITIVE_INFINITY;
-    this.#changedTo = -1;
+    const pages = [...changed].map((page) => {
+      const at = page * PAGE_BYTES;
+      return { at, bits: Buffer.from(this.#bits.subarray(at, at + PAGE_BYTES)) };
+    });
+    this.#changed = new Set();
     try {
       await syncData();
-      if (bits !== undefined) {
-        this.#durable.writeSync(bits, 0, bits.length, from);
-        await this.#durable.sync();
-      }
+      if (pages.length === 0) return;
+      for (const { at, bits } of pages) this.#durable.writeSync(bits, 0, bits.length, at);
+      await this.#durable.sync();
     } catch (error) {
-      this.#changedFrom = Math.min(this.#changedFrom, from);
-      this.#changedTo = Math.max(this.#changedTo, to);
+      for (const page of changed) this.#changed.add(page);
       throw error;
     }
+  }
+
+  /** Notes that these bytes of `#bits` have changed, the last one among them. */
+  #noteChanged(fromByte: number, toByte: number): void {
+    const last = Math.floor(toByte / PAGE_BYTES);
+    for (let page = Math.floor(fromByte / PAGE_BYTES); page <= last; page++) this.#changed.add(page);
   }
 
   close(): void {

@@ -4,8 +4,16 @@ import { DeviceError } from "../platform/device-error.ts";
 export interface RootReader {
   /** The blocks as of the root, verified, one after the other. `isBackground`: nobody waits for them yet. */
   readBlocks(rootKey: string, firstBlock: number, count: number, isBackground?: boolean): Promise<Buffer>;
-  /** Which of the blocks are not all zeros, ascending. */
-  nonZeroBlocks(rootKey: string, firstBlock: number, count: number): Promise<readonly number[]>;
+  /**
+   * The blocks among these that are not all zeros, ascending, up to `max` of them; there are no others before block
+   * `end`.
+   */
+  nonZeroBlocks(
+    rootKey: string,
+    firstBlock: number,
+    count: number,
+    max: number,
+  ): Promise<{ readonly blocks: readonly number[]; readonly end: number }>;
 }
 
 /** Whether the failure may pass by itself: the bucket gives no answer. Rejections of a RootReader carry `kind`. */

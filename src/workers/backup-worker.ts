@@ -50,8 +50,8 @@ const data = new Rpc(given.data, {
   cancelUpload: (volumeId: VolumeId) => uploads.get(volumeId)?.abort(),
   readBlocks: (gatewayId: GatewayId, rootKey: string, first: number, count: number, isBackground: boolean) =>
     opened().readBlocks(rootKey, first, count, bandwidthOf(gatewayId), isBackground),
-  nonZeroBlocks: (rootKey: string, first: number, count: number) =>
-    opened().nonZeroBlocks(rootKey, first, count),
+  nonZeroBlocks: (rootKey: string, first: number, count: number, max: number) =>
+    opened().nonZeroBlocks(rootKey, first, count, max),
 });
 
 /** What a gateway may send and fetch; without limits until they are set. */

@@ -169,12 +169,15 @@ export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore,
     }
   }
 
-  /** Ends sessions, makes everything durable, and stops the workers. */
+  /** Ends sessions, makes everything durable, and stops the workers: also where one of them has failed. */
   async close(): Promise<void> {
     this.#closing = true;
-    await this.#data.call("close");
-    await this.#backup.call("close");
-    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    try {
+      await this.#data.call("close");
+      await this.#backup.call("close");
+    } finally {
+      await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    }
   }
 }
 

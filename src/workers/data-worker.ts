@@ -39,7 +39,7 @@ const fleet = new Fleet({
       const bytes = await backup.call<Uint8Array>("readBlocks", ...args);
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
-    nonZeroBlocks: (rootKey, first, count) => backup.call("nonZeroBlocks", rootKey, first, count),
+    nonZeroBlocks: (rootKey, first, count, max) => backup.call("nonZeroBlocks", rootKey, first, count, max),
   }),
   upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
   cancelUpload: (volumeId) => backup.tell("cancelUpload", volumeId),

@@ -47,8 +47,13 @@ export class RealVault implements SimulatedVault {
     return (await this.#opened()).readBlocks(rootKey, first, count);
   }
 
-  async nonZeroBlocks(rootKey: string, first: number, count: number): Promise<number[]> {
-    return (await this.#opened()).nonZeroBlocks(rootKey, first, count);
+  async nonZeroBlocks(
+    rootKey: string,
+    first: number,
+    count: number,
+    max: number,
+  ): Promise<{ blocks: number[]; end: number }> {
+    return (await this.#opened()).nonZeroBlocks(rootKey, first, count, max);
   }
 
   async upload(order: UploadOrder, disk: Disk, locate: EpochReaders["locate"]): Promise<UploadedEpoch> {

@@ -66,11 +66,18 @@ export class SimVault implements SimulatedVault {
     return Buffer.concat(Array.from({ length: count }, (_, i) => root.get(first + i) ?? ZERO));
   }
 
-  async nonZeroBlocks(rootKey: string, first: number, count: number): Promise<number[]> {
+  async nonZeroBlocks(
+    rootKey: string,
+    first: number,
+    count: number,
+    max: number,
+  ): Promise<{ blocks: number[]; end: number }> {
     await this.#pause();
     if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
     const root = this.#root(rootKey);
-    return Array.from({ length: count }, (_, i) => first + i).filter((block) => root.has(block));
+    const all = Array.from({ length: count }, (_, i) => first + i).filter((block) => root.has(block));
+    const blocks = all.slice(0, max);
+    return { blocks, end: all.length > max ? (blocks.at(-1) ?? 0) + 1 : first + count };
   }
 
   /** Uploads as the backup worker does: block by block, with all that can happen in between. */
