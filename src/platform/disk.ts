@@ -5,6 +5,7 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { GroupCommit } from "./group-commit.ts";
+import { punchHole } from "./punch-hole.ts";
 
 /**
  * A sync has failed. It is never tried again: the system may have dropped the writes it could not make durable, and
@@ -25,6 +26,13 @@ export interface DiskFile {
    * them survive loss of power.
    */
   writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void;
+  /**
+   * Writes zeros; where the file system can, the range is given back to it instead. To be read, synced and torn it is
+   * a write as any other.
+   */
+  zeroSync(positionBytes: number, lengthBytes: number): void;
+  /** The range holds zeros: gives it back to the file system where that can be. Changes nothing that is read. */
+  trimSync(positionBytes: number, lengthBytes: number): void;
   /**
    * Makes all writes that returned before the call durable (fdatasync, on the thread pool). Rejects with a SyncError;
    * one that has failed is the last: every later one fails too. Only one is under way at a time, as of two at once the
@@ -68,6 +76,7 @@ export interface Disk {
   readonly bootId: string;
 }
 
+const ZEROS = Buffer.alloc(64 * 1024);
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
@@ -78,11 +87,14 @@ class SystemFile implements DiskFile {
   readonly #syncs = new GroupCommit(() => this.#sync());
   #failure: SyncError | undefined;
   #open = true;
+  #mayPunch: boolean;
 
-  constructor(path: string, fd: number, sizeBytes: number) {
+  constructor(path: string, fd: number, sizeBytes: number, isRegular: boolean) {
     this.path = path;
     this.#fd = fd;
     this.sizeBytes = sizeBytes;
+    // What a device makes of a hole is its own affair.
+    this.#mayPunch = isRegular;
   }
 
   readSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): void {
@@ -105,6 +117,23 @@ class SystemFile implements DiskFile {
     while (done < lengthBytes) {
       done += fs.writeSync(this.#fd, source, sourceOffset + done, lengthBytes - done, positionBytes + done);
     }
+  }
+
+  zeroSync(positionBytes: number, lengthBytes: number): void {
+    if (this.#punch(positionBytes, lengthBytes)) return;
+    for (let done = 0; done < lengthBytes; done += ZEROS.length) {
+      this.writeSync(ZEROS, 0, Math.min(ZEROS.length, lengthBytes - done), positionBytes + done);
+    }
+  }
+
+  trimSync(positionBytes: number, lengthBytes: number): void {
+    this.#punch(positionBytes, lengthBytes);
+  }
+
+  #punch(positionBytes: number, lengthBytes: number): boolean {
+    // A file system without holes, or one too full for another extent, is not asked again.
+    this.#mayPunch &&= punchHole(this.#fd, positionBytes, lengthBytes);
+    return this.#mayPunch;
   }
 
   sync(): Promise<void> {
@@ -174,7 +203,7 @@ export const systemDisk: Disk = {
         fs.ftruncateSync(fd, options.sizeBytes);
         if (options.lazy !== true) fs.fsyncSync(fd);
       }
-      return new SystemFile(path, fd, sizeOf(fd));
+      return new SystemFile(path, fd, sizeOf(fd), isRegular);
     } catch (error) {
       fs.closeSync(fd);
       throw error;

@@ -223,6 +223,10 @@ export class CachedVolume extends EngineVolume {
     });
   }
 
+  protected override giveBack(): void {
+    // A slot with zeros is clean or will be: the cache takes it back by itself.
+  }
+
   protected override cutObstacle(): string | undefined {
     return this.#chains.pool.slotCount === 0 ? "the gateway has no cache" : undefined;
   }

@@ -18,6 +18,7 @@ import { isUnavailable, toDeviceError } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
 import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
+import { isZeros, ZEROS } from "./zeros.ts";
 
 /** A cut was asked for that can't be made now. */
 export class CutRefused extends Error {
@@ -142,8 +143,9 @@ export abstract class EngineVolume {
     for (let at = 0; at < lengthBytes; at += ZEROS.length) {
       const length = Math.min(ZEROS.length, lengthBytes - at);
       await nextTurn();
-      // What is zeros already stays as it is: sparse on the disk, and not dirty.
-      if (this.tryRead(offsetBytes + at, now, 0, length) && now.compare(ZEROS, 0, length, 0, length) === 0) {
+      // What is zeros already is not dirty for that.
+      if (this.tryRead(offsetBytes + at, now, 0, length) && isZeros(now, 0, length)) {
+        this.giveBack(offsetBytes + at, length);
         continue;
       }
       if (!this.tryWrite(offsetBytes + at, ZEROS, 0, length)) {
@@ -151,6 +153,9 @@ export abstract class EngineVolume {
       }
     }
   }
+
+  /** The range holds zeros and is not needed: space that they take may be set free. */
+  protected abstract giveBack(offsetBytes: number, lengthBytes: number): void;
 
   /** Throws a CutRefused where the volume can't be cut now. */
   checkCut(): void {
@@ -436,6 +441,5 @@ export abstract class EngineVolume {
   }
 }
 
-const ZEROS = Buffer.alloc(1024 * 1024);
 /** The pause before something is tried again for which there was no room. */
 const NO_ROOM_RETRY_MS = 1_000;

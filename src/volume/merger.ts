@@ -9,6 +9,7 @@ import type { DiskFile } from "../platform/disk.ts";
 import type { Epochs } from "./epochs.ts";
 import { ALL_PIECES, BLOCK_BYTES, PIECE_BYTES } from "./geometry.ts";
 import type { SlotChains } from "./slot-chains.ts";
+import { isZeros } from "./zeros.ts";
 
 /** Blocks merged back between two syncs of the disk. */
 const BATCH = 128;
@@ -102,7 +103,9 @@ export class Merger {
     const mask = pool.mask(slot);
     if (mask === ALL_PIECES) {
       pool.read(slot, 0, this.#scratch, 0, BLOCK_BYTES);
-      this.#home.writeSync(this.#scratch, 0, BLOCK_BYTES, block * BLOCK_BYTES);
+      const at = block * BLOCK_BYTES;
+      if (isZeros(this.#scratch, 0, BLOCK_BYTES)) this.#home.zeroSync(at, BLOCK_BYTES);
+      else this.#home.writeSync(this.#scratch, 0, BLOCK_BYTES, at);
       return;
     }
     for (let piece = 0; piece * PIECE_BYTES < BLOCK_BYTES; piece++) {

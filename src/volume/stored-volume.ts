@@ -24,6 +24,7 @@ import { BLOCKS_PER_REGION, REGION_BYTES, RegionLog } from "./region-log.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
 import type { VolumeWorld } from "./volume-world.ts";
+import { isZeros, ZEROS } from "./zeros.ts";
 
 export interface StoredVolumeOptions {
   readonly volumeId: VolumeId;
@@ -42,7 +43,6 @@ const READY_MARK = "ready";
 const NOT_BLANK_MARK = "not-blank";
 /** Blocks copied between two turns of the event loop. */
 const COPY_BYTES = 1024 * 1024;
-const ZEROS = Buffer.alloc(COPY_BYTES);
 
 export class StoredVolume extends EngineVolume {
   readonly #home: DiskFile;
@@ -185,7 +185,7 @@ export class StoredVolume extends EngineVolume {
       if (redirects) this.#writeBlocks(offset, source, sourceOffset, length);
       else {
         this.epochs.dirty.markRange(offset, length);
-        this.#home.writeSync(source, sourceOffset, length, offset);
+        this.#put(offset, source, sourceOffset, length);
       }
       if (this.#hydration !== undefined) this.#addHydrated(offset, length);
       this.wrote(length);
@@ -395,7 +395,7 @@ export class StoredVolume extends EngineVolume {
     const newest = this.#chains.newest(block);
     if (newest === undefined && !this.#isFrozen(block)) {
       this.epochs.dirty.mark(block, touchedPieces(offsetInBlock, lengthBytes));
-      this.#home.writeSync(source, from, lengthBytes, block * BLOCK_BYTES + offsetInBlock);
+      this.#put(block * BLOCK_BYTES + offsetInBlock, source, from, lengthBytes);
       return;
     }
     const reuse = newest !== undefined && pool.epoch(newest) === open;
@@ -420,6 +420,28 @@ export class StoredVolume extends EngineVolume {
     pool.update(slot, open, mask);
     if (!reuse) this.#chains.push(block, slot);
     else this.#merger.written(slot);
+  }
+
+  /** Writes to the disk; zeros become holes where they come from `unmap` or fill whole blocks. */
+  #put(offsetBytes: number, source: Buffer, from: number, lengthBytes: number): void {
+    const isGivenBack =
+      source === ZEROS || (lengthBytes >= BLOCK_BYTES && isZeros(source, from, lengthBytes));
+    if (isGivenBack) this.#home.zeroSync(offsetBytes, lengthBytes);
+    else this.#home.writeSync(source, from, lengthBytes, offsetBytes);
+  }
+
+  /**
+   * The disk itself holds these zeros, also for a closed epoch, unless a block has slots: then it may hold what is
+   * frozen.
+   */
+  protected override giveBack(offsetBytes: number, lengthBytes: number): void {
+    const last = Math.floor((offsetBytes + lengthBytes - 1) / BLOCK_BYTES);
+    if (this.#chains.size > 0) {
+      for (let block = Math.floor(offsetBytes / BLOCK_BYTES); block <= last; block++) {
+        if (this.#chains.newest(block) !== undefined) return;
+      }
+    }
+    this.#home.trimSync(offsetBytes, lengthBytes);
   }
 
   /** What there is no room for now is merged before the next upload. */
@@ -470,8 +492,8 @@ export class StoredVolume extends EngineVolume {
 /** A regular file was emptied when it was opened; a device has to be overwritten. */
 async function eraseDevice(disk: Disk, path: string, home: DiskFile): Promise<void> {
   if (disk.isRegularFile(path)) return;
-  for (let at = 0; at < home.sizeBytes; at += ZEROS.length) {
-    home.writeSync(ZEROS, 0, Math.min(ZEROS.length, home.sizeBytes - at), at);
+  for (let at = 0; at < home.sizeBytes; at += COPY_BYTES) {
+    home.zeroSync(at, Math.min(COPY_BYTES, home.sizeBytes - at));
     await nextTurn();
   }
   await home.sync();

@@ -1,6 +1,6 @@
 /** What a volume can do beyond reading and writing, on the real gateway: grow, go back in time, be cut with others. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -40,6 +40,38 @@ describe("volumes", () => {
   after(async () => {
     await gateway.kill();
     rmSync(folder, { recursive: true, force: true });
+  });
+
+  test("give space back: what is unmapped, or overwritten with zeros, takes none on the disk", async () => {
+    const arn = await makeStored(gateway, "shrinks");
+    const takenMib = () => (statSync(join(gateway.dataDir, "disks", "shrinks")).blocks * 512) / 1024 ** 2;
+    const client = await BlockClient.open(gateway.portal, "shrinks");
+    const mib = 1024 ** 2;
+    for (let at = 0; at < 32; at++) await client.write((at * mib) / SECTOR, Buffer.alloc(mib, at + 1));
+    assert(takenMib() >= 32);
+    await client.unmap(0, (8 * mib) / SECTOR);
+    assert(takenMib() <= 24.5, `${takenMib()} MiB after UNMAP`);
+    await client.write((8 * mib) / SECTOR, Buffer.alloc(mib));
+    assert(takenMib() <= 23.5, `${takenMib()} MiB after zeros`);
+    // What a cut needs is kept until it is in the bucket, and given back then.
+    const snapshotId = await createSnapshot(gateway, arn);
+    await client.unmap((16 * mib) / SECTOR, (16 * mib) / SECTOR);
+    assert.equal((await client.read((20 * mib) / SECTOR, 1))[0], 0);
+    await completed(gateway, snapshotId);
+    await until("given back", async () => (takenMib() <= 7.5 ? true : undefined));
+    client.close();
+    await makeCached(gateway, "shrinks-copy", GIB, { SnapshotId: snapshotId });
+    await qemuIo(
+      url("shrinks-copy"),
+      `read -P 0 0 ${9 * mib}`,
+      ...Array.from({ length: 23 }, (_, i) => `read -P ${i + 10} ${(i + 9) * mib} ${mib}`),
+    );
+    await qemuIo(
+      url("shrinks"),
+      `read -P 0 0 ${9 * mib}`,
+      `read -P 16 ${15 * mib} ${mib}`,
+      `read -P 0 ${16 * mib} ${16 * mib}`,
+    );
   });
 
   test("grow while they are in use, and initiators are told", async () => {

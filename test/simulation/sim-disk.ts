@@ -277,6 +277,17 @@ class Handle implements DiskFile {
     this.#file.write(positionBytes, bytes);
   }
 
+  zeroSync(positionBytes: number, lengthBytes: number): void {
+    this.writeSync(Buffer.alloc(lengthBytes), 0, lengthBytes, positionBytes);
+  }
+
+  trimSync(positionBytes: number, lengthBytes: number): void {
+    this.#check();
+    const range = this.#file.current.subarray(positionBytes, positionBytes + lengthBytes);
+    if (range.some((byte) => byte !== 0)) throw new Error(`${this.path}: data is given back`);
+    this.#file.write(positionBytes, Buffer.alloc(lengthBytes));
+  }
+
   #isFull(endBytes: number): boolean {
     const { fullness, preallocated } = this.#faults;
     if (fullness === 0 || !this.#random.chance(fullness)) return false;
