@@ -1,4 +1,4 @@
-// npm run bench: the data path against Debian's tgt in the same run (bench/data-path.ts). Plain JavaScript for Node 18.
+// npm run bench: the bars of the design, against Debian's tgt in the same run (bench/bench.ts). Plain JavaScript for Node 18.
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { findNode, runNode } from "../bin/node24.js";
@@ -14,4 +14,4 @@ if (absent.length > 0) {
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 const built = spawnSync(findNode(), [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" });
 if (built.status !== 0) process.exit(1);
-runNode([join(root, "bench", "data-path.ts"), ...process.argv.slice(2)]);
+runNode([join(root, "bench", "bench.ts"), ...process.argv.slice(2)]);
