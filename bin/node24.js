@@ -22,6 +22,11 @@ export function findNode() {
   }
 }
 
+/**
+ * For the C library's malloc: blocks and whatever is larger go back to the system when they are freed. Left to itself
+ * it keeps hundreds of MiB of them in pieces.
+ */
+const MALLOC = { MALLOC_MMAP_THRESHOLD_: "65536" };
 const PARENT_POLL_MS = 200;
 /** Where the child finds the pipe whose end tells it that this process is gone. */
 const LIFELINE_FD = 3;
@@ -35,7 +40,7 @@ const LIFELINE_FD = 3;
 export function runNode(args, { lifeline = false } = {}) {
   const child = spawn(findNode(), args, {
     stdio: lifeline ? ["inherit", "inherit", "inherit", "pipe"] : "inherit",
-    env: lifeline ? { ...process.env, SLUICEGATE_LIFELINE_FD: String(LIFELINE_FD) } : process.env,
+    env: lifeline ? { ...MALLOC, ...process.env, SLUICEGATE_LIFELINE_FD: String(LIFELINE_FD) } : process.env,
   });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   // Under "npm start" the parent is npm: when that was killed, nobody is left to whom the gateway belongs.

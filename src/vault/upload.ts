@@ -6,7 +6,6 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import { type ObjectStore, StoreError } from "../objects/object-store.ts";
-import { nextTurn } from "../platform/clock.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { rootKey } from "./keys.ts";
@@ -66,6 +65,8 @@ export interface UploadParts {
   readonly publishIndex: () => Promise<void>;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: EpochProgress) => void;
+  /** Called between pieces of work; it goes on when the answer resolves. */
+  readonly pause: () => Promise<void>;
 }
 
 /** Blocks handled between two turns of the event loop: some milliseconds of work. */
@@ -147,7 +148,7 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, writer: Root
       done += 1;
       if (done % BLOCKS_PER_TURN !== 0) continue;
       parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
-      await nextTurn();
+      await parts.pause();
       throwIfStopped(parts.signal);
     }
   }

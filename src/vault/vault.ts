@@ -49,6 +49,8 @@ export interface VaultOptions {
   readonly packBytes?: number;
   /** When a recovery point is a checkpoint again. */
   readonly chain?: ChainLimits;
+  /** Called by long work between its pieces; it goes on when the answer resolves. */
+  readonly pause?: () => Promise<void>;
   /** Called for an object that can't be used and was passed over. */
   readonly onProblem?: (message: string) => void;
 }
@@ -85,6 +87,7 @@ export class Vault {
   readonly #chain: ChainLimits;
   readonly #packBytes: number;
   readonly #clock: Clock;
+  readonly #pause: () => Promise<void>;
   readonly #onProblem: (message: string) => void;
   readonly #uploading = new Set<VolumeId>();
   /** For each gateway its own: one whose line is limited must not keep the others waiting. */
@@ -112,6 +115,7 @@ export class Vault {
     this.#index = index;
     this.#fresh = fresh;
     this.#clock = options.clock;
+    this.#pause = options.pause ?? nextTurn;
     this.#onProblem = options.onProblem ?? (() => {});
     this.#fetcher = new Fetcher(options.store, index, this.#keys, this.#packReader, () => this.#refresh());
     this.#roots = new Roots(options.store, this.#sealer, this.#onProblem);
@@ -189,6 +193,7 @@ export class Vault {
         chain: this.#chain,
         publishIndex: () => this.#publishIndex(),
         onProgress,
+        pause: this.#pause,
         signal,
       }),
     );
@@ -333,7 +338,7 @@ export class Vault {
         const packs = decodeIndex(this.#sealer.unseal(key, await this.#store.get(key)));
         for (const { packId, entries } of packs) {
           this.#index.addPack(packId, entries, true);
-          await nextTurn();
+          await this.#pause();
         }
       });
     }
@@ -381,7 +386,7 @@ export class Vault {
         const packs: PackDirectory[] = [];
         for (const packId of packIds) {
           packs.push({ packId, entries: this.#index.entriesOf(packId) });
-          await nextTurn();
+          await this.#pause();
         }
         const key = indexKey(this.#random.bytes(16).toString("hex"));
         try {

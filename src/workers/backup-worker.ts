@@ -4,9 +4,11 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { BandwidthLimits } from "../gateway/ports.ts";
 import { openStore } from "../objects/open-store.ts";
 import { type Clock, delay, systemClock } from "../platform/clock.ts";
+import { Courtesy } from "../platform/courtesy.ts";
 import { systemDisk } from "../platform/disk.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { systemRandom } from "../platform/random.ts";
+import { yieldToOthers } from "../platform/thread-priority.ts";
 import { TokenBucket } from "../platform/token-bucket.ts";
 import type { SnapshotRecord } from "../vault/snapshot-record.ts";
 import type { EpochProgress } from "../vault/upload.ts";
@@ -14,6 +16,7 @@ import { type Bandwidth, Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
 import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
+import { readLoad } from "./load-gauge.ts";
 import type { BackupWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
 
@@ -22,9 +25,14 @@ const OPEN_RETRY_MS = 2_000;
 /** The bucket may give no answer: the uploads under way can be left, the next start goes on with them. */
 const CLOSE_MS_MAX = 2_000;
 
+/** Guests go first where processors are few. */
+const NICE = 5;
+
+yieldToOthers(NICE);
 const given = workerData as BackupWorkerData;
 assert(parentPort !== null);
 const clock: Clock = systemClock;
+const courtesy = new Courtesy(clock, () => readLoad(given.load));
 let vault: Vault | undefined;
 const bandwidths = new Map<GatewayId, Bandwidth>();
 /** The uploads under way, each of which can be stopped. */
@@ -93,6 +101,7 @@ async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
     ownerId: given.ownerId,
     random: systemRandom,
     clock,
+    pause: () => courtesy.turn(),
     onProblem: (message: string) => log({ level: "error", message }),
     ...(known !== undefined && { knownVaultId: known }),
   };

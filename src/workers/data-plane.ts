@@ -19,10 +19,11 @@ import type {
   WantedCut,
 } from "../gateway/ports.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import { makeLoadGauge } from "./load-gauge.ts";
 import type { BackupWorkerData, DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { RemoteError, Rpc } from "./rpc.ts";
 
-export interface DataPlaneOptions extends Omit<BackupWorkerData, "data"> {
+export interface DataPlaneOptions extends Omit<BackupWorkerData, "data" | "load"> {
   readonly volumesFolder: string;
   readonly events: VolumeHostEvents;
   readonly log: (line: WorkerLogLine) => void;
@@ -39,14 +40,15 @@ export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore,
   constructor(options: DataPlaneOptions) {
     const { volumesFolder, events, log, onFatal, ...backupData } = options;
     const channel = new MessageChannel();
+    const load = makeLoadGauge();
     const data = startWorker(
       "data-worker",
-      { volumesFolder, backup: channel.port1 } satisfies DataWorkerData,
+      { volumesFolder, backup: channel.port1, load } satisfies DataWorkerData,
       [channel.port1],
     );
     const backup = startWorker(
       "backup-worker",
-      { ...backupData, data: channel.port2 } satisfies BackupWorkerData,
+      { ...backupData, data: channel.port2, load } satisfies BackupWorkerData,
       [channel.port2],
     );
     this.#workers = [data, backup];
@@ -186,11 +188,15 @@ function hosted({ disk, ...definition }: VolumeDefinition): unknown {
   return { ...definition, ...(disk && { diskPath: disk.path }) };
 }
 
+const YOUNG_MIB = 16;
+
 /** Workers stand beside this file, as TypeScript in a source tree and as JavaScript in a built one. */
 function startWorker(name: string, workerData: unknown, transferList: MessagePort[]): Worker {
   const extension = import.meta.url.endsWith(".ts") ? "ts" : "js";
   return new Worker(new URL(`./${name}.${extension}`, import.meta.url), {
     workerData,
+    // Most of what is short-lived here are buffers, which weigh far more than the heap knows.
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MIB },
     transferList,
     name,
   });

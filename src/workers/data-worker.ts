@@ -11,6 +11,7 @@ import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
 import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
 import { BLOCK_BYTES } from "../volume/geometry.ts";
+import { publishLoad } from "./load-gauge.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
 import { identityOf } from "./unit-identity.ts";
@@ -19,6 +20,7 @@ type HostedVolume = FleetVolume & { readonly targetName: string };
 
 const given = workerData as DataWorkerData;
 assert(parentPort !== null);
+publishLoad(given.load, systemClock);
 const targets = new Map<string, TargetEntry>();
 const targetNames = new Map<VolumeId, string>();
 /** Volumes that are known and could not be opened, with the reason. */

@@ -5,6 +5,8 @@ export interface DataWorkerData {
   readonly volumesFolder: string;
   /** To the backup worker. */
   readonly backup: MessagePort;
+  /** Where the data worker tells how busy it is: see load-gauge.ts. */
+  readonly load: SharedArrayBuffer;
 }
 
 export interface BackupWorkerData {
@@ -17,6 +19,7 @@ export interface BackupWorkerData {
   readonly vaultJsonCachePath: string;
   /** To the data worker. */
   readonly data: MessagePort;
+  readonly load: SharedArrayBuffer;
 }
 
 /** A line for the log, from a thread that has none. */
