@@ -56,7 +56,7 @@ export const ENGINE_BENCHES: readonly EngineBench[] = [
 ];
 
 async function startGateway(folder: string, closers: Closers, ...options: string[]): Promise<GatewayProcess> {
-  const sizes = ["--cache-size", "2GiB", "--upload-buffer-size", "2GiB"];
+  const sizes = ["--cache-size", "4GiB", "--upload-buffer-size", "2GiB"];
   const gateway = new GatewayProcess(join(folder, "data"), [...sizes, ...options]);
   closers.push(() => gateway.kill());
   await gateway.start();
