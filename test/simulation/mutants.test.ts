@@ -15,7 +15,7 @@ import { SlotDisk } from "../../src/volume/slot-disk.ts";
 import { SlotPool } from "../../src/volume/slot-pool.ts";
 import { SuspectDisks } from "../../src/volume/suspect-disks.ts";
 import { SimDisk } from "./sim-disk.ts";
-import { VolumeSimulation } from "./volume-simulation.ts";
+import { realVaultSeed, VolumeSimulation } from "./volume-simulation.ts";
 
 const SEEDS_MAX = 400;
 const STEPS = 120;
@@ -26,6 +26,8 @@ interface Mutant {
   readonly bug: string;
   readonly owner: object;
   readonly name: string;
+  /** The bug is one of the vault's: only lives with the real one can show it. */
+  readonly isVaults?: boolean;
   /** The descriptor to put in place of the one that is there. */
   mutate(original: PropertyDescriptor): PropertyDescriptor;
 }
@@ -131,6 +133,7 @@ const MUTANTS: readonly Mutant[] = [
     bug: "a root written before its packs are durable",
     owner: PackWriter.prototype,
     name: "finish",
+    isVaults: true,
     mutate: method(
       (original) =>
         async function finish(this: unknown) {
@@ -152,14 +155,14 @@ const MUTANTS: readonly Mutant[] = [
 ];
 
 describe("the simulation notices bugs that are put back on purpose", () => {
-  for (const { bug, owner, name, mutate } of MUTANTS) {
+  for (const { bug, owner, name, isVaults, mutate } of MUTANTS) {
     test(bug, async () => {
       const original = Object.getOwnPropertyDescriptor(owner, name);
       assert(original !== undefined, `there is no ${name} any more`);
       Object.defineProperty(owner as Replaceable, name, { ...mutate(original), configurable: true });
       try {
-        for (let seed = 0; seed < SEEDS_MAX; seed++) {
-          if (await fails(seed)) return;
+        for (let i = 0; i < SEEDS_MAX; i++) {
+          if (await fails(isVaults === true ? realVaultSeed(i) : i)) return;
         }
       } finally {
         Object.defineProperty(owner, name, original);

@@ -31,6 +31,11 @@ const MODELS_MAX = 6;
 /** Every so many seeds the vault is the real one. */
 const REAL_VAULT_EVERY = 8;
 
+/** The seeds whose lives have the real vault, by their number. */
+export function realVaultSeed(number: number): number {
+  return number * REAL_VAULT_EVERY + REAL_VAULT_EVERY - 1;
+}
+
 export interface SimulationResult {
   readonly seed: number;
   readonly steps: readonly string[];
