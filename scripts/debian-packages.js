@@ -6,6 +6,7 @@ import { runStep } from "./steps.js";
 const PACKAGES = [
   ...["python3-boto3", "awscli", "qemu-utils", "qemu-block-extra", "libiscsi-bin", "tgt"],
   ...["radosgw", "ceph-mon", "ceph-osd", "ceph-common", "postgresql"],
+  ...["python3-cryptography", "python3-zstandard"],
 ];
 const POLICY = "/usr/sbin/policy-rc.d";
 const POLICY_ASIDE = `${POLICY}.before-sluicegate-tests`;
@@ -70,7 +71,8 @@ function missingPackages() {
 /** Elsewhere the programs may have come by another way: one program stands for each package. */
 function isThereOtherwise(name) {
   const program = { awscli: "aws", "qemu-utils": "qemu-img", "libiscsi-bin": "iscsi-ls", tgt: "tgtd" }[name];
-  if (name === "python3-boto3") return spawnSync("python3", ["-c", "import boto3"]).status === 0;
+  const module = /^python3-(.+)$/.exec(name)?.[1];
+  if (module !== undefined) return spawnSync("python3", ["-c", `import ${module}`]).status === 0;
   if (name === "qemu-block-extra") return has("qemu-img");
   if (name === "ceph-common") return has("ceph");
   return has(program ?? (name === "postgresql" ? "postgres" : name));

@@ -5,6 +5,8 @@
 import type { ObjectStore } from "../objects/object-store.ts";
 import { Permits } from "../platform/permits.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
+import { applyDelta } from "./delta.ts";
+import { baseName, blockName, deltaNames, type Entry, isDelta } from "./entry.ts";
 import type { KeyRing, NameDomain } from "./key-ring.ts";
 import { packKey } from "./keys.ts";
 import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
@@ -14,7 +16,8 @@ import type { Checkpoint } from "./root.ts";
 import type { RootView } from "./roots.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 
-const PAGES_MAX = 4096;
+/** Pages and blocks that are kept. */
+const PAGE_BYTES_MAX = 24 * 1024 * 1024;
 const BLOCKS_MAX = 256;
 /** Records closer than this are fetched together, the gap with them. */
 const GAP_BYTES_MAX = 32 * 1024;
@@ -25,8 +28,13 @@ const REQUESTS_MAX = 16;
 /** A record, or why it can't be had: one that is rotten must not take its neighbours with it. */
 type Fetched = Buffer | VaultError;
 
-interface Wanted {
+/** A record that is wanted, by its name. */
+interface Named {
   readonly name: Buffer;
+  readonly domain: NameDomain;
+}
+
+interface Wanted extends Named {
   readonly location: RecordLocation;
 }
 
@@ -35,7 +43,7 @@ export class Fetcher {
   readonly #index: ChunkIndex;
   readonly #keys: KeyRing;
   readonly #packs: PackReader;
-  readonly #pages = new RecentMap<Page>(PAGES_MAX);
+  readonly #pages = new RecentMap<Page>(PAGE_BYTES_MAX, (page) => page.memoryBytes);
   readonly #blocks = new RecentMap<Buffer>(BLOCKS_MAX);
   readonly #inFlight = new Map<string, Promise<Fetched>>();
   readonly #requests = new Permits(REQUESTS_MAX);
@@ -68,13 +76,13 @@ export class Fetcher {
     return page;
   }
 
-  /** The names of the blocks' chunks, undefined for zero blocks. */
-  async blockNames(
+  /** The blocks' entries, undefined for zero blocks. */
+  async entries(
     { checkpoint, overlay }: RootView,
     first: number,
     count: number,
-  ): Promise<(Buffer | undefined)[]> {
-    const names: (Buffer | undefined)[] = [];
+  ): Promise<(Entry | undefined)[]> {
+    const entries: (Entry | undefined)[] = [];
     let changed = overlay.indexFrom(first);
     for (let block = first; block < first + count; ) {
       const end = Math.min(first + count, block - (block % FAN_OUT) + FAN_OUT);
@@ -83,11 +91,11 @@ export class Fetcher {
       const leaf = isCovered ? undefined : await this.leaf(checkpoint, block);
       for (; block < end; block++) {
         const hasChanged = overlay.blockAt(changed) === block;
-        names.push(hasChanged ? overlay.nameAt(changed) : leaf?.name(block % FAN_OUT));
+        entries.push(hasChanged ? overlay.entryAt(changed) : leaf?.entry(block % FAN_OUT));
         if (hasChanged) changed += 1;
       }
     }
-    return names;
+    return entries;
   }
 
   /** The level-0 page that holds the block's entry; undefined where all of its blocks are zero. */
@@ -111,65 +119,93 @@ export class Fetcher {
   ): Promise<Buffer> {
     const { root } = view;
     const content = Buffer.alloc(count * root.blockBytes);
-    const names = await this.blockNames(view, first, count);
-    const distinct = new Map(
-      names.flatMap((name) => (name === undefined ? [] : [[keyOf(name), name] as const])),
-    );
-    const chunks = await this.#fetchAll([...distinct.values()], "block", mayFetch);
-    for (const [i, name] of names.entries()) {
-      if (name === undefined) continue;
-      const chunk = chunks.get(keyOf(name));
+    const entries = await this.entries(view, first, count);
+    const found = await this.#fetchAll(this.#recordsOf(entries), mayFetch);
+    for (const [i, entry] of entries.entries()) {
+      if (entry === undefined) continue;
+      const block = this.#compose(entry, found);
       const where = `block ${first + i} of ${root.volumeId}`;
-      if (chunk === undefined) throw new VaultError("notFound", `${where} was not found`);
-      if (chunk instanceof VaultError) {
-        throw new VaultError(chunk.kind, `${where}: ${chunk.message}`, { cause: chunk });
+      if (block === undefined) throw new VaultError("notFound", `${where} was not found`);
+      if (block instanceof VaultError) {
+        throw new VaultError(block.kind, `${where}: ${block.message}`, { cause: block });
       }
-      if (chunk.length !== root.blockBytes) throw new VaultError("corrupt", `${where} has the wrong size`);
-      chunk.copy(content, i * root.blockBytes);
+      if (block.length !== root.blockBytes) throw new VaultError("corrupt", `${where} has the wrong size`);
+      block.copy(content, i * root.blockBytes);
     }
     return content;
   }
 
+  /** The records that the blocks are made of, once each. */
+  #recordsOf(entries: readonly (Entry | undefined)[]): Named[] {
+    const records = new Map<string, Named>();
+    const add = (name: Buffer, domain: NameDomain) => records.set(keyOf(name), { name, domain });
+    for (const entry of entries) {
+      if (entry === undefined) continue;
+      // A block that was made of its records before needs none of them.
+      const isKnown = isDelta(entry) && this.#blocks.get(keyOf(blockName(entry))) !== undefined;
+      add(isKnown ? blockName(entry) : baseName(entry), "block");
+      if (!isKnown) for (const delta of deltaNames(entry)) add(delta, "delta");
+    }
+    return [...records.values()];
+  }
+
+  /** The block that the entry names, or why it can't be had; undefined where a record is nowhere. */
+  #compose(entry: Entry, found: ReadonlyMap<string, Fetched>): Fetched | undefined {
+    const whole = found.get(keyOf(blockName(entry)));
+    if (whole !== undefined) return whole;
+    const base = found.get(keyOf(baseName(entry)));
+    if (!isDelta(entry) || !(base instanceof Buffer)) return base;
+    const block = Buffer.from(base);
+    for (const name of deltaNames(entry)) {
+      const delta = found.get(keyOf(name));
+      if (!(delta instanceof Buffer)) return delta;
+      applyDelta(block, delta);
+    }
+    // Invariant 7, for the whole of it: each record may be what it is named, and still not belong here.
+    if (!this.#keys.nameOf("block", block).equals(blockName(entry))) {
+      for (const name of deltaNames(entry)) this.#index.forget(name);
+      return new VaultError("corrupt", "a chunk and its deltas don't make what they are named");
+    }
+    this.#blocks.set(keyOf(blockName(entry)), block);
+    return block;
+  }
+
   async #record(name: Buffer, domain: NameDomain): Promise<Buffer> {
-    const record = (await this.#fetchAll([name], domain)).get(keyOf(name));
+    const record = (await this.#fetchAll([{ name, domain }])).get(keyOf(name));
     if (record === undefined) throw new VaultError("notFound", `no record ${name.toString("hex")}`);
     if (record instanceof VaultError) throw record;
     return record;
   }
 
   /** Where the records are. What the index does not know may have been written by somebody else, or forgotten. */
-  async #locateAll(names: readonly Buffer[], domain: NameDomain): Promise<Wanted[]> {
-    const locate = () => names.map((name) => ({ name, location: this.#index.find(name) }));
+  async #locateAll(records: readonly Named[]): Promise<Wanted[]> {
+    const locate = () => records.map((record) => ({ ...record, location: this.#index.find(record.name) }));
     let found = locate();
     if (found.some(({ location }) => location === undefined)) {
       await this.#refreshIndex();
       found = locate();
     }
-    return found.flatMap(({ name, location }) => {
+    return found.flatMap(({ name, domain, location }) => {
       if (location === undefined) return [];
-      if (location.kind === RECORD_KIND[domain]) return [{ name, location }];
+      if (location.kind === RECORD_KIND[domain]) return [{ name, domain, location }];
       throw new VaultError("corrupt", `${name.toString("hex")} is not a ${domain}`);
     });
   }
 
   /** Fetches records, in runs; answers them by name. One that is nowhere is left out. */
-  async #fetchAll(
-    names: readonly Buffer[],
-    domain: NameDomain,
-    mayFetch = NO_LIMIT,
-  ): Promise<Map<string, Fetched>> {
+  async #fetchAll(records: readonly Named[], mayFetch = NO_LIMIT): Promise<Map<string, Fetched>> {
     const found = new Map<string, Fetched>();
     const waiting: Promise<unknown>[] = [];
-    const missing: Buffer[] = [];
-    for (const name of names) {
-      const key = keyOf(name);
+    const missing: Named[] = [];
+    for (const record of records) {
+      const key = keyOf(record.name);
       const known = this.#blocks.get(key);
       const running = this.#inFlight.get(key);
       if (known !== undefined) found.set(key, known);
       else if (running !== undefined) waiting.push(running.then((record) => found.set(key, record)));
-      else missing.push(name);
+      else missing.push(record);
     }
-    for (const run of runsOf(missing.length === 0 ? [] : await this.#locateAll(missing, domain))) {
+    for (const run of runsOf(missing.length === 0 ? [] : await this.#locateAll(missing))) {
       const fetch = mayFetch(bytesOf(run)).then(() => this.#requests.run(() => this.#fetchRun(run)));
       for (const { name } of run) {
         const key = keyOf(name);
@@ -196,18 +232,18 @@ export class Fetcher {
       throw fromStoreError(error, `reading pack ${packId}`);
     }
     const records = new Map<string, Fetched>();
-    for (const { name, location } of run) {
+    for (const wanted of run) {
+      const { name, domain, location } = wanted;
       const from = location.offsetBytes - start;
-      const record = this.#open(name, location, bytes.subarray(from, from + location.storedBytes));
+      const record = this.#open(wanted, bytes.subarray(from, from + location.storedBytes));
       records.set(keyOf(name), record);
       if (record instanceof VaultError) this.#index.forget(name);
-      else if (location.kind === RECORD_KIND.block) this.#blocks.set(keyOf(name), record);
+      else if (domain === "block") this.#blocks.set(keyOf(name), record);
     }
     return records;
   }
 
-  #open(name: Buffer, location: RecordLocation, sealed: Buffer): Fetched {
-    const domain = location.kind === RECORD_KIND.page ? "page" : "block";
+  #open({ name, domain, location }: Wanted, sealed: Buffer): Fetched {
     try {
       const plain = this.#packs.openRecord(location, name, sealed);
       // Invariant 7: bytes that do not have their name are an error, never data.

@@ -9,8 +9,8 @@ export const MASTER_KEY_BYTES = 32;
 export const NAME_BYTES = 20;
 export const TAG_BYTES = 16;
 
-/** What a name names: the same bytes as a block and as a page have different names. */
-export type NameDomain = "block" | "page";
+/** What a name names: the same bytes as a block, a page and a delta have different names. */
+export type NameDomain = "block" | "page" | "delta";
 
 export class KeyRing {
   readonly #nameKeys: Record<NameDomain, Buffer>;
@@ -21,6 +21,7 @@ export class KeyRing {
     this.#nameKeys = {
       block: deriveKey(masterKey, Buffer.alloc(0), "sluicegate name block v1"),
       page: deriveKey(masterKey, Buffer.alloc(0), "sluicegate name page v1"),
+      delta: deriveKey(masterKey, Buffer.alloc(0), "sluicegate name delta v1"),
     };
     this.#packKey = deriveKey(masterKey, Buffer.alloc(0), "sluicegate pack v1");
     this.#objectKey = deriveKey(masterKey, Buffer.alloc(0), "sluicegate object v1");

@@ -32,14 +32,14 @@ export async function nextNonZero(
     const leafFirst = Math.min(leaf?.first ?? end, end);
     // Between the leaves only what has changed since the checkpoint can be there.
     for (; overlay.blockAt(changed) < leafFirst && blocks.length < max; changed++) {
-      if (overlay.nameAt(changed) !== undefined) blocks.push(overlay.blockAt(changed));
+      if (overlay.entryAt(changed) !== undefined) blocks.push(overlay.blockAt(changed));
       at = overlay.blockAt(changed) + 1;
     }
     if (blocks.length >= max) break;
     at = Math.max(at, leafFirst);
     for (const leafEnd = Math.min(leafFirst + FAN_OUT, end); at < leafEnd && blocks.length < max; at++) {
       const hasChanged = overlay.blockAt(changed) === at;
-      const name = hasChanged ? overlay.nameAt(changed) : leaf?.page.name(at % FAN_OUT);
+      const name = hasChanged ? overlay.entryAt(changed) : leaf?.page.name(at % FAN_OUT);
       if (hasChanged) changed += 1;
       if (name !== undefined) blocks.push(at);
     }

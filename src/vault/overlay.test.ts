@@ -1,21 +1,21 @@
 import { strict as assert } from "node:assert";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { type Entry, Overlay } from "./overlay.ts";
+import { type Change, Overlay } from "./overlay.ts";
 import { VaultError } from "./vault-error.ts";
 
 describe("an overlay", () => {
+  // A name, or those of a block, its base and one to four deltas.
+  const entryBytes = fc
+    .constantFrom(1, 3, 4, 5, 6)
+    .chain((names) => fc.uint8Array({ minLength: names * 20, maxLength: names * 20 }));
   const entries = fc
     .uniqueArray(fc.nat({ max: 9_999 }), { maxLength: 50 })
     .map((blocks) => blocks.sort((a, b) => a - b))
     .chain((blocks) =>
-      fc.tuple(
-        ...blocks.map((block) =>
-          fc.tuple(fc.constant(block), fc.option(fc.uint8Array({ minLength: 20, maxLength: 20 }))),
-        ),
-      ),
+      fc.tuple(...blocks.map((block) => fc.tuple(fc.constant(block), fc.option(entryBytes)))),
     )
-    .map((pairs): Entry[] =>
+    .map((pairs): Change[] =>
       pairs.map(([block, name]) => [block, name === null ? undefined : Buffer.from(name)]),
     );
 
@@ -54,6 +54,6 @@ describe("an overlay", () => {
   });
 });
 
-function entriesOf(overlay: Overlay): Entry[] {
-  return Array.from({ length: overlay.size }, (_, i) => [overlay.blockAt(i), overlay.nameAt(i)]);
+function entriesOf(overlay: Overlay): Change[] {
+  return Array.from({ length: overlay.size }, (_, i) => [overlay.blockAt(i), overlay.entryAt(i)]);
 }

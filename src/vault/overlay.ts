@@ -1,64 +1,57 @@
 /**
- * What one step has changed, or several rolled together: blocks in ascending order, and the names that their chunks
- * have now. Some 25 bytes a block, whatever is done with it; it never changes, so it can be shared.
+ * What one step has changed, or several rolled together: blocks in ascending order, and the entries that they have now.
+ * Some 30 bytes a block, whatever is done with it; it never changes, so it can be shared.
  *
- * Its binary form, by ascending block:
- *
- * ```
- * u32 LE block · u8 kind (0 zeros, 1 full) · for a full one the name of its chunk, 20 bytes
- * ```
+ * Its binary form, by ascending block: u32 LE block, then the entry (entry.ts).
  */
 import { strict as assert } from "node:assert";
-import { NAME_BYTES } from "./key-ring.ts";
-import { ENTRY_KIND } from "./page.ts";
+import { decodeEntry, type Entry, encodeEntry } from "./entry.ts";
 import { VaultError } from "./vault-error.ts";
 
-const ENTRY_HEAD_BYTES = 5;
-const BYTES_IN_MEMORY = 4 + 1 + NAME_BYTES;
+const BLOCK_NUMBER_BYTES = 4;
+const NUMBERS_BYTES = 8;
 
-/** A block and the name of its chunk; undefined: zeros. */
-export type Entry = readonly [block: number, name: Buffer | undefined];
+/** A block and its entry; undefined: zeros. */
+export type Change = readonly [block: number, entry: Entry | undefined];
 
 export class Overlay {
   #size = 0;
   readonly #blocks: Uint32Array;
-  readonly #kinds: Uint8Array;
-  readonly #names: Buffer;
+  /** Where each entry ends in `#entries`; one of zeros takes no bytes there. */
+  readonly #ends: Uint32Array;
+  readonly #entries: Buffer;
 
-  private constructor(capacity: number) {
+  private constructor(capacity: number, entryBytes: number) {
     this.#blocks = new Uint32Array(capacity);
-    this.#kinds = new Uint8Array(capacity);
-    this.#names = Buffer.alloc(capacity * NAME_BYTES);
+    this.#ends = new Uint32Array(capacity);
+    this.#entries = Buffer.alloc(entryBytes);
   }
 
-  /** The overlay of these entries, which come by ascending block. */
-  static of(entries: readonly Entry[]): Overlay {
-    const overlay = new Overlay(entries.length);
-    for (const [block, name] of entries) overlay.#push(block, name);
+  /** The overlay of these changes, which come by ascending block. */
+  static of(changes: readonly Change[]): Overlay {
+    let bytes = 0;
+    for (const [, entry] of changes) bytes += entry?.length ?? 0;
+    const overlay = new Overlay(changes.length, bytes);
+    for (const [block, entry] of changes) overlay.#push(block, entry);
     return overlay;
   }
 
   /** Reads the binary form, for a volume of so many blocks. Throws a VaultError for anything else. */
   static decode(bytes: Buffer, blockCount: number): Overlay {
-    const entries: Entry[] = [];
+    const changes: Change[] = [];
     let last = -1;
     for (let at = 0; at < bytes.length; ) {
-      if (at + ENTRY_HEAD_BYTES > bytes.length)
+      if (at + BLOCK_NUMBER_BYTES > bytes.length)
         throw new VaultError("corrupt", "a step ends within an entry");
       const block = bytes.readUInt32LE(at);
-      const kind = bytes.readUInt8(at + 4);
-      at += ENTRY_HEAD_BYTES;
       if (block <= last || block >= blockCount)
         throw new VaultError("corrupt", `a step has an entry of block ${block} where none can be`);
       last = block;
-      if (kind !== ENTRY_KIND.zero && kind !== ENTRY_KIND.full)
-        throw new VaultError("unknownFormat", `entry kind ${kind} of a step is not known here`);
-      const end = kind === ENTRY_KIND.full ? at + NAME_BYTES : at;
-      if (end > bytes.length) throw new VaultError("corrupt", "a step ends within an entry");
-      entries.push([block, kind === ENTRY_KIND.full ? bytes.subarray(at, end) : undefined]);
+      const { entry, end } = decodeEntry(bytes, at + BLOCK_NUMBER_BYTES);
+      changes.push([block, entry]);
       at = end;
     }
-    return Overlay.of(entries);
+    return Overlay.of(changes);
   }
 
   /** How many blocks have changed. */
@@ -67,18 +60,15 @@ export class Overlay {
   }
 
   get memoryBytes(): number {
-    return this.#blocks.length * BYTES_IN_MEMORY;
+    return this.#blocks.length * NUMBERS_BYTES + this.#entries.length;
   }
 
   encode(): Buffer {
     const parts: Buffer[] = [];
     for (let i = 0; i < this.#size; i++) {
-      const head = Buffer.alloc(ENTRY_HEAD_BYTES);
+      const head = Buffer.alloc(BLOCK_NUMBER_BYTES);
       head.writeUInt32LE(this.blockAt(i), 0);
-      head.writeUInt8(this.#kinds[i] ?? 0, 4);
-      parts.push(head);
-      const name = this.nameAt(i);
-      if (name !== undefined) parts.push(name);
+      parts.push(head, encodeEntry(this.entryAt(i)));
     }
     return Buffer.concat(parts);
   }
@@ -88,10 +78,11 @@ export class Overlay {
     return index < this.#size ? (this.#blocks[index] ?? 0) : Number.POSITIVE_INFINITY;
   }
 
-  /** The name in the entry at `index`; undefined: zeros. It is shared and must not be changed. */
-  nameAt(index: number): Buffer | undefined {
-    if (this.#kinds[index] !== ENTRY_KIND.full) return undefined;
-    return this.#names.subarray(index * NAME_BYTES, (index + 1) * NAME_BYTES);
+  /** The entry at `index`; undefined: zeros. It is shared and must not be changed. */
+  entryAt(index: number): Entry | undefined {
+    const start = this.#endOf(index - 1);
+    const end = this.#endOf(index);
+    return end === start ? undefined : this.#entries.subarray(start, end);
   }
 
   /** The index of the first entry whose block is `block` or a later one. */
@@ -110,7 +101,10 @@ export class Overlay {
   under(above: Overlay): Overlay {
     if (above.#size === 0) return this;
     if (this.#size === 0) return above;
-    const both = new Overlay(this.#size + above.#size);
+    const both = new Overlay(
+      this.#size + above.#size,
+      this.#endOf(this.#size - 1) + above.#endOf(above.#size - 1),
+    );
     let mine = 0;
     for (let i = 0; i < above.#size; i++) {
       const block = above.blockAt(i);
@@ -123,27 +117,31 @@ export class Overlay {
     return both.#size === both.#blocks.length ? both : both.#trimmed();
   }
 
-  #push(block: number, name: Buffer | undefined): void {
+  #endOf(index: number): number {
+    return index < 0 ? 0 : (this.#ends[index] ?? 0);
+  }
+
+  #push(block: number, entry: Entry | undefined): void {
     const at = this.#size;
     assert(at === 0 || block > (this.#blocks[at - 1] ?? 0));
+    const start = this.#endOf(at - 1);
     this.#size = at + 1;
     this.#blocks[at] = block;
-    this.#kinds[at] = name === undefined ? ENTRY_KIND.zero : ENTRY_KIND.full;
-    if (name === undefined) return;
-    assert(name.length === NAME_BYTES);
-    name.copy(this.#names, at * NAME_BYTES);
+    this.#ends[at] = start + (entry?.copy(this.#entries, start) ?? 0);
   }
 
   #append(from: Overlay, start: number, end: number): void {
     const at = this.#size;
+    const to = this.#endOf(at - 1);
+    const first = from.#endOf(start - 1);
     this.#size += end - start;
     this.#blocks.set(from.#blocks.subarray(start, end), at);
-    this.#kinds.set(from.#kinds.subarray(start, end), at);
-    from.#names.copy(this.#names, at * NAME_BYTES, start * NAME_BYTES, end * NAME_BYTES);
+    for (let i = start; i < end; i++) this.#ends[at + i - start] = from.#endOf(i) - first + to;
+    from.#entries.copy(this.#entries, to, first, from.#endOf(end - 1));
   }
 
   #trimmed(): Overlay {
-    const trimmed = new Overlay(this.#size);
+    const trimmed = new Overlay(this.#size, this.#endOf(this.#size - 1));
     trimmed.#append(this, 0, this.#size);
     return trimmed;
   }

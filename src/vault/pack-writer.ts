@@ -62,11 +62,27 @@ export class PackWriter {
     return this.#uploadedBytes;
   }
 
-  /** Stores the content unless the vault has it; answers its name. Resolves when there is room for more. */
-  async store(domain: NameDomain, content: Buffer): Promise<Buffer> {
-    const name = this.#keys.nameOf(domain, content);
+  /** Whether the vault, or this upload, has a record of that name. */
+  has(name: Buffer): boolean {
+    return this.#pending.has(name.toString("latin1")) || this.#index.find(name) !== undefined;
+  }
+
+  /** The name of a block with that content. */
+  nameOfBlock(content: Buffer): Buffer {
+    return this.#keys.nameOf("block", content);
+  }
+
+  /**
+   * Stores the content unless the vault has it; answers its name, which is given where it is known already. Resolves
+   * when there is room for more.
+   */
+  async store(
+    domain: NameDomain,
+    content: Buffer,
+    name = this.#keys.nameOf(domain, content),
+  ): Promise<Buffer> {
+    if (this.has(name)) return name;
     const key = name.toString("latin1");
-    if (this.#pending.has(key) || this.#index.find(name) !== undefined) return name;
     this.#builder ??= new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
     this.#builder.add(RECORD_KIND[domain], name, content);
     this.#pending.add(key);

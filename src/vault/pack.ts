@@ -19,8 +19,8 @@ import { constants as zlib, zstdCompressSync, zstdDecompressSync } from "node:zl
 import { type KeyRing, NAME_BYTES, seal, TAG_BYTES, unseal } from "./key-ring.ts";
 import { VaultError } from "./vault-error.ts";
 
-/** What a record holds. 3 (delta) and 4 (frame of deltas) are kept for later. */
-export const RECORD_KIND = { block: 1, page: 2 } as const;
+/** What a record holds. 4 (a frame of deltas) is kept for later. */
+export const RECORD_KIND = { block: 1, page: 2, delta: 3 } as const;
 export type RecordKind = (typeof RECORD_KIND)[keyof typeof RECORD_KIND];
 
 const COMPRESSION = { none: 0, zstd: 1 } as const;

@@ -88,6 +88,12 @@ export function baseKeys(root: Root): readonly string[] {
   return root.kind === "step" ? [root.checkpointKey, ...root.chainKeys] : [];
 }
 
+/** What a root says of its epoch, whatever kind it is. */
+export function headOf(root: Root): RootHead {
+  const { volumeId, generation, epoch, sizeBytes, blockBytes, cutAtMs, parentRootKey, nonZeroBlocks } = root;
+  return { volumeId, generation, epoch, sizeBytes, blockBytes, cutAtMs, parentRootKey, nonZeroBlocks };
+}
+
 type Fields = Readonly<Record<string, unknown>>;
 
 function decodeHead(key: string, fields: Fields): RootHead | undefined {

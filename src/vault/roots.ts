@@ -112,7 +112,7 @@ export class Roots {
 
   /** Takes note of a root that was just written, over the view of its parent: the next step is made of it. */
   add(key: string, root: Root, parent: RootView | undefined): void {
-    this.#views.set(key, onto(root.kind === "step" ? parent : undefined, key, root));
+    this.#views.set(key, viewOf(key, root, parent));
   }
 
   /**
@@ -210,6 +210,11 @@ export class Roots {
     this.#descriptions.set(key, description);
     return description;
   }
+}
+
+/** The view of a root that was just made over `parent`. */
+export function viewOf(key: string, root: Root, parent: RootView | undefined): RootView {
+  return onto(root.kind === "step" ? parent : undefined, key, root);
 }
 
 /** The next root of a chain over the view of the one before it; undefined before its checkpoint. */

@@ -5,8 +5,9 @@
  * Steps only pay while there are few of them: a reader rolls all of them forward. So a chain ends, and a checkpoint
  * takes its place, after so many entries, so many steps, or so long.
  */
+import type { Entry } from "./entry.ts";
 import type { Fetcher } from "./fetcher.ts";
-import { type Entry, NO_CHANGES, Overlay } from "./overlay.ts";
+import { type Change, NO_CHANGES, Overlay } from "./overlay.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import type { Checkpoint, Step } from "./root.ts";
 import type { RootView } from "./roots.ts";
@@ -29,8 +30,10 @@ type Head = "volumeId" | "generation" | "epoch" | "sizeBytes" | "blockBytes" | "
 
 /** Takes the changes and makes what a root says of them. */
 export interface RootWriter {
-  /** The block's chunk is this one now; undefined: zeros. Blocks come in ascending order. */
-  set(block: number, name: Buffer | undefined): Promise<void>;
+  /** The block's entry in the root before; undefined: zeros. Blocks come in ascending order. */
+  before(block: number): Promise<Entry | undefined>;
+  /** The block has this entry now; undefined: zeros. Blocks come in ascending order. */
+  set(block: number, entry: Entry | undefined): Promise<void>;
   finish(): Promise<Omit<Checkpoint, Head> | Omit<Step, Head>>;
 }
 
@@ -51,7 +54,7 @@ export function mayBeStep(source: EpochSource, { root }: RootView, limits: Chain
 export class StepWriter implements RootWriter {
   readonly #fetcher: Fetcher;
   readonly #parent: RootView;
-  readonly #entries: Entry[] = [];
+  readonly #changes: Change[] = [];
   #nonZeroBlocks: number;
 
   constructor(fetcher: Fetcher, parent: RootView) {
@@ -60,12 +63,17 @@ export class StepWriter implements RootWriter {
     this.#nonZeroBlocks = parent.root.nonZeroBlocks;
   }
 
-  async set(block: number, name: Buffer | undefined): Promise<void> {
-    const [before] = await this.#fetcher.blockNames(this.#parent, block, 1);
-    if (before === name || (before !== undefined && name !== undefined && before.equals(name))) return;
+  async before(block: number): Promise<Entry | undefined> {
+    const [entry] = await this.#fetcher.entries(this.#parent, block, 1);
+    return entry;
+  }
+
+  async set(block: number, entry: Entry | undefined): Promise<void> {
+    const before = await this.before(block);
+    if (before === entry || (before !== undefined && entry?.equals(before))) return;
     if (before === undefined) this.#nonZeroBlocks += 1;
-    if (name === undefined) this.#nonZeroBlocks -= 1;
-    this.#entries.push([block, name]);
+    if (entry === undefined) this.#nonZeroBlocks -= 1;
+    this.#changes.push([block, entry]);
   }
 
   async finish(): Promise<Omit<Step, Head>> {
@@ -77,8 +85,8 @@ export class StepWriter implements RootWriter {
       checkpointKey: isFirst ? rootKey : root.checkpointKey,
       chainKeys: isFirst ? [] : [...root.chainKeys, rootKey],
       checkpointCutAtMs: checkpoint.cutAtMs,
-      chainEntries: (isFirst ? 0 : root.chainEntries) + this.#entries.length,
-      entries: Overlay.of(this.#entries),
+      chainEntries: (isFirst ? 0 : root.chainEntries) + this.#changes.length,
+      entries: Overlay.of(this.#changes),
     };
   }
 }
@@ -95,10 +103,16 @@ export class CheckpointWriter implements RootWriter {
     this.#changed = parent?.overlay ?? NO_CHANGES;
   }
 
-  async set(block: number, name: Buffer | undefined): Promise<void> {
+  async before(block: number): Promise<Entry | undefined> {
+    await this.#setBefore(block);
+    if (this.#changed.blockAt(this.#next) === block) return this.#changed.entryAt(this.#next);
+    return this.#tree.before(block);
+  }
+
+  async set(block: number, entry: Entry | undefined): Promise<void> {
     await this.#setBefore(block);
     if (this.#changed.blockAt(this.#next) === block) this.#next += 1;
-    await this.#tree.set(block, name);
+    await this.#tree.set(block, entry);
   }
 
   async finish(): Promise<Omit<Checkpoint, Head>> {
@@ -110,7 +124,7 @@ export class CheckpointWriter implements RootWriter {
 
   async #setBefore(block: number): Promise<void> {
     for (; this.#changed.blockAt(this.#next) < block; this.#next++) {
-      await this.#tree.set(this.#changed.blockAt(this.#next), this.#changed.nameAt(this.#next));
+      await this.#tree.set(this.#changed.blockAt(this.#next), this.#changed.entryAt(this.#next));
     }
   }
 }

@@ -3,6 +3,7 @@
  * level; whatever is unchanged is shared with the old map.
  */
 import { strict as assert } from "node:assert";
+import type { Entry } from "./entry.ts";
 import type { Fetcher } from "./fetcher.ts";
 import type { PackWriter } from "./pack-writer.ts";
 import { FAN_OUT, levelsFor, Page } from "./page.ts";
@@ -42,17 +43,24 @@ export class TreeWriter {
     return this.#nonZeroBlocks;
   }
 
-  /** Sets the block's chunk (undefined: zero). Blocks come in ascending order. */
-  async set(block: number, name: Buffer | undefined): Promise<void> {
+  /** The entry that the block has in the old map. It is the next one to be set, or a later one. */
+  async before(block: number): Promise<Entry | undefined> {
+    assert(block > this.#lastBlock && block < this.#blockCount);
+    const leaf = await this.#pageAt(0, Math.floor(block / FAN_OUT));
+    return leaf.page.entry(block % FAN_OUT);
+  }
+
+  /** Sets the block's entry (undefined: zero). Blocks come in ascending order. */
+  async set(block: number, entry: Entry | undefined): Promise<void> {
     assert(block > this.#lastBlock && block < this.#blockCount);
     this.#lastBlock = block;
     const leaf = await this.#pageAt(0, Math.floor(block / FAN_OUT));
     const index = block % FAN_OUT;
-    const before = leaf.page.name(index);
-    if (before === name || (before !== undefined && name !== undefined && before.equals(name))) return;
+    const before = leaf.page.entry(index);
+    if (before === entry || (before !== undefined && entry?.equals(before))) return;
     if (before === undefined) this.#nonZeroBlocks += 1;
-    if (name === undefined) this.#nonZeroBlocks -= 1;
-    leaf.page.set(index, name);
+    if (entry === undefined) this.#nonZeroBlocks -= 1;
+    leaf.page.set(index, entry);
     leaf.changed = true;
   }
 

@@ -7,12 +7,15 @@
 import { isDeepStrictEqual } from "node:util";
 import { type ObjectStore, StoreError } from "../objects/object-store.ts";
 import type { VolumeId } from "../platform/ids.ts";
+import { encodeDelta, isWorthDelta } from "./delta.ts";
+import { differences } from "./difference.ts";
+import { baseName, deltaNames, type Entry, isSameBlock, mayGrow, withDelta } from "./entry.ts";
 import type { Fetcher } from "./fetcher.ts";
 import { rootKey } from "./keys.ts";
 import type { Leases } from "./lease.ts";
 import type { PackWriter } from "./pack-writer.ts";
-import { encodeRoot, type Root } from "./root.ts";
-import type { Roots, RootView } from "./roots.ts";
+import { encodeRoot, headOf, type Root } from "./root.ts";
+import { type Roots, type RootView, viewOf } from "./roots.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
 import { type ChainLimits, CheckpointWriter, mayBeStep, type RootWriter, StepWriter } from "./step-writer.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
@@ -35,6 +38,11 @@ export interface EpochSource {
   readonly dirtyBlockCount: number;
   /** Numbers of the blocks that may have changed, ascending, in batches. */
   dirtyBlocks(): Iterable<readonly number[]>;
+  /**
+   * The block's pieces (bit p: the p-th sixteenth) that may differ from the root before; any number of those that don't
+   * may be among them.
+   */
+  dirtyPieces(block: number): number;
   /** Reads the blocks of a batch as they were at the cut, one after the other. */
   readBlocks(blocks: readonly number[], into: Buffer): Promise<void>;
 }
@@ -84,9 +92,7 @@ export async function uploadEpoch(source: EpochSource, parts: UploadParts): Prom
     const root = await makeRoot(source, generation, parent, isStep ? "step" : "checkpoint", parts);
     throwIfStopped(parts.signal);
     await leases.confirm(source.volumeId, generation);
-    const { key, stored } = await putRoot(root, parts, (kind) =>
-      makeRoot(source, generation, parent, kind, parts),
-    );
+    const { key, stored } = await putRoot(root, parts, parent);
     // Between the question above and the root another gateway may have taken over. It does not know of this root, so
     // nobody here may either.
     await leases.confirm(source.volumeId, generation);
@@ -144,7 +150,8 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, writer: Root
     await source.readBlocks(batch, content);
     for (const [i, block] of batch.entries()) {
       const bytes = content.subarray(i * blockBytes, (i + 1) * blockBytes);
-      await writer.set(block, bytes.equals(zeros) ? undefined : await parts.packs.store("block", bytes));
+      if (bytes.equals(zeros)) await writer.set(block, undefined);
+      else await writer.set(block, await storeBlock(bytes, block, source, parts.packs, writer));
       done += 1;
       if (done % BLOCKS_PER_TURN !== 0) continue;
       parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
@@ -155,18 +162,41 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, writer: Root
   parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
 }
 
+/** Makes sure that the vault has the block's content, by as few bytes as it takes; answers its entry. */
+async function storeBlock(
+  content: Buffer,
+  block: number,
+  source: EpochSource,
+  packs: PackWriter,
+  writer: RootWriter,
+): Promise<Entry> {
+  const name = packs.nameOfBlock(content);
+  const before = await writer.before(block);
+  // A record that was found to be damaged is not known any more: nothing is built on it.
+  const isWhole =
+    before !== undefined &&
+    packs.has(baseName(before)) &&
+    deltaNames(before).every((each) => packs.has(each));
+  if (isWhole && isSameBlock(before, name)) return before;
+  const pieces = source.dirtyPieces(block);
+  if (!isWhole || !mayGrow(before) || !isWorthDelta(pieces) || packs.has(name))
+    return packs.store("block", content, name);
+  // Invariant 5 is what makes this right: no piece that is not marked differs from the root before.
+  return withDelta(before, name, await packs.store("delta", encodeDelta(content, pieces)));
+}
+
 /**
- * Writes the root and answers the one that is there then. Where its name is taken, the root there is either our own (a PUT whose answer was lost, or one
- * before a crash) or a rival's, which then stays.
+ * Writes the root and answers the one that is there then. Where its name is taken, the root there is either our own (a
+ * PUT whose answer was lost, or one before a crash) or a rival's, which then stays.
  *
- * The same epoch over the same parent comes to the same root, whenever it is uploaded; but of what kind it was depends
- * on limits, and on how many blocks were thought to be dirty, which a crash makes more. So one of the other kind is
- * compared with what `remake` makes of the epoch in that kind.
+ * The same epoch over the same parent comes to the same content, whenever it is uploaded; but whether it is a step, and
+ * which records its blocks are made of, also depends on limits, on how much was thought to be dirty, which a crash makes
+ * more, and on what the vault had. So content is what is compared.
  */
 async function putRoot(
   root: Root,
   parts: UploadParts,
-  remake: (kind: Root["kind"]) => Promise<Root>,
+  parent: RootView | undefined,
 ): Promise<{ key: string; stored: Root }> {
   const key = rootKey(root.volumeId, root.generation, root.epoch);
   try {
@@ -177,9 +207,15 @@ async function putRoot(
     // It may be there all the same: the next attempt of this upload will see.
     throw new VaultError("unavailable", `writing ${key}: ${error.message}`, { cause: error });
   }
-  const { root: there } = await parts.roots.view(key);
-  const mine = there.kind === root.kind ? root : await remake(there.kind);
-  if (!isDeepStrictEqual(encodeRoot(there), encodeRoot(mine)))
+  const there = await parts.roots.view(key);
+  if (!(await isSameRoot(there, viewOf(key, root, parent), parts.fetcher)))
     throw new VaultError("fenced", `${key} was written by another gateway`);
-  return { key, stored: there };
+  return { key, stored: there.root };
+}
+
+async function isSameRoot(a: RootView, b: RootView, fetcher: Fetcher): Promise<boolean> {
+  if (!isDeepStrictEqual(headOf(a.root), headOf(b.root))) return false;
+  const blockCount = a.root.sizeBytes / a.root.blockBytes;
+  for await (const _ of differences(fetcher, a, b, 0, blockCount)) return false;
+  return true;
 }

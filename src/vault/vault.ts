@@ -9,6 +9,7 @@ import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
 import type { TokenBucket } from "../platform/token-bucket.ts";
 import { ChunkIndex, IndexDamagedError } from "./chunk-index.ts";
+import { differences } from "./difference.ts";
 import { Fetcher } from "./fetcher.ts";
 import { decodeIndex, encodeIndex, type PackDirectory } from "./index-object.ts";
 import { KeyRing } from "./key-ring.ts";
@@ -226,6 +227,32 @@ export class Vault {
     const found = await this.#withIndex(() => nextNonZero(this.#fetcher, view, first, end, max));
     // Beyond the root's size there are zeros.
     return found.end < end ? found : { blocks: found.blocks, end: first + count };
+  }
+
+  /**
+   * The blocks of [first, first + count) whose content is not the same in both roots, up to `max` of them; `end` is how
+   * far the search has come. In time proportional to what differs; no chunk is fetched for it.
+   */
+  async changedBlocks(
+    beforeKey: string | undefined,
+    afterKey: string,
+    first: number,
+    count: number,
+    max: number,
+  ): Promise<{ readonly blocks: number[]; readonly end: number }> {
+    assert(first >= 0 && count >= 0 && max > 0);
+    const before = beforeKey === undefined ? undefined : await this.#roots.view(beforeKey);
+    const after = await this.#roots.view(afterKey);
+    if (before !== undefined && before.root.blockBytes !== after.root.blockBytes)
+      throw new VaultError("corrupt", `${beforeKey} and ${afterKey} have blocks of different sizes`);
+    return this.#withIndex(async () => {
+      const blocks: number[] = [];
+      for await (const { block } of differences(this.#fetcher, before, after, first, first + count)) {
+        blocks.push(block);
+        if (blocks.length >= max) return { blocks, end: block + 1 };
+      }
+      return { blocks, end: first + count };
+    });
   }
 
   async putSnapshot(record: SnapshotRecord): Promise<void> {

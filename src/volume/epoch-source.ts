@@ -72,6 +72,10 @@ export class LocalEpoch implements EpochSource {
     if (batch.length > 0) yield batch;
   }
 
+  dirtyPieces(block: number): number {
+    return this.#dirty.mask(block);
+  }
+
   async readBlocks(blocks: readonly number[], into: Buffer): Promise<void> {
     const { diskPath } = this.#order;
     if (diskPath === undefined) await this.#readSlots(blocks, into);

@@ -51,6 +51,7 @@ interface Uploading {
   readonly volumeId?: string;
   readonly kind?: "checkpoint" | "step";
   readonly cutAtMs?: number;
+  readonly pieces?: ReadonlyMap<number, number>;
 }
 
 export function upload(
