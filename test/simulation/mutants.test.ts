@@ -8,6 +8,7 @@ import { PackWriter } from "../../src/vault/pack-writer.ts";
 import { CachedVolume } from "../../src/volume/cached-volume.ts";
 import { DirtyMap } from "../../src/volume/dirty-map.ts";
 import { EngineVolume } from "../../src/volume/engine-volume.ts";
+import { LocalEpoch } from "../../src/volume/epoch-source.ts";
 import { Epochs } from "../../src/volume/epochs.ts";
 import { HydrationMap } from "../../src/volume/hydration-map.ts";
 import { RegionLog } from "../../src/volume/region-log.ts";
@@ -138,6 +139,19 @@ const MUTANTS: readonly Mutant[] = [
       (original) =>
         async function finish(this: unknown) {
           (original.apply(this, []) as Promise<void>).catch(() => {});
+        },
+    ),
+  },
+  {
+    bug: "a delta that leaves out a piece which has changed",
+    owner: LocalEpoch.prototype,
+    name: "dirtyPieces",
+    isVaults: true,
+    mutate: method(
+      (original) =>
+        function dirtyPieces(this: unknown, ...args: never[]) {
+          const mask = original.apply(this, args) as number;
+          return mask & (mask - 1);
         },
     ),
   },
