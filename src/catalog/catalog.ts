@@ -27,6 +27,7 @@ export interface Tag {
 
 export class Catalog {
   readonly #db: Kysely<CatalogSchema>;
+  #onChange: () => void = () => {};
 
   private constructor(db: Kysely<CatalogSchema>) {
     this.#db = db;
@@ -44,6 +45,11 @@ export class Catalog {
       throw error;
     }
     return new Catalog(db);
+  }
+
+  /** From now on `onChange` is called whenever a gateway, a volume or a tag has changed. */
+  watch(onChange: () => void): void {
+    this.#onChange = onChange;
   }
 
   close(): Promise<void> {
@@ -64,6 +70,7 @@ export class Catalog {
       await db.insertInto("gateways").values(gateway).execute();
       for (const disk of disks) await db.insertInto("disks").values(disk).execute();
     });
+    this.#onChange();
   }
 
   disks(): Promise<DiskRow[]> {
@@ -100,10 +107,12 @@ export class Catalog {
       if (tags.length > 0) await db.insertInto("tags").values(tags).execute();
       if (parts.token !== undefined) await db.insertInto("client_tokens").values(parts.token).execute();
     });
+    this.#onChange();
   }
 
   async setVolumeState(id: VolumeId, state: VolumeRow["state"]): Promise<void> {
     await this.#db.updateTable("volumes").set({ state }).where("id", "=", id).execute();
+    this.#onChange();
   }
 
   /** The volume and its disk, if it has one, have this size from now on. */
@@ -112,11 +121,13 @@ export class Catalog {
       await db.updateTable("volumes").set({ size_bytes: sizeBytes }).where("id", "=", id).execute();
       await db.updateTable("disks").set({ size_bytes: sizeBytes }).where("volume_id", "=", id).execute();
     });
+    this.#onChange();
   }
 
   async setRecoveryPoints(id: VolumeId, everyMs: number | null): Promise<void> {
     const change = { recovery_point_every_ms: everyMs };
     await this.#db.updateTable("volumes").set(change).where("id", "=", id).execute();
+    this.#onChange();
   }
 
   /** Frees a gateway's disks of one kind of use. */
@@ -136,6 +147,7 @@ export class Catalog {
       await db.deleteFrom("client_tokens").where("volume_id", "=", id).execute();
       await db.deleteFrom("volumes").where("id", "=", id).execute();
     });
+    this.#onChange();
   }
 
   clientToken(gatewayId: GatewayId, token: string): Promise<ClientTokenRow | undefined> {
@@ -221,6 +233,7 @@ export class Catalog {
         on.columns(["resource_id", "key"]).doUpdateSet({ value: (eb) => eb.ref("excluded.value") }),
       )
       .execute();
+    this.#onChange();
   }
 
   async removeTags(resourceId: string, keys: readonly string[]): Promise<void> {
@@ -230,6 +243,7 @@ export class Catalog {
       .where("resource_id", "=", resourceId)
       .where("key", "in", [...keys])
       .execute();
+    this.#onChange();
   }
 
   async diskInUse(id: DiskId): Promise<DiskRow | undefined> {

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { diskCreate, diskList } from "./disk.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
+import { recoverGateway } from "./recover.ts";
 import { start } from "./start.ts";
 import { snapshotCreate, volumeList, volumeRecoveryPoints, volumeResize, volumeRestore } from "./volume.ts";
 
@@ -73,6 +74,20 @@ onGateway(
     .description("snapshots of one volume or of several, at one instant")
     .option("--description <text>", "what they are", "sluicegate snapshot create"),
 ).action(snapshotCreate);
+
+program
+  .command("recover")
+  .description("bring a gateway back on an empty machine, from the bucket and its key")
+  .requiredOption("--store <url>", "the vault: file:///folder or s3://bucket/prefix")
+  .requiredOption("--key <file>", "the vault's key: a copy of vault.key")
+  .option("--s3-endpoint <url>", "URL of an S3 server other than AWS's")
+  .option("--s3-region <region>", "region of the bucket")
+  .option("--data <folder>", "where the gateway is to live", process.env.SLUICEGATE_DATA ?? "./data")
+  .option("--cache-size <size>", "size of each cached gateway's cache disk", "20GiB")
+  .option("--upload-buffer-size <size>", "size of each gateway's upload buffer", "10GiB")
+  .option("--catalog <id>", "which gateway's, where several use the bucket")
+  .option("--list", "only tell what there is; nothing is changed")
+  .action(recoverGateway);
 
 program.command("version").action(() => {
   process.stdout.write(`${version}\n`);

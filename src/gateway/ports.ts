@@ -198,6 +198,12 @@ export interface SnapshotStore {
   listSnapshots(): Promise<readonly SnapshotRecord[]>;
 }
 
+/** The copy of the catalog that is kept in the bucket. */
+export interface CatalogStore {
+  /** Keeps this in place of what was there. */
+  putCatalog(catalog: unknown): Promise<void>;
+}
+
 /** One root of a volume, as it stands in the bucket. */
 export interface StoredRoot {
   readonly rootKey: string;

@@ -5,6 +5,8 @@ export const VAULT_JSON_KEY = "vault.json";
 export const PACKS_PREFIX = "packs/";
 export const INDEX_PREFIX = "index/";
 export const SNAPSHOTS_PREFIX = "snapshots/";
+export const CATALOGS_PREFIX = "catalogs/";
+export const VOLUMES_PREFIX = "volumes/";
 
 const NUMBER_DIGITS = 10;
 
@@ -39,6 +41,16 @@ export function isRootKey(volumeId: VolumeId, key: string): boolean {
 
 export function snapshotKey(snapshotId: SnapshotId): string {
   return `${SNAPSHOTS_PREFIX}${snapshotId}`;
+}
+
+/** The volume whose root the key names, or undefined. */
+export function volumeOfRoot(key: string): VolumeId | undefined {
+  return /^volumes\/(vol-[0-9a-f]{17})\/roots\/\d{10}-\d{10}$/.exec(key)?.[1] as VolumeId | undefined;
+}
+
+/** What a gateway has told of itself; `ownerId` is its own. */
+export function catalogKey(ownerId: string): string {
+  return `${CATALOGS_PREFIX}${ownerId}`;
 }
 
 export function leasesPrefix(volumeId: VolumeId): string {

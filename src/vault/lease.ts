@@ -44,6 +44,32 @@ export class Leases {
     }
   }
 
+  /**
+   * Makes us the owner, whoever it was: roots that another writes from now on are never accepted. Of two that do so at
+   * once one is told "fenced".
+   */
+  async takeOver(volumeId: VolumeId): Promise<number> {
+    try {
+      const highest = await this.#highest(volumeId);
+      if (highest > 0 && (await this.#owner(volumeId, highest)) === this.#ownerId) return highest;
+      await this.#take(volumeId, highest + 1);
+      return await this.acquire(volumeId);
+    } catch (error) {
+      throw fromStoreError(error, `the lease of ${volumeId}`);
+    }
+  }
+
+  /** Throws "fenced" where the volume has an owner, and it is not us. */
+  async check(volumeId: VolumeId): Promise<void> {
+    try {
+      const highest = await this.#highest(volumeId);
+      if (highest === 0 || (await this.#owner(volumeId, highest)) === this.#ownerId) return;
+      throw new VaultError("fenced", `${volumeId} was taken over by another gateway (generation ${highest})`);
+    } catch (error) {
+      throw fromStoreError(error, `the lease of ${volumeId}`);
+    }
+  }
+
   async #highest(volumeId: VolumeId): Promise<number> {
     let highest = 0;
     for await (const { key } of this.#store.list(leasesPrefix(volumeId))) {

@@ -14,6 +14,8 @@ import { Fetcher } from "./fetcher.ts";
 import { decodeIndex, encodeIndex, type PackDirectory } from "./index-object.ts";
 import { KeyRing } from "./key-ring.ts";
 import {
+  CATALOGS_PREFIX,
+  catalogKey,
   INDEX_PREFIX,
   indexKey,
   PACKS_PREFIX,
@@ -21,6 +23,8 @@ import {
   packKey,
   SNAPSHOTS_PREFIX,
   snapshotKey,
+  VOLUMES_PREFIX,
+  volumeOfRoot,
 } from "./keys.ts";
 import { Leases } from "./lease.ts";
 import { type NonZeroBlocks, nextNonZero } from "./map-search.ts";
@@ -79,6 +83,7 @@ export class Vault {
   readonly #keys: KeyRing;
   readonly #id: Buffer;
   readonly #random: Random;
+  readonly #ownerId: string;
   readonly #sealer: ObjectSealer;
   readonly #packReader: PackReader;
   readonly #index: ChunkIndex;
@@ -109,6 +114,7 @@ export class Vault {
     this.#store = options.store;
     this.#id = opened.vaultId;
     this.#random = options.random;
+    this.#ownerId = options.ownerId;
     this.#keys = new KeyRing(opened.masterKey);
     this.#sealer = new ObjectSealer(this.#keys, opened.vaultId, options.random);
     this.#packReader = new PackReader(this.#keys, opened.vaultId);
@@ -285,6 +291,84 @@ export class Vault {
       throw fromStoreError(error, "listing the snapshots");
     }
     return records;
+  }
+
+  /** Keeps what this gateway tells of itself, in place of what it told before. */
+  async putCatalog(catalog: unknown): Promise<void> {
+    const key = catalogKey(this.#ownerId);
+    try {
+      await this.#store.put(key, this.#sealer.sealJson(key, { format: 1, catalog }));
+    } catch (error) {
+      throw fromStoreError(error, `writing ${key}`);
+    }
+  }
+
+  /** What all gateways have told of themselves, by their owner ids. What can't be read is told to `onProblem`. */
+  async listCatalogs(): Promise<{ readonly ownerId: string; readonly catalog: unknown }[]> {
+    const found: { ownerId: string; catalog: unknown }[] = [];
+    try {
+      for await (const { key } of this.#store.list(CATALOGS_PREFIX)) {
+        await this.#tolerate(key, async () => {
+          const value = this.#sealer.unsealJson(key, await this.#store.get(key));
+          const { format, catalog } = (value ?? {}) as { format?: unknown; catalog?: unknown };
+          if (format !== 1)
+            throw new VaultError("unknownFormat", `${key}: format ${String(format)} is not known here`);
+          found.push({ ownerId: key.slice(CATALOGS_PREFIX.length), catalog });
+        });
+      }
+    } catch (error) {
+      throw fromStoreError(error, "listing the catalogs");
+    }
+    return found;
+  }
+
+  /** Forgets what a gateway has told of itself. */
+  async deleteCatalog(ownerId: string): Promise<void> {
+    try {
+      await this.#store.delete([catalogKey(ownerId)]);
+    } catch (error) {
+      throw fromStoreError(error, `deleting ${catalogKey(ownerId)}`);
+    }
+  }
+
+  /** Every volume that has a root. */
+  async listVolumes(): Promise<VolumeId[]> {
+    const found = new Set<VolumeId>();
+    try {
+      for await (const { key } of this.#store.list(VOLUMES_PREFIX)) {
+        const volumeId = volumeOfRoot(key);
+        if (volumeId !== undefined) found.add(volumeId);
+      }
+    } catch (error) {
+      throw fromStoreError(error, "listing the volumes");
+    }
+    return [...found];
+  }
+
+  /**
+   * The newest root of the volume whose map can be read; undefined where there is none. Those that were passed over are
+   * told to `onProblem`.
+   */
+  async newestRoot(volumeId: VolumeId): Promise<RootDescription | undefined> {
+    for (const root of (await this.listRoots(volumeId)).reverse()) {
+      let found = false;
+      await this.#tolerate(root.rootKey, async () => {
+        await this.nonZeroBlocks(root.rootKey, 0, 1, 1);
+        found = true;
+      });
+      if (found) return root;
+    }
+    return undefined;
+  }
+
+  /** Makes this gateway the volume's only writer, whoever it was before; answers the lease's generation. */
+  takeOver(volumeId: VolumeId): Promise<number> {
+    return this.#leases.takeOver(volumeId);
+  }
+
+  /** Rejects with "fenced" where another gateway has become the volume's writer. */
+  checkLease(volumeId: VolumeId): Promise<void> {
+    return this.#leases.check(volumeId);
   }
 
   /** The volume's roots, oldest first. One that can't be read is told to `onProblem` and left out. */

@@ -293,6 +293,11 @@ export abstract class EngineVolume {
     return lostBlocks;
   }
 
+  /** Another gateway has become the volume's writer: this one stops serving it, for good (invariant 6). */
+  fence(reason: string): void {
+    this.fail(reason);
+  }
+
   /** Stops serving, makes everything durable and lets go of the files; `open` finds all as it was. */
   async close(): Promise<void> {
     this.#stopping = true;

@@ -56,6 +56,8 @@ export interface FleetOptions {
   readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
   /** The volume's upload under way is not wanted any more; it may end at any time. */
   readonly cancelUpload: (volumeId: VolumeId) => void;
+  /** Rejects with kind "fenced" where another gateway has become the volume's writer. */
+  readonly checkLease?: (volumeId: VolumeId) => Promise<void>;
   readonly events: FleetEvents;
   readonly limits?: VolumeLimits;
 }
@@ -81,6 +83,10 @@ interface Member {
 }
 
 const TICK_MS = 1_000;
+/** How often a volume asks whether it is still ours. */
+const LEASE_CHECK_MS = 30_000;
+/** A tick that comes so late comes after a time in which the process stood still, and others may have taken over. */
+const STANDSTILL_MS = 1_750;
 /** More than this is not left to the page cache: a shutdown, and the end of a killed process, wait for its sync. */
 const UNSYNCED_BYTES_MAX = 256 * 1024 * 1024;
 /** Pages of dirty maps in memory: 64 MiB of them, the marks of 2 TiB. */
@@ -96,6 +102,9 @@ export class Fleet {
   readonly #queue = new SerialQueue();
   readonly #suspects: SuspectDisks;
   #cancelTick: (() => void) | undefined;
+  #tickedAtMs: number;
+  #leasesCheckedAtMs: number;
+  #checkingLeases = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
@@ -108,6 +117,8 @@ export class Fleet {
       onSlotShortage: (volumeId) => this.#relieve(volumeId),
       onStopped: (volumeId, reason) => options.events.stopped(volumeId, reason),
     };
+    this.#tickedAtMs = options.clock.monotonicMs();
+    this.#leasesCheckedAtMs = Number.NEGATIVE_INFINITY;
     this.#tick();
   }
 
@@ -339,8 +350,30 @@ export class Fleet {
         this.#maybeCut(member);
         if (member.volume.unsyncedBytes > UNSYNCED_BYTES_MAX && !member.syncing) void this.#sync(member);
       }
+      const nowMs = this.#options.clock.monotonicMs();
+      const isLate = nowMs - this.#tickedAtMs > STANDSTILL_MS;
+      this.#tickedAtMs = nowMs;
+      if (isLate || nowMs - this.#leasesCheckedAtMs > LEASE_CHECK_MS) void this.#checkLeases();
       this.#tick();
     });
+  }
+
+  /** A volume that another gateway has taken over stops. No answer is no reason to: stored volumes serve without one. */
+  async #checkLeases(): Promise<void> {
+    const { checkLease } = this.#options;
+    if (checkLease === undefined || this.#checkingLeases) return;
+    this.#checkingLeases = true;
+    this.#leasesCheckedAtMs = this.#options.clock.monotonicMs();
+    for (const { volume } of [...this.#members.values()]) {
+      if (volume.failure !== undefined || volume.stopping) continue;
+      try {
+        await checkLease(volume.volumeId);
+      } catch (error) {
+        const { kind } = (error ?? {}) as { kind?: unknown };
+        if (kind === "fenced") volume.fence(error instanceof Error ? error.message : String(error));
+      }
+    }
+    this.#checkingLeases = false;
   }
 
   async #sync(member: Member): Promise<void> {

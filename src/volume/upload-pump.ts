@@ -122,6 +122,8 @@ export class UploadPump {
         return;
       }
       events.failed(volume, epoch, reason);
+      // Invariant 6: who has lost the lease writes nothing any more, here or there.
+      if (kind === "fenced") volume.fence(reason);
       return;
     }
     events.delayed(volume, epoch, reason);

@@ -50,6 +50,7 @@ const main = new Rpc(parentPort, {
   listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
   deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
   listSnapshots: () => opened().listSnapshots(),
+  putCatalog: (catalog: unknown) => opened().putCatalog(catalog),
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });
 
@@ -58,6 +59,7 @@ const data = new Rpc(given.data, {
   cancelUpload: (volumeId: VolumeId) => uploads.get(volumeId)?.abort(),
   readBlocks: (gatewayId: GatewayId, rootKey: string, first: number, count: number, isBackground: boolean) =>
     opened().readBlocks(rootKey, first, count, bandwidthOf(gatewayId), isBackground),
+  checkLease: (volumeId: VolumeId) => opened().checkLease(volumeId),
   nonZeroBlocks: (rootKey: string, first: number, count: number, max: number) =>
     opened().nonZeroBlocks(rootKey, first, count, max),
 });

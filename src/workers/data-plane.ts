@@ -4,6 +4,7 @@ import { GatewayError } from "../gateway/errors.ts";
 import type {
   BandwidthControl,
   BandwidthLimits,
+  CatalogStore,
   Cut,
   CutState,
   GatewayStorage,
@@ -31,7 +32,9 @@ export interface DataPlaneOptions extends Omit<BackupWorkerData, "data" | "load"
   readonly onFatal: (reason: string) => void;
 }
 
-export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore, BandwidthControl {
+export class DataPlane
+  implements VolumeHost, SnapshotStore, RecoveryPointStore, BandwidthControl, CatalogStore
+{
   readonly #data: Rpc;
   readonly #backup: Rpc;
   readonly #workers: readonly Worker[];
@@ -159,6 +162,10 @@ export class DataPlane implements VolumeHost, SnapshotStore, RecoveryPointStore,
 
   listSnapshots(): Promise<readonly SnapshotRecord[]> {
     return this.#backup.call("listSnapshots");
+  }
+
+  putCatalog(catalog: unknown): Promise<void> {
+    return this.#backup.call("putCatalog", catalog);
   }
 
   /** A call that a volume refuses because of the state it is in. */

@@ -43,6 +43,7 @@ const fleet = new Fleet({
     },
     nonZeroBlocks: (rootKey, first, count, max) => backup.call("nonZeroBlocks", rootKey, first, count, max),
   }),
+  checkLease: (volumeId) => backup.call("checkLease", volumeId),
   upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
   cancelUpload: (volumeId) => backup.tell("cancelUpload", volumeId),
   events: {

@@ -1,0 +1,61 @@
+/** `sluicegate recover`. */
+import { readFileSync } from "node:fs";
+import { stayAlive } from "../platform/clock.ts";
+import { type FoundVolume, type RecoverOptions, recover } from "../server-recover.ts";
+import { parseSize } from "./options.ts";
+
+interface Flags {
+  readonly store: string;
+  readonly key: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+  readonly data: string;
+  readonly cacheSize: string;
+  readonly uploadBufferSize: string;
+  readonly catalog?: string;
+  readonly list?: boolean;
+}
+
+/** Tells what the bucket has, and unless that is all that is wanted, brings the gateway back. */
+export async function recoverGateway(flags: Flags): Promise<void> {
+  const letGo = stayAlive();
+  try {
+    const options: RecoverOptions = {
+      dataDir: flags.data,
+      storeUrl: flags.store,
+      ...(flags.s3Endpoint !== undefined && { s3Endpoint: flags.s3Endpoint }),
+      ...(flags.s3Region !== undefined && { s3Region: flags.s3Region }),
+      key: readFileSync(flags.key),
+      cacheSizeBytes: parseSize(flags.cacheSize),
+      uploadBufferSizeBytes: parseSize(flags.uploadBufferSize),
+      ...(flags.catalog !== undefined && { catalogId: flags.catalog }),
+      isDryRun: flags.list === true,
+      tell: (line) => process.stderr.write(`${line}\n`),
+    };
+    const { snapshots, volumes, restored } = await recover(options);
+    const lines = [`${snapshots.length} snapshots`];
+    for (const { snapshotId, volumeId, startedAtMs, description } of [...snapshots].sort(
+      (a, b) => a.startedAtMs - b.startedAtMs,
+    )) {
+      lines.push(`  ${snapshotId}  ${volumeId}  ${timeOf(startedAtMs)}  ${description}`);
+    }
+    lines.push(`${volumes.length} volumes`);
+    const isBack = new Set(restored);
+    for (const volume of volumes)
+      lines.push(`  ${describe(volume)}${isBack.has(volume.volumeId) ? "  brought back" : ""}`);
+    process.stdout.write(`${lines.join("\n")}\n`);
+  } finally {
+    letGo();
+  }
+}
+
+function describe({ volumeId, definition, newest }: FoundVolume): string {
+  const name = definition === undefined ? "(in no catalog)" : `${definition.kind} ${definition.target_name}`;
+  const moment =
+    newest === undefined ? "nothing of it is in the bucket" : `newest moment ${timeOf(newest.cutAtMs)}`;
+  return `${volumeId}  ${name}  ${moment}`;
+}
+
+function timeOf(ms: number): string {
+  return new Date(ms).toISOString();
+}

@@ -1,0 +1,131 @@
+/**
+ * What the bucket is told of this gateway's catalog (invariant 8): its gateways and volumes, with their ids, names and
+ * tags, so that another machine can bring them back. Snapshots have records of their own there.
+ */
+import type { Catalog, Tag } from "../catalog/catalog.ts";
+import type { GatewayRow, VolumeRow } from "../catalog/schema.ts";
+import { type Clock, delay } from "../platform/clock.ts";
+import type { CatalogStore } from "./ports.ts";
+
+export type CopiedGateway = GatewayRow & { readonly tags: readonly Tag[] };
+export type CopiedVolume = VolumeRow & { readonly tags: readonly Tag[] };
+
+export interface CatalogCopy {
+  readonly savedAtMs: number;
+  readonly gateways: readonly CopiedGateway[];
+  readonly volumes: readonly CopiedVolume[];
+}
+
+export interface CatalogCopierOptions {
+  readonly catalog: Catalog;
+  readonly store: CatalogStore;
+  readonly clock: Clock;
+  readonly onProblem: (message: string, error: unknown) => void;
+}
+
+/** Changes that come together are told together. */
+const SETTLE_MS = 500;
+const RETRY_MS = 10_000;
+
+export class CatalogCopier {
+  readonly #options: CatalogCopierOptions;
+  #saved = "";
+  #isChanged = false;
+  #stopped = false;
+  #running: Promise<void> | undefined;
+  #wake: () => void = () => {};
+
+  constructor(options: CatalogCopierOptions) {
+    this.#options = options;
+  }
+
+  /** Tells the bucket what there is now, and whatever changes from now on. */
+  start(): void {
+    this.#options.catalog.watch(() => this.#changed());
+    this.#changed();
+  }
+
+  /** Tells what has changed last, unless the bucket can't take it now: the next start does it then. */
+  async close(): Promise<void> {
+    this.#options.catalog.watch(() => {});
+    this.#stopped = true;
+    this.#wake();
+    await this.#running;
+  }
+
+  #changed(): void {
+    this.#isChanged = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #run(): Promise<void> {
+    let pauseMs = SETTLE_MS;
+    let isReported = false;
+    while (this.#isChanged) {
+      if (!this.#stopped) await this.#pause(pauseMs);
+      this.#isChanged = false;
+      try {
+        await this.#save();
+        pauseMs = SETTLE_MS;
+        isReported = false;
+      } catch (error) {
+        if (!isReported) this.#options.onProblem("the catalog can't be copied to the bucket now", error);
+        isReported = true;
+        if (this.#stopped) return;
+        this.#isChanged = true;
+        pauseMs = RETRY_MS;
+      }
+    }
+  }
+
+  /** Ends early when the copier is closed. */
+  async #pause(ms: number): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+    await Promise.race([delay(this.#options.clock, ms), closed]);
+  }
+
+  async #save(): Promise<void> {
+    const { catalog, store, clock } = this.#options;
+    const [gateways, volumes, tags] = await Promise.all([
+      catalog.gateways(),
+      catalog.volumes(),
+      catalog.allTags(),
+    ]);
+    const tagsOf = (id: string) =>
+      tags.filter(({ resource_id }) => resource_id === id).map(({ key, value }) => ({ key, value }));
+    const copy = {
+      gateways: gateways.map((row) => ({ ...row, tags: tagsOf(row.id) })),
+      volumes: volumes
+        .filter(({ state }) => state !== "deleting")
+        .map((row) => ({ ...row, tags: tagsOf(row.id) })),
+    };
+    const text = JSON.stringify(copy);
+    if (text === this.#saved) return;
+    await store.putCatalog({ savedAtMs: clock.nowMs(), ...copy } satisfies CatalogCopy);
+    this.#saved = text;
+  }
+}
+
+/** Reads a copy out of the bucket; undefined where it is none that is known here. */
+export function readCatalogCopy(value: unknown): CatalogCopy | undefined {
+  const { savedAtMs, gateways, volumes } = (value ?? {}) as Partial<CatalogCopy>;
+  const good =
+    typeof savedAtMs === "number" &&
+    Array.isArray(gateways) &&
+    gateways.every((each) => areTexts([each?.id, each?.name, each?.kind, each?.timezone])) &&
+    Array.isArray(volumes) &&
+    volumes.every(
+      (each) =>
+        areTexts([each?.id, each?.gateway_id, each?.kind, each?.target_name]) &&
+        Number.isSafeInteger(each.size_bytes),
+    );
+  return good ? { savedAtMs, gateways, volumes } : undefined;
+}
+
+function areTexts(values: readonly unknown[]): boolean {
+  return values.every((value) => typeof value === "string");
+}
