@@ -101,9 +101,9 @@ async function recoverInto(dataDir: string, options: RecoverOptions): Promise<Re
       onProblem: tell,
     });
     try {
-      const chosen = choose(await vault.listCatalogs(), options.catalogId);
+      const chosen = choose(await vault.records.listCatalogs(), options.catalogId);
       const { copy } = chosen;
-      const snapshots = await vault.listSnapshots();
+      const snapshots = await vault.records.listSnapshots();
       if (!options.isDryRun) await takeOver(vault, copy, tell);
       const volumes = await findVolumes(vault, copy);
       const restored = options.isDryRun
@@ -111,8 +111,8 @@ async function recoverInto(dataDir: string, options: RecoverOptions): Promise<Re
         : await bringBack(dataDir, { ...options, copy, volumes, ownerId });
       // The lost gateway's place is taken: what it told of itself is told by this one now.
       if (!options.isDryRun && restored.length === copy.volumes.length && chosen.ownerId !== undefined) {
-        await vault.putCatalog(copy);
-        await vault.deleteCatalog(chosen.ownerId);
+        await vault.records.putCatalog(copy);
+        await vault.records.deleteCatalog(chosen.ownerId);
       }
       return { snapshots, volumes, restored };
     } finally {

@@ -177,6 +177,11 @@ class Vault:
         return self.pack_keys[pack]
 
     def load_index(self):
+        packs = {}
+        for key, size in self.store.list("packs/"):
+            match = re.fullmatch(r"packs/[0-9a-f]{2}/([0-9a-f]{32})", key)
+            if match:
+                packs[bytes.fromhex(match[1])] = (key, size)
         known = set()
         for key, _ in self.store.list("index/"):
             try:
@@ -190,13 +195,14 @@ class Vault:
             at = 8
             for _ in range(count):
                 pack, entries = struct.unpack_from("<16sI", plain, at)
-                known.add(pack)
-                self.add_entries(pack, plain[at + 20:at + 20 + entries * ENTRY.size])
+                # One that was collected may still be named.
+                if pack in packs:
+                    known.add(pack)
+                    self.add_entries(pack, plain[at + 20:at + 20 + entries * ENTRY.size])
                 at += 20 + entries * ENTRY.size
-        for key, size in self.store.list("packs/"):
-            match = re.fullmatch(r"packs/[0-9a-f]{2}/([0-9a-f]{32})", key)
-            if match and bytes.fromhex(match[1]) not in known:
-                self.add_directory(bytes.fromhex(match[1]), key, size)
+        for pack, (key, size) in packs.items():
+            if pack not in known:
+                self.add_directory(pack, key, size)
 
     def add_entries(self, pack, plain):
         for name, kind, compression, _, offset, stored, length, number in ENTRY.iter_unpack(plain):

@@ -1,5 +1,9 @@
 /**
- * Where each chunk and page is: a local cache of the packs' directories, in SQLite.
+ * Where each chunk and page is: a local cache of the packs' directories, in SQLite. The same record may be in several
+ * packs, as two gateways may have stored it at the same time; all of its copies are known.
+ *
+ * A pack is condemned while it is being decided whether it is collected (collector.ts): it can still be read, and nothing
+ * new may be built on it. One that was collected is gone from here for good.
  *
  * A record is entered only after its pack's PUT was acknowledged, so what is found here is in the bucket, and an
  * upload that runs again after a crash finds what it has already sent. The file can be lost at any time: it is
@@ -9,7 +13,7 @@ import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { DirectoryEntry, RecordLocation } from "./pack.ts";
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** SQLITE_CORRUPT and SQLITE_NOTADB: the only errors that a new file mends. */
 const DAMAGE_CODES = new Set([11, 26]);
 
@@ -35,12 +39,14 @@ export class ChunkIndex {
   readonly #path: string;
   #db: DatabaseSync;
   #find: StatementSync;
+  #findUsable: StatementSync;
   #insert: StatementSync;
 
   private constructor(path: string, db: DatabaseSync) {
     this.#path = path;
     this.#db = db;
     this.#find = prepareFind(db);
+    this.#findUsable = prepareFindUsable(db);
     this.#insert = prepareInsert(db);
   }
 
@@ -49,6 +55,7 @@ export class ChunkIndex {
     this.#db.close();
     this.#db = createDatabase(this.#path);
     this.#find = prepareFind(this.#db);
+    this.#findUsable = prepareFindUsable(this.#db);
     this.#insert = prepareInsert(this.#db);
   }
 
@@ -67,17 +74,33 @@ export class ChunkIndex {
     });
   }
 
+  /** Where a record can be read: of several copies one in a pack that is not condemned. */
   find(name: Buffer): RecordLocation | undefined {
     const row = this.#guarded(() => this.#find.get(name)) as unknown as Row | undefined;
     return row === undefined ? undefined : locationOf(row);
   }
 
-  /** Enters a pack that is in the bucket; `indexed`: an index object names it too. */
+  /** The pack of a copy that new roots may be built on; undefined where there is none. */
+  findUsable(name: Buffer): string | undefined {
+    const row = this.#guarded(() => this.#findUsable.get(name)) as unknown as { pack: string } | undefined;
+    return row?.pack;
+  }
+
+  /** Whether the pack was dropped for good. */
+  isDead(packId: string): boolean {
+    return this.#guarded(
+      () => this.#db.prepare("SELECT 1 FROM dead WHERE pack_id = ?").get(packId) !== undefined,
+    );
+  }
+
+  /** Enters a pack that is in the bucket; `indexed`: an index object names it too. A dead one is not entered. */
   addPack(packId: string, entries: readonly DirectoryEntry[], indexed: boolean): void {
+    if (this.isDead(packId)) return;
     this.#transaction(() => {
       this.#db
         .prepare(
-          "INSERT INTO packs (pack_id, indexed) VALUES (?, ?) " +
+          "INSERT INTO packs (pack_id, indexed, condemned) " +
+            "VALUES (?1, ?2, EXISTS (SELECT 1 FROM condemned c WHERE c.pack_id = ?1)) " +
             "ON CONFLICT (pack_id) DO UPDATE SET indexed = max(indexed, excluded.indexed)",
         )
         .run(packId, indexed ? 1 : 0);
@@ -97,9 +120,70 @@ export class ChunkIndex {
     });
   }
 
-  /** The record is not what it should be: the same content, met again, is stored anew. */
-  forget(name: Buffer): void {
-    this.#guarded(() => this.#db.prepare("DELETE FROM chunks WHERE name = ?").run(name));
+  /**
+   * That copy was not what it should be. Nothing new is built on it: the same content, met again, is stored anew. It
+   * stays known, as it may have been the line that was bad.
+   */
+  suspect(name: Buffer, packId: string): void {
+    this.#guarded(() =>
+      this.#db
+        .prepare(
+          "UPDATE chunks SET suspect = 1 WHERE name = ? AND pack = (SELECT id FROM packs WHERE pack_id = ?)",
+        )
+        .run(name, packId),
+    );
+  }
+
+  /** Every pack that is known. */
+  packIds(): string[] {
+    const rows = this.#guarded(() => this.#db.prepare("SELECT pack_id FROM packs").all());
+    return rows.map((row) => String(row.pack_id));
+  }
+
+  /**
+   * The packs are not in the bucket any more. `forGood`: they never come back, even if some of them can still be seen
+   * there.
+   */
+  dropPacks(packIds: Iterable<string>, forGood = false): void {
+    this.#transaction(() => {
+      const dead = this.#db.prepare("INSERT OR IGNORE INTO dead (pack_id) VALUES (?)");
+      const chunks = this.#db.prepare(
+        "DELETE FROM chunks WHERE pack = (SELECT id FROM packs WHERE pack_id = ?)",
+      );
+      const packs = this.#db.prepare("DELETE FROM packs WHERE pack_id = ?");
+      for (const packId of packIds) {
+        chunks.run(packId);
+        packs.run(packId);
+        if (forGood) dead.run(packId);
+      }
+    });
+  }
+
+  /** From now on exactly these packs are condemned. Survives a restart. */
+  condemn(packIds: Iterable<string>): void {
+    this.#transaction(() => {
+      this.#db.exec("UPDATE packs SET condemned = 0 WHERE condemned = 1; DELETE FROM condemned");
+      const pack = this.#db.prepare("UPDATE packs SET condemned = 1 WHERE pack_id = ?");
+      // Also those that are not known yet: they may be found later.
+      const name = this.#db.prepare("INSERT OR IGNORE INTO condemned (pack_id) VALUES (?)");
+      for (const packId of packIds) {
+        pack.run(packId);
+        name.run(packId);
+      }
+    });
+  }
+
+  /** The last cycle of the collection whose verdict has been carried out here; undefined for an index that is new. */
+  get settledCycle(): number | undefined {
+    const row = this.#guarded(() => this.#db.prepare("SELECT cycle FROM cycles").get());
+    return row === undefined ? undefined : Number(row.cycle);
+  }
+
+  setSettledCycle(cycle: number): void {
+    this.#transaction(() => {
+      this.#db.exec("DELETE FROM cycles");
+      this.#db.prepare("INSERT INTO cycles (cycle) VALUES (?)").run(cycle);
+    });
   }
 
   hasPack(packId: string): boolean {
@@ -200,10 +284,14 @@ function createDatabase(path: string): DatabaseSync {
   const db = openDatabase(path);
   db.exec(
     "CREATE TABLE state (value TEXT NOT NULL);" +
-      "CREATE TABLE packs (id INTEGER PRIMARY KEY, pack_id TEXT NOT NULL UNIQUE, indexed INTEGER NOT NULL);" +
-      "CREATE TABLE chunks (name BLOB PRIMARY KEY, pack INTEGER NOT NULL, number INTEGER NOT NULL, " +
+      "CREATE TABLE packs (id INTEGER PRIMARY KEY, pack_id TEXT NOT NULL UNIQUE, indexed INTEGER NOT NULL, " +
+      "condemned INTEGER NOT NULL);" +
+      "CREATE TABLE condemned (pack_id TEXT PRIMARY KEY) WITHOUT ROWID;" +
+      "CREATE TABLE dead (pack_id TEXT PRIMARY KEY) WITHOUT ROWID;" +
+      "CREATE TABLE cycles (cycle INTEGER NOT NULL);" +
+      "CREATE TABLE chunks (name BLOB NOT NULL, pack INTEGER NOT NULL, number INTEGER NOT NULL, " +
       "kind INTEGER NOT NULL, compression INTEGER NOT NULL, offset INTEGER NOT NULL, stored INTEGER NOT NULL, " +
-      "plain INTEGER NOT NULL) WITHOUT ROWID;" +
+      "plain INTEGER NOT NULL, suspect INTEGER NOT NULL, PRIMARY KEY (name, pack)) WITHOUT ROWID;" +
       "CREATE INDEX chunks_by_pack ON chunks (pack);",
   );
   return db;
@@ -225,14 +313,21 @@ function openDatabase(path: string): DatabaseSync {
 function prepareFind(db: DatabaseSync): StatementSync {
   return db.prepare(
     "SELECT p.pack_id AS pack, c.number, c.kind, c.compression, c.offset, c.stored, c.plain " +
-      "FROM chunks c JOIN packs p ON p.id = c.pack WHERE c.name = ?",
+      "FROM chunks c JOIN packs p ON p.id = c.pack WHERE c.name = ? ORDER BY c.suspect, p.condemned, c.pack LIMIT 1",
+  );
+}
+
+function prepareFindUsable(db: DatabaseSync): StatementSync {
+  return db.prepare(
+    "SELECT p.pack_id AS pack FROM chunks c JOIN packs p ON p.id = c.pack " +
+      "WHERE c.name = ? AND c.suspect = 0 AND p.condemned = 0 LIMIT 1",
   );
 }
 
 function prepareInsert(db: DatabaseSync): StatementSync {
   return db.prepare(
-    "INSERT OR IGNORE INTO chunks (name, pack, number, kind, compression, offset, stored, plain) " +
-      "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+    "INSERT OR IGNORE INTO chunks (name, pack, number, kind, compression, offset, stored, plain, suspect) " +
+      "VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)",
   );
 }
 

@@ -18,7 +18,7 @@ export interface Difference {
 
 /**
  * The blocks of [first, end) whose content differs, ascending. Without `before` those that are not zeros. Rejects with
- * a VaultError where a page can't be had.
+ * a VaultError where a page can't be had. With "records" also those that hold the same, but are made of other records.
  */
 export async function* differences(
   fetcher: Fetcher,
@@ -26,12 +26,14 @@ export async function* differences(
   after: RootView,
   first: number,
   end: number,
+  what: "content" | "records" = "content",
 ): AsyncGenerator<Difference> {
+  const isSame = what === "content" ? isSameBlock : isSameEntry;
   const changed = changedSince(before, after, first, end);
   let next = changed.next();
   const levels = Math.max(before?.checkpoint.levels ?? 1, after.checkpoint.levels);
   const tops = [topOf(before?.checkpoint), topOf(after.checkpoint)] as const;
-  const walk = new Walk(fetcher, first, end);
+  const walk = new Walk(fetcher, first, end, isSame);
   for await (const found of walk.below(tops, levels - 1, 0)) {
     // What steps have changed is told by them, and not by the maps below them.
     for (; !next.done && next.value < found.block; next = changed.next()) yield* own(next.value);
@@ -43,7 +45,7 @@ export async function* differences(
   async function* own(block: number): AsyncGenerator<Difference> {
     const was = before === undefined ? undefined : (await fetcher.entries(before, block, 1))[0];
     const is = (await fetcher.entries(after, block, 1))[0];
-    if (!isSameBlock(was, is)) yield { block, before: was, after: is };
+    if (!isSame(was, is)) yield { block, before: was, after: is };
   }
 }
 
@@ -68,8 +70,10 @@ class Walk {
   readonly #fetcher: Fetcher;
   readonly #first: number;
   readonly #end: number;
+  readonly #isSame: typeof isSameBlock;
 
-  constructor(fetcher: Fetcher, first: number, end: number) {
+  constructor(fetcher: Fetcher, first: number, end: number, isSame: typeof isSameBlock) {
+    this.#isSame = isSame;
     this.#fetcher = fetcher;
     this.#first = first;
     this.#end = end;
@@ -85,7 +89,7 @@ class Walk {
     for (let i = from; i < FAN_OUT && start + i * span < this.#end; i++) {
       const [a, b] = [was(i), is(i)];
       if (level > 0) yield* this.below([a, b], level - 1, start + i * span);
-      else if (!isSameBlock(entryOf(a), entryOf(b)))
+      else if (!this.#isSame(entryOf(a), entryOf(b)))
         yield { block: start + i, before: entryOf(a), after: entryOf(b) };
     }
   }
@@ -99,6 +103,10 @@ class Walk {
     const page = await this.#fetcher.page(node instanceof Lifted ? node.top : node, level);
     return (index) => page.entry(index);
   }
+}
+
+function isSameEntry(a: Entry | undefined, b: Entry | undefined): boolean {
+  return a === b || (a !== undefined && b !== undefined && a.equals(b));
 }
 
 /** On level 0 nodes are entries. */

@@ -2,7 +2,7 @@
  * Reads records, pages and blocks from the bucket: verified against tag and name, runs of neighbours in one request,
  * one request for one record at a time.
  */
-import type { ObjectStore } from "../objects/object-store.ts";
+import { type ObjectStore, StoreError } from "../objects/object-store.ts";
 import { Permits } from "../platform/permits.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { applyDelta } from "./delta.ts";
@@ -47,15 +47,15 @@ export class Fetcher {
   readonly #blocks = new RecentMap<Buffer>(BLOCKS_MAX);
   readonly #inFlight = new Map<string, Promise<Fetched>>();
   readonly #requests = new Permits(REQUESTS_MAX);
-  readonly #refreshIndex: () => Promise<void>;
+  readonly #refreshIndex: (isUrgent?: boolean) => Promise<void>;
 
-  /** `refreshIndex` enters into the index what is in the bucket and not known here yet. */
+  /** `refreshIndex` enters into the index what is in the bucket and not known here yet; when urgent, in any case. */
   constructor(
     store: ObjectStore,
     index: ChunkIndex,
     keys: KeyRing,
     packs: PackReader,
-    refreshIndex: () => Promise<void>,
+    refreshIndex: (isUrgent?: boolean) => Promise<void>,
   ) {
     this.#refreshIndex = refreshIndex;
     this.#store = store;
@@ -69,11 +69,7 @@ export class Fetcher {
     const key = name.toString("latin1");
     const known = this.#pages.get(key);
     if (known !== undefined) return known;
-    const page = Page.decode(await this.#record(name, "page"));
-    if (page.level !== level)
-      throw new VaultError("corrupt", `a page of level ${page.level} where ${level} was due`);
-    this.#pages.set(key, page);
-    return page;
+    return this.#keepPage(name, await this.#record(name, "page"), level);
   }
 
   /** The blocks' entries, undefined for zero blocks. */
@@ -96,6 +92,41 @@ export class Fetcher {
       }
     }
     return entries;
+  }
+
+  /** Pages of one level, fetched together: by their places in `names`. */
+  async pages(names: readonly Buffer[], level: number): Promise<Page[]> {
+    const unknown = names.filter((name) => this.#pages.get(keyOf(name)) === undefined);
+    const found = await this.#fetchAll(unknown.map((name) => ({ name, domain: "page" })));
+    for (const name of unknown) {
+      const record = found.get(keyOf(name));
+      if (record === undefined) throw new VaultError("notFound", `no record ${name.toString("hex")}`);
+      if (record instanceof VaultError) throw record;
+      this.#keepPage(name, record, level);
+    }
+    // By name, in case the pages of the first have pushed each other out.
+    return Promise.all(names.map((name) => this.page(name, level)));
+  }
+
+  #keepPage(name: Buffer, record: Buffer, level: number): Page {
+    const page = Page.decode(record);
+    if (page.level !== level)
+      throw new VaultError("corrupt", `a page of level ${page.level} where ${level} was due`);
+    this.#pages.set(keyOf(name), page);
+    return page;
+  }
+
+  /** Enters into the index what is in the bucket and not known here yet. */
+  refresh(): Promise<void> {
+    return this.#refreshIndex(true);
+  }
+
+  /** The plain bytes of records, verified; `undefined` for one that is nowhere, or why it can't be had. */
+  async records(
+    records: readonly { readonly name: Buffer; readonly domain: NameDomain }[],
+  ): Promise<(Buffer | VaultError | undefined)[]> {
+    const found = await this.#fetchAll(records);
+    return records.map(({ name }) => found.get(keyOf(name)));
   }
 
   /** The level-0 page that holds the block's entry; undefined where all of its blocks are zero. */
@@ -135,6 +166,16 @@ export class Fetcher {
     return content;
   }
 
+  /** Puts the blocks together; answers for each why that can't be done, or undefined. */
+  async compose(entries: readonly Entry[]): Promise<(VaultError | undefined)[]> {
+    const found = await this.#fetchAll(this.#recordsOf(entries));
+    return entries.map((entry) => {
+      const block = this.#compose(entry, found);
+      if (block === undefined) return new VaultError("notFound", "a record of a block was not found");
+      return block instanceof VaultError ? block : undefined;
+    });
+  }
+
   /** The records that the blocks are made of, once each. */
   #recordsOf(entries: readonly (Entry | undefined)[]): Named[] {
     const records = new Map<string, Named>();
@@ -163,11 +204,17 @@ export class Fetcher {
     }
     // Invariant 7, for the whole of it: each record may be what it is named, and still not belong here.
     if (!this.#keys.nameOf("block", block).equals(blockName(entry))) {
-      for (const name of deltaNames(entry)) this.#index.forget(name);
+      for (const name of deltaNames(entry)) this.#suspectDelta(name);
       return new VaultError("corrupt", "a chunk and its deltas don't make what they are named");
     }
     this.#blocks.set(keyOf(blockName(entry)), block);
     return block;
+  }
+
+  /** Nothing is to be built on it any more. */
+  #suspectDelta(name: Buffer): void {
+    const location = this.#index.find(name);
+    if (location !== undefined) this.#index.suspect(name, location.packId);
   }
 
   async #record(name: Buffer, domain: NameDomain): Promise<Buffer> {
@@ -175,6 +222,19 @@ export class Fetcher {
     if (record === undefined) throw new VaultError("notFound", `no record ${name.toString("hex")}`);
     if (record instanceof VaultError) throw record;
     return record;
+  }
+
+  /** Fetches records, in runs; answers them by name. One that is nowhere is left out. */
+  async #fetchAll(records: readonly Named[], mayFetch = NO_LIMIT): Promise<Map<string, Fetched>> {
+    try {
+      return await this.#fetchKnown(records, mayFetch);
+    } catch (error) {
+      if (!(error instanceof MissingPack)) throw error;
+      // It was collected, and what was alive in it is elsewhere now; or it is lost, and is told again below.
+      this.#index.dropPacks([error.packId]);
+      await this.#refreshIndex(true);
+      return this.#fetchKnown(records, mayFetch);
+    }
   }
 
   /** Where the records are. What the index does not know may have been written by somebody else, or forgotten. */
@@ -192,8 +252,10 @@ export class Fetcher {
     });
   }
 
-  /** Fetches records, in runs; answers them by name. One that is nowhere is left out. */
-  async #fetchAll(records: readonly Named[], mayFetch = NO_LIMIT): Promise<Map<string, Fetched>> {
+  async #fetchKnown(
+    records: readonly Named[],
+    mayFetch: (bytes: number) => Promise<void>,
+  ): Promise<Map<string, Fetched>> {
     const found = new Map<string, Fetched>();
     const waiting: Promise<unknown>[] = [];
     const missing: Named[] = [];
@@ -229,6 +291,7 @@ export class Fetcher {
     try {
       bytes = await this.#store.get(packKey(packId), { offsetBytes: start, lengthBytes: end - start });
     } catch (error) {
+      if (error instanceof StoreError && error.kind === "notFound") throw new MissingPack(packId);
       throw fromStoreError(error, `reading pack ${packId}`);
     }
     const records = new Map<string, Fetched>();
@@ -237,7 +300,7 @@ export class Fetcher {
       const from = location.offsetBytes - start;
       const record = this.#open(wanted, bytes.subarray(from, from + location.storedBytes));
       records.set(keyOf(name), record);
-      if (record instanceof VaultError) this.#index.forget(name);
+      if (record instanceof VaultError) this.#index.suspect(name, location.packId);
       else if (domain === "block") this.#blocks.set(keyOf(name), record);
     }
     return records;
@@ -254,6 +317,16 @@ export class Fetcher {
       if (error instanceof VaultError) return error;
       throw error;
     }
+  }
+}
+
+/** The index names a pack that is not in the bucket. */
+class MissingPack extends VaultError {
+  readonly packId: string;
+
+  constructor(packId: string) {
+    super("notFound", `pack ${packId} is not in the bucket`);
+    this.packId = packId;
   }
 }
 

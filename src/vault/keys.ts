@@ -7,6 +7,9 @@ export const INDEX_PREFIX = "index/";
 export const SNAPSHOTS_PREFIX = "snapshots/";
 export const CATALOGS_PREFIX = "catalogs/";
 export const VOLUMES_PREFIX = "volumes/";
+export const LEASES_PREFIX = "leases/";
+export const WRITERS_PREFIX = "gc/writers/";
+export const CYCLES_PREFIX = "gc/cycles/";
 
 const NUMBER_DIGITS = 10;
 
@@ -54,11 +57,34 @@ export function catalogKey(ownerId: string): string {
 }
 
 export function leasesPrefix(volumeId: VolumeId): string {
-  return `leases/${volumeId}/`;
+  return `${LEASES_PREFIX}${volumeId}/`;
+}
+
+/** The volume whose lease the key names, or undefined. */
+export function volumeOfLease(key: string): VolumeId | undefined {
+  return /^leases\/(vol-[0-9a-f]{17})\/\d{10}$/.exec(key)?.[1] as VolumeId | undefined;
 }
 
 export function leaseKey(volumeId: VolumeId, generation: number): string {
   return `${leasesPrefix(volumeId)}${padded(generation)}`;
+}
+
+/** That a gateway writes to the vault: the collection waits for its answers. */
+export function writerKey(ownerId: string): string {
+  return `${WRITERS_PREFIX}${ownerId}`;
+}
+
+/** What one cycle of the collection has come to. */
+export type CyclePart = "condemned" | "verdict" | "done" | `acks/${string}`;
+
+export function cycleKey(cycle: number, part: CyclePart): string {
+  return `${CYCLES_PREFIX}${padded(cycle)}/${part}`;
+}
+
+/** The cycle and the part that a key names, or undefined. */
+export function cycleOf(key: string): { readonly cycle: number; readonly part: CyclePart } | undefined {
+  const match = /^gc\/cycles\/(\d{10})\/(condemned|verdict|done|acks\/[0-9A-Za-z -]+)$/.exec(key);
+  return match === null ? undefined : { cycle: Number(match[1]), part: match[2] as CyclePart };
 }
 
 function padded(value: number): string {

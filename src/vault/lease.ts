@@ -8,6 +8,8 @@ import { leaseKey, leasesPrefix } from "./keys.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 
+const TAKE_OVER_MAX = 5;
+
 export class Leases {
   readonly #store: ObjectStore;
   readonly #sealer: ObjectSealer;
@@ -45,15 +47,17 @@ export class Leases {
   }
 
   /**
-   * Makes us the owner, whoever it was: roots that another writes from now on are never accepted. Of two that do so at
-   * once one is told "fenced".
+   * Makes us the owner, whoever it was; answers our generation. Roots that another writes from now on are never
+   * accepted. Of two that do so at the same time the last one has it.
    */
   async takeOver(volumeId: VolumeId): Promise<number> {
     try {
-      const highest = await this.#highest(volumeId);
-      if (highest > 0 && (await this.#owner(volumeId, highest)) === this.#ownerId) return highest;
-      await this.#take(volumeId, highest + 1);
-      return await this.acquire(volumeId);
+      for (let attempt = 0; attempt < TAKE_OVER_MAX; attempt++) {
+        const highest = await this.#highest(volumeId);
+        if (highest > 0 && (await this.#owner(volumeId, highest)) === this.#ownerId) return highest;
+        await this.#take(volumeId, highest + 1);
+      }
+      throw new VaultError("fenced", `${volumeId} is being taken over by others at the same time`);
     } catch (error) {
       throw fromStoreError(error, `the lease of ${volumeId}`);
     }

@@ -28,6 +28,7 @@ export class PackWriter {
   readonly #sendPermits: Permits;
   readonly #packBytes: number;
   readonly #mayUpload: (bytes: number) => Promise<void>;
+  readonly #onReference: (packId: string) => void;
   readonly #pending = new Set<string>();
   readonly #sending = new Set<Promise<void>>();
   #builder: PackBuilder | undefined;
@@ -46,7 +47,10 @@ export class PackWriter {
     packBytes: number;
     /** Resolves when so many bytes may be sent. */
     mayUpload: (bytes: number) => Promise<void>;
+    /** Told of every pack that is written, before it is, or that something is built on. */
+    onReference: (packId: string) => void;
   }) {
+    this.#onReference = parts.onReference;
     this.#mayUpload = parts.mayUpload;
     this.#packBytes = parts.packBytes;
     this.#store = parts.store;
@@ -62,9 +66,12 @@ export class PackWriter {
     return this.#uploadedBytes;
   }
 
-  /** Whether the vault, or this upload, has a record of that name. */
+  /** Whether the vault, or this upload, has a record of that name, and it may be built on. */
   has(name: Buffer): boolean {
-    return this.#pending.has(name.toString("latin1")) || this.#index.find(name) !== undefined;
+    if (this.#pending.has(name.toString("latin1"))) return true;
+    const packId = this.#index.findUsable(name);
+    if (packId !== undefined) this.#onReference(packId);
+    return packId !== undefined;
   }
 
   /** The name of a block with that content. */
@@ -81,14 +88,25 @@ export class PackWriter {
     content: Buffer,
     name = this.#keys.nameOf(domain, content),
   ): Promise<Buffer> {
-    if (this.has(name)) return name;
+    if (!this.has(name)) await this.#add(domain, content, name);
+    return name;
+  }
+
+  /** Stores a record once more, in a new pack: the one that it is in is to go. */
+  async copy(domain: NameDomain, content: Buffer, name: Buffer): Promise<void> {
+    if (!this.#pending.has(name.toString("latin1"))) await this.#add(domain, content, name);
+  }
+
+  async #add(domain: NameDomain, content: Buffer, name: Buffer): Promise<void> {
     const key = name.toString("latin1");
-    this.#builder ??= new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
+    if (this.#builder === undefined) {
+      this.#builder = new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
+      this.#onReference(this.#builder.packId);
+    }
     this.#builder.add(RECORD_KIND[domain], name, content);
     this.#pending.add(key);
     if (this.#builder.sizeBytes >= this.#packBytes || this.#builder.entries.length >= RECORDS_MAX)
       await this.#send();
-    return name;
   }
 
   /** Sends what is left and waits until every pack is durable. */

@@ -71,6 +71,10 @@ export interface UploadParts {
   readonly chain: ChainLimits;
   /** Makes sure that every pack sent so far is named by an index object. */
   readonly publishIndex: () => Promise<void>;
+  /** Throws where the collection of garbage does not wait for this gateway any more. */
+  readonly confirmWriter: () => Promise<void>;
+  /** Called before the root is written: from then on it may be in the bucket, whatever is heard of it. */
+  readonly onRoot: () => void;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: EpochProgress) => void;
   /** Called between pieces of work; it goes on when the answer resolves. */
@@ -92,6 +96,7 @@ export async function uploadEpoch(source: EpochSource, parts: UploadParts): Prom
     const root = await makeRoot(source, generation, parent, isStep ? "step" : "checkpoint", parts);
     throwIfStopped(parts.signal);
     await leases.confirm(source.volumeId, generation);
+    parts.onRoot();
     const { key, stored } = await putRoot(root, parts, parent);
     // Between the question above and the root another gateway may have taken over. It does not know of this root, so
     // nobody here may either.
@@ -199,23 +204,55 @@ async function putRoot(
   parent: RootView | undefined,
 ): Promise<{ key: string; stored: Root }> {
   const key = rootKey(root.volumeId, root.generation, root.epoch);
+  let isOurs: boolean;
   try {
     const sealed = parts.sealer.sealJson(key, encodeRoot(root));
-    if ((await parts.store.put(key, sealed, { ifAbsent: true })) === "created") return { key, stored: root };
+    isOurs = (await parts.store.put(key, sealed, { ifAbsent: true })) === "created";
   } catch (error) {
     if (!(error instanceof StoreError) || !error.ambiguous) throw fromStoreError(error, `writing ${key}`);
     // It may be there all the same: the next attempt of this upload will see.
     throw new VaultError("unavailable", `writing ${key}: ${error.message}`, { cause: error });
   }
+  if (isOurs) {
+    await confirmWriter(key, parts);
+    return { key, stored: root };
+  }
   const there = await parts.roots.view(key);
-  if (!(await isSameRoot(there, viewOf(key, root, parent), parts.fetcher)))
+  if (!(await isSameRoot(there, viewOf(key, root, parent), parts)))
     throw new VaultError("fenced", `${key} was written by another gateway`);
   return { key, stored: there.root };
 }
 
-async function isSameRoot(a: RootView, b: RootView, fetcher: Fetcher): Promise<boolean> {
-  if (!isDeepStrictEqual(headOf(a.root), headOf(b.root))) return false;
-  const blockCount = a.root.sizeBytes / a.root.blockBytes;
-  for await (const _ of differences(fetcher, a, b, 0, blockCount)) return false;
+/** What the root reaches may have been collected, if nobody waited for us: then it is taken back. */
+async function confirmWriter(key: string, { confirmWriter: confirm, store }: UploadParts): Promise<void> {
+  try {
+    await confirm();
+  } catch (error) {
+    try {
+      await store.delete([key]);
+    } catch (problem) {
+      throw fromStoreError(problem, `taking ${key} back`);
+    }
+    throw error;
+  }
+}
+
+/**
+ * Whether two roots of one name hold the same content, and all that the one that is there is made of can be built on: it
+ * may have arrived late, after what it needs was collected.
+ */
+async function isSameRoot(there: RootView, mine: RootView, parts: UploadParts): Promise<boolean> {
+  if (!isDeepStrictEqual(headOf(there.root), headOf(mine.root))) return false;
+  const blockCount = there.root.sizeBytes / there.root.blockBytes;
+  for await (const { before, after } of differences(parts.fetcher, there, mine, 0, blockCount, "records")) {
+    if (!isSameBlock(before, after)) return false;
+    if (before === undefined) continue;
+    const names = [baseName(before), ...deltaNames(before)];
+    if (!names.every((name) => parts.packs.has(name)))
+      throw new VaultError(
+        "notFound",
+        `${there.rootKey} is made of records that are not in the vault any more`,
+      );
+  }
   return true;
 }

@@ -67,6 +67,8 @@ export async function openOrCreateVault(
       );
     }
     for await (const { key } of store.list("")) {
+      // Another gateway has made it just now.
+      if (key === VAULT_JSON_KEY) return parseVault(await store.get(key), keyFile);
       throw new VaultError("wrongVault", `${store.name} has no vault.json but is not empty: it holds ${key}`);
     }
     await store.put(VAULT_JSON_KEY, makeVault(keyFile, random, defaults), { ifAbsent: true });

@@ -152,7 +152,7 @@ describe("epochs in the vault", () => {
       [1, new SeededRandom(3).bytes(BLOCK)],
     ]);
     await upload(vault, { epoch: 1, changes });
-    await vault.putSnapshot(
+    await vault.records.putSnapshot(
       record({ description: secret.toString(), tags: [{ key: "k", value: secret.toString() }] }),
     );
     for (const key of await keysOf(store)) {
@@ -188,20 +188,20 @@ describe("snapshot records", () => {
       "snap-0123456789abcdef2",
     ] as SnapshotId[];
     for (const snapshotId of ids)
-      await vault.putSnapshot(record({ snapshotId, description: `of ${snapshotId}` }));
+      await vault.records.putSnapshot(record({ snapshotId, description: `of ${snapshotId}` }));
     assert.deepEqual(
-      await vault.listSnapshots(),
+      await vault.records.listSnapshots(),
       ids.map((snapshotId) => record({ snapshotId, description: `of ${snapshotId}` })),
     );
     await rot(store, `snapshots/${ids[1]}`, 40);
     assert.deepEqual(
-      (await vault.listSnapshots()).map((r) => r.snapshotId),
+      (await vault.records.listSnapshots()).map((r) => r.snapshotId),
       [ids[0], ids[2]],
     );
     assert.equal(problems.length, 1);
-    await vault.deleteSnapshot(ids[0] as SnapshotId);
+    await vault.records.deleteSnapshot(ids[0] as SnapshotId);
     assert.deepEqual(
-      (await vault.listSnapshots()).map((r) => r.snapshotId),
+      (await vault.records.listSnapshots()).map((r) => r.snapshotId),
       [ids[2]],
     );
     await vault.close();

@@ -4,39 +4,38 @@
 import { strict as assert } from "node:assert";
 import type { ObjectStore } from "../objects/object-store.ts";
 import { type Clock, nextTurn } from "../platform/clock.ts";
-import type { SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { VolumeId } from "../platform/ids.ts";
 import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
+import { SerialQueue } from "../platform/serial-queue.ts";
 import type { TokenBucket } from "../platform/token-bucket.ts";
-import { ChunkIndex, IndexDamagedError } from "./chunk-index.ts";
+import { ChunkIndex } from "./chunk-index.ts";
+import { type CollectionProgress, type CollectionReport, Collector } from "./collector.ts";
+import { Cycles } from "./cycles.ts";
 import { differences } from "./difference.ts";
 import { Fetcher } from "./fetcher.ts";
-import { decodeIndex, encodeIndex, type PackDirectory } from "./index-object.ts";
+import { IndexKeeper } from "./index-keeper.ts";
 import { KeyRing } from "./key-ring.ts";
-import {
-  CATALOGS_PREFIX,
-  catalogKey,
-  INDEX_PREFIX,
-  indexKey,
-  PACKS_PREFIX,
-  packIdOf,
-  packKey,
-  SNAPSHOTS_PREFIX,
-  snapshotKey,
-  VOLUMES_PREFIX,
-  volumeOfRoot,
-} from "./keys.ts";
+import { VOLUMES_PREFIX, volumeOfRoot } from "./keys.ts";
 import { Leases } from "./lease.ts";
 import { type NonZeroBlocks, nextNonZero } from "./map-search.ts";
-import { type DirectoryEntry, PACK_TAIL_BYTES, PackReader } from "./pack.ts";
+import { Membership } from "./membership.ts";
+import { PackReader } from "./pack.ts";
 import { PACK_BYTES, PackWriter } from "./pack-writer.ts";
+import { Records } from "./records.ts";
 import { type RootDescription, Roots } from "./roots.ts";
 import { ObjectSealer } from "./sealed-object.ts";
-import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot-record.ts";
 import { CHAIN_LIMITS, type ChainLimits } from "./step-writer.ts";
+import { tolerate } from "./tolerate.ts";
 import { type EpochProgress, type EpochSource, type UploadedRoot, uploadEpoch } from "./upload.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 import { type OpenedVault, openOrCreateVault } from "./vault-json.ts";
+import {
+  type VerificationProgress,
+  type VerificationReport,
+  Verifier,
+  type VerifierParts,
+} from "./verifier.ts";
 
 export interface VaultOptions {
   readonly store: ObjectStore;
@@ -70,13 +69,11 @@ const BLOCK_BYTES_DEFAULT = 64 * 1024;
 /** Epochs of a gateway being uploaded at a time, and packs of all that are being sent: this bounds the memory. */
 const UPLOADS_MAX = 3;
 const PACKS_IN_FLIGHT_MAX = 4;
-/** Packs that one index object names. */
-const PACKS_PER_INDEX_MAX = 256;
-/** The bucket is not listed more often than this for records that are nowhere. */
-const REFRESH_EVERY_MS = 10_000;
 
 export class Vault {
   readonly vaultId: string;
+  /** Snapshots, and what gateways tell of themselves. */
+  readonly records: Records;
   /** `vault.json` as it was opened: for a local copy. */
   readonly vaultJson: Buffer;
   readonly #store: ObjectStore;
@@ -85,7 +82,7 @@ export class Vault {
   readonly #random: Random;
   readonly #ownerId: string;
   readonly #sealer: ObjectSealer;
-  readonly #packReader: PackReader;
+  readonly #keeper: IndexKeeper;
   readonly #index: ChunkIndex;
   readonly #fetcher: Fetcher;
   readonly #leases: Leases;
@@ -95,6 +92,10 @@ export class Vault {
   readonly #clock: Clock;
   readonly #pause: () => Promise<void>;
   readonly #onProblem: (message: string) => void;
+  readonly #membership: Membership;
+  readonly #collector: Collector;
+  readonly #verifierParts: VerifierParts;
+  readonly #collecting = new SerialQueue();
   readonly #uploading = new Set<VolumeId>();
   /** For each gateway its own: one whose line is limited must not keep the others waiting. */
   readonly #uploadPermits = new WeakMap<Bandwidth, Permits>();
@@ -102,11 +103,6 @@ export class Vault {
   readonly #sendPermits = new Permits(PACKS_IN_FLIGHT_MAX);
   readonly #closing = new AbortController();
   readonly #running = new Set<Promise<unknown>>();
-  #fresh: boolean;
-  #refreshedAtMs = Number.NEGATIVE_INFINITY;
-  #refreshing: Promise<void> | undefined;
-  #ready: Promise<void> | undefined;
-  #publishing: Promise<void> = Promise.resolve();
 
   private constructor(options: VaultOptions, opened: OpenedVault) {
     this.vaultId = opened.vaultId.toString("hex");
@@ -117,18 +113,59 @@ export class Vault {
     this.#ownerId = options.ownerId;
     this.#keys = new KeyRing(opened.masterKey);
     this.#sealer = new ObjectSealer(this.#keys, opened.vaultId, options.random);
-    this.#packReader = new PackReader(this.#keys, opened.vaultId);
     const { index, fresh } = ChunkIndex.open(options.indexPath, this.vaultId);
     this.#index = index;
-    this.#fresh = fresh;
     this.#clock = options.clock;
     this.#pause = options.pause ?? nextTurn;
     this.#onProblem = options.onProblem ?? (() => {});
-    this.#fetcher = new Fetcher(options.store, index, this.#keys, this.#packReader, () => this.#refresh());
+    const packReader = new PackReader(this.#keys, opened.vaultId);
+    this.#keeper = new IndexKeeper({
+      store: options.store,
+      index,
+      isFresh: fresh,
+      sealer: this.#sealer,
+      packReader,
+      vaultId: this.vaultId,
+      clock: options.clock,
+      random: options.random,
+      pause: this.#pause,
+      onProblem: this.#onProblem,
+    });
+    this.#fetcher = new Fetcher(options.store, index, this.#keys, packReader, (isUrgent) =>
+      this.#keeper.refresh(isUrgent),
+    );
+    const cycles = new Cycles(options.store, this.#sealer);
+    this.#membership = new Membership(cycles, index, this.#keeper, options.ownerId);
+    this.records = new Records(options.store, this.#sealer, options.ownerId, this.#onProblem);
     this.#roots = new Roots(options.store, this.#sealer, this.#onProblem);
     this.#chain = options.chain ?? CHAIN_LIMITS;
     this.#packBytes = options.packBytes ?? PACK_BYTES;
     this.#leases = new Leases(options.store, this.#sealer, options.ownerId);
+    this.#verifierParts = {
+      store: options.store,
+      index,
+      keeper: this.#keeper,
+      keys: this.#keys,
+      packReader,
+      fetcher: this.#fetcher,
+      roots: this.#roots,
+      records: this.records,
+      random: options.random,
+      pause: this.#pause,
+    };
+    this.#collector = new Collector({
+      store: options.store,
+      index,
+      keeper: this.#keeper,
+      fetcher: this.#fetcher,
+      roots: this.#roots,
+      records: this.records,
+      cycles,
+      membership: this.#membership,
+      packBytes: this.#packBytes,
+      makeWriter: (onReference) => this.#packWriter(onReference),
+      pause: this.#pause,
+    });
   }
 
   /** Opens the vault, making a new one where the store is empty. Throws a VaultError where the key does not fit. */
@@ -170,40 +207,94 @@ export class Vault {
     return permits;
   }
 
-  #upload(
+  async #upload(
     source: EpochSource,
     onProgress: (progress: EpochProgress) => void,
     signal: AbortSignal,
     limit: TokenBucket | undefined,
   ): Promise<UploadedRoot> {
-    return this.#withIndex(() =>
-      uploadEpoch(source, {
-        store: this.#store,
-        sealer: this.#sealer,
-        fetcher: this.#fetcher,
-        leases: this.#leases,
-        packs: new PackWriter({
+    await this.#keeper.whole(() => this.#membership.ready());
+    const references = this.#membership.begin(source.parentRootKey);
+    let outcome: "done" | "failed" | "unsure" = "failed";
+    try {
+      const uploaded = await this.#keeper.whole(() =>
+        uploadEpoch(source, {
           store: this.#store,
-          index: this.#index,
-          keys: this.#keys,
-          vaultId: this.#id,
-          random: this.#random,
-          sendPermits: this.#sendPermits,
-          packBytes: this.#packBytes,
-          mayUpload: async (bytes) => {
-            await limit?.take(bytes, { signal }).catch((error: unknown) => {
-              throw new VaultError("unavailable", "the upload was stopped", { cause: error });
-            });
+          sealer: this.#sealer,
+          fetcher: this.#fetcher,
+          leases: this.#leases,
+          packs: this.#packWriter(
+            (packId) => references.packs.add(packId),
+            async (bytes) => {
+              await limit?.take(bytes, { signal }).catch((error: unknown) => {
+                throw new VaultError("unavailable", "the upload was stopped", { cause: error });
+              });
+            },
+          ),
+          roots: this.#roots,
+          chain: this.#chain,
+          publishIndex: () => this.#keeper.publish(),
+          confirmWriter: () => this.#membership.confirm(),
+          onRoot: () => {
+            outcome = "unsure";
           },
+          onProgress,
+          pause: this.#pause,
+          signal,
         }),
-        roots: this.#roots,
-        chain: this.#chain,
-        publishIndex: () => this.#publishIndex(),
-        onProgress,
-        pause: this.#pause,
-        signal,
-      }),
+      );
+      outcome = "done";
+      return uploaded;
+    } catch (error) {
+      // Whatever of this is in the bucket, or comes there late, nobody counts on it.
+      if (error instanceof VaultError && error.kind === "fenced") outcome = "done";
+      throw error;
+    } finally {
+      this.#membership.end(source.volumeId, references, outcome);
+    }
+  }
+
+  #packWriter(
+    onReference: (packId: string) => void,
+    mayUpload: (bytes: number) => Promise<void> = async () => {},
+  ): PackWriter {
+    return new PackWriter({
+      store: this.#store,
+      index: this.#index,
+      keys: this.#keys,
+      vaultId: this.#id,
+      random: this.#random,
+      sendPermits: this.#sendPermits,
+      packBytes: this.#packBytes,
+      mayUpload,
+      onReference,
+    });
+  }
+
+  /**
+   * Deletes what no root needs, or with `isDryRun` only says what that would be. One at a time. Rejects with a
+   * VaultError where it is not known what is needed, with nothing deleted.
+   */
+  collect(
+    isDryRun: boolean,
+    onProgress: (progress: CollectionProgress) => void = () => {},
+  ): Promise<CollectionReport> {
+    return this.#collecting.run(() =>
+      this.#keeper.whole(() => this.#collector.collect(isDryRun, onProgress)),
     );
+  }
+
+  /** Looks for damage; `samplePercent` of the packs are read. */
+  verify(
+    samplePercent: number,
+    onProgress: (progress: VerificationProgress) => void = () => {},
+  ): Promise<VerificationReport> {
+    return this.#keeper.whole(() => new Verifier(this.#verifierParts).verify(samplePercent, onProgress));
+  }
+
+  /** Answers what a collection that another gateway has begun waits for. To be called now and then. */
+  settle(): Promise<void> {
+    return this.#keeper.whole(() => this.#membership.settle());
   }
 
   /** The content of blocks [first, first + count) as of the root, verified; beyond its size there are zeros. */
@@ -219,7 +310,7 @@ export class Vault {
     const { root } = view;
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
     const mayFetch = async (bytes: number) => bandwidth?.download.take(bytes, { isBackground });
-    const content = await this.#withIndex(() => this.#fetcher.blocks(view, first, inside, mayFetch));
+    const content = await this.#keeper.whole(() => this.#fetcher.blocks(view, first, inside, mayFetch));
     if (inside === count) return content;
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
   }
@@ -230,7 +321,7 @@ export class Vault {
     const view = await this.#roots.view(key);
     const { root } = view;
     const end = Math.min(first + count, root.sizeBytes / root.blockBytes);
-    const found = await this.#withIndex(() => nextNonZero(this.#fetcher, view, first, end, max));
+    const found = await this.#keeper.whole(() => nextNonZero(this.#fetcher, view, first, end, max));
     // Beyond the root's size there are zeros.
     return found.end < end ? found : { blocks: found.blocks, end: first + count };
   }
@@ -251,7 +342,7 @@ export class Vault {
     const after = await this.#roots.view(afterKey);
     if (before !== undefined && before.root.blockBytes !== after.root.blockBytes)
       throw new VaultError("corrupt", `${beforeKey} and ${afterKey} have blocks of different sizes`);
-    return this.#withIndex(async () => {
+    return this.#keeper.whole(async () => {
       const blocks: number[] = [];
       for await (const { block } of differences(this.#fetcher, before, after, first, first + count)) {
         blocks.push(block);
@@ -259,76 +350,6 @@ export class Vault {
       }
       return { blocks, end: first + count };
     });
-  }
-
-  async putSnapshot(record: SnapshotRecord): Promise<void> {
-    const key = snapshotKey(record.snapshotId);
-    try {
-      await this.#store.put(key, this.#sealer.sealJson(key, encodeSnapshot(record)));
-    } catch (error) {
-      throw fromStoreError(error, `writing ${key}`);
-    }
-  }
-
-  async deleteSnapshot(snapshotId: SnapshotId): Promise<void> {
-    try {
-      await this.#store.delete([snapshotKey(snapshotId)]);
-    } catch (error) {
-      throw fromStoreError(error, `deleting ${snapshotKey(snapshotId)}`);
-    }
-  }
-
-  /** All snapshots whose records can be read; those that can't are told to `onProblem` and left out. */
-  async listSnapshots(): Promise<SnapshotRecord[]> {
-    const records: SnapshotRecord[] = [];
-    try {
-      for await (const { key } of this.#store.list(SNAPSHOTS_PREFIX)) {
-        await this.#tolerate(key, async () => {
-          records.push(decodeSnapshot(key, this.#sealer.unsealJson(key, await this.#store.get(key))));
-        });
-      }
-    } catch (error) {
-      throw fromStoreError(error, "listing the snapshots");
-    }
-    return records;
-  }
-
-  /** Keeps what this gateway tells of itself, in place of what it told before. */
-  async putCatalog(catalog: unknown): Promise<void> {
-    const key = catalogKey(this.#ownerId);
-    try {
-      await this.#store.put(key, this.#sealer.sealJson(key, { format: 1, catalog }));
-    } catch (error) {
-      throw fromStoreError(error, `writing ${key}`);
-    }
-  }
-
-  /** What all gateways have told of themselves, by their owner ids. What can't be read is told to `onProblem`. */
-  async listCatalogs(): Promise<{ readonly ownerId: string; readonly catalog: unknown }[]> {
-    const found: { ownerId: string; catalog: unknown }[] = [];
-    try {
-      for await (const { key } of this.#store.list(CATALOGS_PREFIX)) {
-        await this.#tolerate(key, async () => {
-          const value = this.#sealer.unsealJson(key, await this.#store.get(key));
-          const { format, catalog } = (value ?? {}) as { format?: unknown; catalog?: unknown };
-          if (format !== 1)
-            throw new VaultError("unknownFormat", `${key}: format ${String(format)} is not known here`);
-          found.push({ ownerId: key.slice(CATALOGS_PREFIX.length), catalog });
-        });
-      }
-    } catch (error) {
-      throw fromStoreError(error, "listing the catalogs");
-    }
-    return found;
-  }
-
-  /** Forgets what a gateway has told of itself. */
-  async deleteCatalog(ownerId: string): Promise<void> {
-    try {
-      await this.#store.delete([catalogKey(ownerId)]);
-    } catch (error) {
-      throw fromStoreError(error, `deleting ${catalogKey(ownerId)}`);
-    }
   }
 
   /** Every volume that has a root. */
@@ -351,12 +372,10 @@ export class Vault {
    */
   async newestRoot(volumeId: VolumeId): Promise<RootDescription | undefined> {
     for (const root of (await this.listRoots(volumeId)).reverse()) {
-      let found = false;
-      await this.#tolerate(root.rootKey, async () => {
+      const isReadable = await tolerate(this.#onProblem, root.rootKey, async () => {
         await this.nonZeroBlocks(root.rootKey, 0, 1, 1);
-        found = true;
       });
-      if (found) return root;
+      if (isReadable) return root;
     }
     return undefined;
   }
@@ -389,127 +408,10 @@ export class Vault {
   async close(): Promise<void> {
     this.#closing.abort();
     await Promise.allSettled(this.#running);
-    this.#index.close();
-  }
-
-  /** Does what needs the index, once it is whole. One that turns out to be damaged is made anew from the bucket. */
-  async #withIndex<T>(action: () => Promise<T>): Promise<T> {
-    try {
-      if (this.#fresh) await this.#rebuilt();
-      return await action();
-    } catch (error) {
-      if (!(error instanceof IndexDamagedError)) throw error;
-      this.#onProblem(`${error.message}: it is made anew from the bucket`);
-      this.#index.reset();
-      this.#fresh = true;
-      this.#ready = undefined;
-      throw new VaultError("unavailable", "the chunk index is being made anew", { cause: error });
-    }
-  }
-
-  /** Resolves when the index is whole. A rebuild that fails is tried again by the next caller. */
-  #rebuilt(): Promise<void> {
-    const rebuild = async () => {
-      try {
-        await this.#enterUnknownPacks();
-        this.#index.markComplete(this.vaultId);
-        this.#fresh = false;
-      } catch (error) {
-        this.#ready = undefined;
-        throw fromStoreError(error, "rebuilding the chunk index");
-      }
-    };
-    this.#ready ??= rebuild();
-    return this.#ready;
-  }
-
-  /** Looks for records that the index does not know; at most once in a while. */
-  #refresh(): Promise<void> {
-    if (this.#refreshing !== undefined) return this.#refreshing;
-    if (this.#clock.monotonicMs() - this.#refreshedAtMs < REFRESH_EVERY_MS) return Promise.resolve();
-    this.#refreshing = this.#enterUnknownPacks()
-      .then(
-        () => {
-          this.#refreshedAtMs = this.#clock.monotonicMs();
-        },
-        (error: unknown) => {
-          throw fromStoreError(error, "refreshing the chunk index");
-        },
-      )
-      .finally(() => {
-        this.#refreshing = undefined;
-      });
-    return this.#refreshing;
-  }
-
-  /** From index objects first: they name many packs each. Then from the packs that none of them names. */
-  async #enterUnknownPacks(): Promise<void> {
-    for await (const { key } of this.#store.list(INDEX_PREFIX)) {
-      await this.#tolerate(key, async () => {
-        const packs = decodeIndex(this.#sealer.unseal(key, await this.#store.get(key)));
-        for (const { packId, entries } of packs) {
-          this.#index.addPack(packId, entries, true);
-          await this.#pause();
-        }
-      });
-    }
-    for await (const { key, sizeBytes } of this.#store.list(PACKS_PREFIX)) {
-      const packId = packIdOf(key);
-      if (packId === undefined || this.#index.hasPack(packId)) continue;
-      await this.#tolerate(key, async () => {
-        this.#index.addPack(packId, await this.#readDirectory(packId, sizeBytes), false);
-      });
-    }
-  }
-
-  /** One object that is rotten, of a newer format, or just gone must not keep all others from being read. */
-  async #tolerate(key: string, action: () => Promise<void>): Promise<void> {
-    try {
-      await action();
-    } catch (cause) {
-      const error = fromStoreError(cause, `reading ${key}`);
-      const passable = ["corrupt", "unknownFormat", "notFound"];
-      if (!(error instanceof VaultError) || !passable.includes(error.kind)) throw error;
-      this.#onProblem(`${key} was passed over: ${error.message}`);
-    }
-  }
-
-  async #readDirectory(packId: string, packBytes: number): Promise<DirectoryEntry[]> {
-    let lengthBytes = Math.min(PACK_TAIL_BYTES, packBytes);
-    for (;;) {
-      const range = { offsetBytes: packBytes - lengthBytes, lengthBytes };
-      const found = this.#packReader.readDirectory(
-        packId,
-        await this.#store.get(packKey(packId), range),
-        packBytes,
-      );
-      if (Array.isArray(found)) return found;
-      lengthBytes = found.needBytes;
-    }
-  }
-
-  /** Names all packs that no index object names yet in a new one. One at a time: two would name the same packs. */
-  #publishIndex(): Promise<void> {
-    const publish = this.#publishing.then(async () => {
-      for (;;) {
-        const packIds = this.#index.unindexedPacks(PACKS_PER_INDEX_MAX);
-        if (packIds.length === 0) return;
-        const packs: PackDirectory[] = [];
-        for (const packId of packIds) {
-          packs.push({ packId, entries: this.#index.entriesOf(packId) });
-          await this.#pause();
-        }
-        const key = indexKey(this.#random.bytes(16).toString("hex"));
-        try {
-          await this.#store.put(key, this.#sealer.seal(key, encodeIndex(packs)));
-        } catch (error) {
-          throw fromStoreError(error, `writing ${key}`);
-        }
-        this.#index.markIndexed(packIds);
-      }
+    await this.#membership.leave().catch((error: unknown) => {
+      // It stays on the list: the collection waits until this gateway is back.
+      this.#onProblem(`this gateway stays on the list of writers: ${String(error)}`);
     });
-    // The next one starts whether this one fails or not; its caller gets the failure.
-    this.#publishing = publish.catch(() => {});
-    return publish;
+    this.#index.close();
   }
 }

@@ -40,8 +40,8 @@ const uploads = new Map<VolumeId, AbortController>();
 
 const main = new Rpc(parentPort, {
   open: () => openVault(),
-  putSnapshot: (record: SnapshotRecord) => opened().putSnapshot(record),
-  deleteSnapshot: (id: SnapshotId) => opened().deleteSnapshot(id),
+  putSnapshot: (record: SnapshotRecord) => opened().records.putSnapshot(record),
+  deleteSnapshot: (id: SnapshotId) => opened().records.deleteSnapshot(id),
   setBandwidth: (gatewayId: GatewayId, limits: BandwidthLimits) => {
     const { upload, download } = bandwidthOf(gatewayId);
     upload.setRate(limits.uploadBytesPerSecond);
@@ -49,8 +49,8 @@ const main = new Rpc(parentPort, {
   },
   listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
   deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
-  listSnapshots: () => opened().listSnapshots(),
-  putCatalog: (catalog: unknown) => opened().putCatalog(catalog),
+  listSnapshots: () => opened().records.listSnapshots(),
+  putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });
 

@@ -62,7 +62,7 @@ describe("the reader in Python", { skip }, () => {
     }
     const kinds = (await vault.listRoots(VOLUME as VolumeId)).map(({ kind }) => kind);
     assert(kinds.includes("step") && kinds.includes("checkpoint"));
-    await vault.putSnapshot(
+    await vault.records.putSnapshot(
       record({
         snapshotId: "snap-0123456789abcdef0" as SnapshotId,
         rootKey: roots[7]?.key ?? "",

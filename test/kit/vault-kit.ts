@@ -22,7 +22,7 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 export const START_MS = 1_700_000_000_000;
 export const BLOCK = 4096;
 export const BLOCKS = 1000;
-export const VOLUME = "vol-0123456789ABCDEF0";
+export const VOLUME = "vol-0123456789abcdef0";
 export const KEY_FILE = Buffer.alloc(32, 7);
 let files = 0;
 
