@@ -7,7 +7,6 @@ import { ApiServer } from "./api/http-server.ts";
 import { sluicegateOperations } from "./api/sluicegate/index.ts";
 import { storageGatewayOperations } from "./api/storage-gateway/index.ts";
 import { Catalog } from "./catalog/catalog.ts";
-import { CatalogCopier } from "./gateway/catalog-copy.ts";
 import { Credentials } from "./gateway/credentials.ts";
 import type { VolumeHostEvents } from "./gateway/ports.ts";
 import { createServices, type Services } from "./gateway/services.ts";
@@ -100,9 +99,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     });
     await services.volumes.openAll();
     await services.snapshots.reconcile();
-    const copier = new CatalogCopier({ catalog, store: plane, clock: systemClock, onProblem });
-    copier.start();
-    closers.push(() => copier.close());
+    services.copier.start();
+    closers.push(() => services.copier.close());
+    services.upkeep.start();
+    closers.push(async () => services.upkeep.close());
     services.recoveryPoints.start();
     closers.push(() => services.recoveryPoints.close());
     // Initiators come back on their own after a restart: they find their targets only once the volumes are open.

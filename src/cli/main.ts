@@ -5,6 +5,7 @@ import { diskCreate, diskList } from "./disk.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
 import { recoverGateway } from "./recover.ts";
 import { start } from "./start.ts";
+import { vaultGc, vaultVerify } from "./vault.ts";
 import { snapshotCreate, volumeList, volumeRecoveryPoints, volumeResize, volumeRestore } from "./volume.ts";
 
 // The same two folders up from a source tree and from a built one.
@@ -74,6 +75,21 @@ onGateway(
     .description("snapshots of one volume or of several, at one instant")
     .option("--description <text>", "what they are", "sluicegate snapshot create"),
 ).action(snapshotCreate);
+
+const vault = program.command("vault").description("the vault of the running gateway");
+onGateway(
+  vault
+    .command("gc")
+    .description("delete what no snapshot, recovery point or volume needs (done daily by itself)")
+    .option("--dry-run", "only say what that would be"),
+).action(vaultGc);
+onGateway(
+  vault
+    .command("verify")
+    .description("look for damage; exit code 3 where there is any")
+    .option("--sample <percent>", "read only so many percent of the packs")
+    .option("--full", "read all packs (so it is without --sample)"),
+).action(vaultVerify);
 
 program
   .command("recover")

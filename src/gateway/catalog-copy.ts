@@ -5,6 +5,7 @@
 import type { Catalog, Tag } from "../catalog/catalog.ts";
 import type { GatewayRow, VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
+import { SerialQueue } from "../platform/serial-queue.ts";
 import type { CatalogStore } from "./ports.ts";
 
 export type CopiedGateway = GatewayRow & { readonly tags: readonly Tag[] };
@@ -29,6 +30,7 @@ const RETRY_MS = 10_000;
 
 export class CatalogCopier {
   readonly #options: CatalogCopierOptions;
+  readonly #queue = new SerialQueue();
   #saved = "";
   #isChanged = false;
   #stopped = false;
@@ -43,6 +45,11 @@ export class CatalogCopier {
   start(): void {
     this.#options.catalog.watch(() => this.#changed());
     this.#changed();
+  }
+
+  /** Resolves when the bucket knows what there is now. */
+  now(): Promise<void> {
+    return this.#save();
   }
 
   /** Tells what has changed last, unless the bucket can't take it now: the next start does it then. */
@@ -88,7 +95,11 @@ export class CatalogCopier {
     await Promise.race([delay(this.#options.clock, ms), closed]);
   }
 
-  async #save(): Promise<void> {
+  #save(): Promise<void> {
+    return this.#queue.run(() => this.#saveNow());
+  }
+
+  async #saveNow(): Promise<void> {
     const { catalog, store, clock } = this.#options;
     const [gateways, volumes, tags] = await Promise.all([
       catalog.gateways(),

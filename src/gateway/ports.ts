@@ -196,12 +196,66 @@ export interface SnapshotStore {
   /** Takes the name away; what only it reached is freed by garbage collection. No error if there is none. */
   deleteSnapshot(snapshotId: SnapshotId): Promise<void>;
   listSnapshots(): Promise<readonly SnapshotRecord[]>;
+  /** Whether the snapshot is in the bucket now. */
+  hasSnapshot(snapshotId: SnapshotId): Promise<boolean>;
 }
 
 /** The copy of the catalog that is kept in the bucket. */
 export interface CatalogStore {
   /** Keeps this in place of what was there. */
   putCatalog(catalog: unknown): Promise<void>;
+}
+
+/** How far a long job of the vault has come. */
+export interface JobProgress {
+  readonly phase: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+/** What a collection has found and done. */
+export interface CollectionReport {
+  readonly state: "done" | "waiting" | "looked";
+  readonly roots: number;
+  readonly packs: number;
+  readonly packBytes: number;
+  readonly deadPacks: number;
+  readonly deadBytes: number;
+  readonly sparsePacks: number;
+  readonly sparseBytes: number;
+  readonly sparseLiveBytes: number;
+  readonly unreadablePacks: number;
+  readonly deletedPacks: number;
+  readonly deletedBytes: number;
+  readonly sparedPacks: number;
+  readonly waitingFor: readonly string[];
+}
+
+/** What a verification has found. */
+export interface VerificationReport {
+  readonly packs: number;
+  readonly packsRead: number;
+  readonly bytesRead: number;
+  readonly recordsRead: number;
+  readonly roots: number;
+  readonly problems: readonly string[];
+  readonly problemCount: number;
+  readonly hits: readonly {
+    readonly rootKey: string;
+    readonly volumeId: VolumeId;
+    readonly snapshotIds: readonly string[];
+    readonly ranges: readonly (readonly [first: number, last: number])[];
+    readonly blocks: number;
+  }[];
+}
+
+/** The vault's own upkeep. */
+export interface VaultKeeper {
+  /** Deletes what no root needs, or only says what that would be. */
+  collect(isDryRun: boolean, onProgress: (progress: JobProgress) => void): Promise<CollectionReport>;
+  verify(samplePercent: number, onProgress: (progress: JobProgress) => void): Promise<VerificationReport>;
+  /** Answers what collections of other gateways wait for. */
+  settle(): Promise<void>;
 }
 
 /** One root of a volume, as it stands in the bucket. */
@@ -230,4 +284,8 @@ export interface RecoveryPointStore {
    * they reached is freed by garbage collection.
    */
   deleteRoots(volumeId: VolumeId, rootKeys: readonly string[]): Promise<void>;
+  /** Roots that a snapshot, or a volume of any gateway, needs, as far as the bucket knows. */
+  listPins(): Promise<readonly string[]>;
+  /** Volumes with roots whose only writer is this gateway, or was. */
+  listOwnVolumes(): Promise<readonly VolumeId[]>;
 }

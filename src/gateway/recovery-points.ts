@@ -76,10 +76,41 @@ export class RecoveryPoints {
     const { catalog, onProblem } = this.#options;
     for (const volume of await catalog.volumes()) {
       try {
-        await this.#queue.run(() => this.#thinVolume(volume.id));
+        await this.#queue.run(() => this.#thinVolume(volume.id, true));
       } catch (error) {
         onProblem(`the recovery points of ${volume.id} can't be thinned out now`, error);
       }
+    }
+  }
+
+  /** The same for volumes that are gone: what has no name goes when the rule does not keep it any more. */
+  async thinGone(): Promise<void> {
+    const { catalog, roots } = this.#options;
+    const there = new Set((await catalog.volumes()).map(({ id }) => id));
+    for (const volumeId of await roots.listOwnVolumes()) {
+      if (!there.has(volumeId)) await this.#queue.run(() => this.#thinVolume(volumeId, false));
+    }
+  }
+
+  /**
+   * A snapshot of this root was deleted: the root goes too, unless it is the volume's newest, or something else needs
+   * it. It is thinned out later where that can't be found out now.
+   */
+  async dropUnnamed(volumeId: VolumeId, rootKey: string): Promise<void> {
+    const { catalog, roots, onProblem } = this.#options;
+    try {
+      await this.#queue.run(async () => {
+        const found = await roots.listRoots(volumeId);
+        const isNewest = found.at(-1)?.rootKey === rootKey;
+        const isNeeded = found.some(
+          ({ checkpointKey, chainKeys }) => checkpointKey === rootKey || chainKeys?.includes(rootKey),
+        );
+        if (isNeeded || (isNewest && (await catalog.volume(volumeId)) !== undefined)) return;
+        if ((await this.#pins()).has(rootKey)) return;
+        await roots.deleteRoots(volumeId, [rootKey]);
+      });
+    } catch (error) {
+      onProblem(`${rootKey}, which has no name any more, can't be deleted now`, error);
     }
   }
 
@@ -89,21 +120,29 @@ export class RecoveryPoints {
     await this.#thinning;
   }
 
-  async #thinVolume(volumeId: VolumeId): Promise<void> {
-    const { catalog, roots, clock, rule } = this.#options;
+  async #thinVolume(volumeId: VolumeId, keepNewest: boolean): Promise<void> {
+    const { roots, clock, rule } = this.#options;
     const found = await roots.listRoots(volumeId);
-    const pinned = new Set<string>();
     // After the listing: a name given before it is seen here, and one given later waits for us.
-    for (const { root_key } of await catalog.allSnapshots()) if (root_key !== null) pinned.add(root_key);
-    for (const { parent_root_key } of await catalog.volumes()) {
-      if (parent_root_key !== null) pinned.add(parent_root_key);
-    }
+    const pinned = await this.#pins();
     const candidates = found.map(({ rootKey, cutAtMs, checkpointKey, chainKeys }) => ({
       rootKey,
       cutAtMs,
       standsOn: [...(checkpointKey === undefined ? [] : [checkpointKey]), ...(chainKeys ?? [])],
     }));
-    const drop = rootsToDrop(candidates, rule, pinned, clock.nowMs());
+    const drop = rootsToDrop(candidates, rule, pinned, clock.nowMs(), keepNewest);
     if (drop.length > 0) await roots.deleteRoots(volumeId, drop);
+  }
+
+  /** Roots that have a name, or that a volume stands on: here, and as far as the bucket knows of other gateways. */
+  async #pins(): Promise<Set<string>> {
+    const { catalog, roots } = this.#options;
+    const pins = new Set<string>();
+    for (const { root_key } of await catalog.allSnapshots()) if (root_key !== null) pins.add(root_key);
+    for (const { parent_root_key } of await catalog.volumes()) {
+      if (parent_root_key !== null) pins.add(parent_root_key);
+    }
+    for (const key of await roots.listPins()) pins.add(key);
+    return pins;
   }
 }

@@ -8,7 +8,7 @@ import { strict as assert } from "node:assert";
 import type { Catalog, Tag } from "../catalog/catalog.ts";
 import type { SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
-import { makeSnapshotId, type SnapshotId } from "../platform/ids.ts";
+import { makeSnapshotId, type SnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import { GatewayError } from "./errors.ts";
 import type {
@@ -29,6 +29,8 @@ export interface SnapshotsOptions {
   readonly volumes: Volumes;
   readonly clock: Clock;
   readonly random: Random;
+  /** A snapshot of this root was deleted. Never rejects. */
+  readonly onNameGone: (volumeId: VolumeId, rootKey: string) => Promise<void>;
   readonly onProblem: (message: string, error: unknown) => void;
 }
 
@@ -147,6 +149,7 @@ export class Snapshots implements VolumeHostEvents {
     if (row.state === "pending") return;
     await store.deleteSnapshot(id);
     await catalog.removeSnapshot(id);
+    if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
   }
 
   /** Replaces tags; those of a completed snapshot are kept in the bucket too. */
@@ -296,6 +299,7 @@ export class Snapshots implements VolumeHostEvents {
   async #forget(row: SnapshotRow): Promise<void> {
     await this.#options.store.deleteSnapshot(row.id);
     await this.#options.catalog.removeSnapshot(row.id);
+    if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
   }
 
   async #adopt(record: SnapshotRecord): Promise<void> {

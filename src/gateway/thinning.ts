@@ -60,19 +60,21 @@ export function parseDuration(text: string): number {
 /**
  * The roots that go. What stays: the newest one, the pinned ones, one for each step of each stage (one that stands on
  * its own where the step has such a one, as it costs no others; else the newest of the step), and all that these stand
- * on. The same roots at a later time give the same answer or more: a second run after a crash does no harm.
+ * on. The same roots at a later time give the same answer or more: a second run after a crash does no harm. Of a volume
+ * that is gone (`keepNewest` false) the newest one has to be kept by the rule, too.
  */
 export function rootsToDrop(
   roots: readonly ThinnedRoot[],
   rule: ThinningRule,
   pinned: ReadonlySet<string>,
   nowMs: number,
+  keepNewest = true,
 ): string[] {
   const newestFirst = [...roots].sort((a, b) => b.cutAtMs - a.cutAtMs);
   const kept = new Set<string>();
   const ofStep = new Map<string, ThinnedRoot>();
   for (const [i, root] of newestFirst.entries()) {
-    if (i === 0 || pinned.has(root.rootKey)) kept.add(root.rootKey);
+    if ((keepNewest && i === 0) || pinned.has(root.rootKey)) kept.add(root.rootKey);
     const stage = rule.findIndex(({ withinMs }) => nowMs - root.cutAtMs <= withinMs);
     const everyMs = rule[stage]?.everyMs;
     if (everyMs === undefined) continue;

@@ -14,7 +14,7 @@ import { parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
 import { type Disks, growDisk } from "./disks.ts";
 import { GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
-import type { VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
+import type { SnapshotStore, VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
 
 const GIB = 1024 ** 3;
 const STORED_BYTES_MAX = 16 * 1024 * GIB;
@@ -30,6 +30,9 @@ export interface VolumesOptions {
   readonly realm: Realm;
   readonly clock: Clock;
   readonly random: Random;
+  readonly store: SnapshotStore;
+  /** Resolves when the bucket knows of every volume that there is now, and so of the roots that they need. */
+  readonly pin: () => Promise<void>;
   /** Something went wrong that no request will hear of. */
   readonly onProblem: (message: string, error: unknown) => void;
 }
@@ -252,6 +255,7 @@ export class Volumes {
   /** Has the data plane make what the row says. Where it can't, nothing is left behind. */
   async #make(row: VolumeRow): Promise<VolumeRow> {
     try {
+      await this.#holdSource(row);
       await this.#open(row);
     } catch (error) {
       await this.#options.catalog.setVolumeState(row.id, "deleting");
@@ -263,6 +267,21 @@ export class Volumes {
       throw new GatewayError("StorageFailure", reason, { cause: error });
     }
     return { ...row, state: "active" };
+  }
+
+  /**
+   * Makes sure that the gateway whose snapshot the volume is made of does not delete what is needed of it: that one
+   * deletes the snapshot first, and then asks who needs its root.
+   */
+  async #holdSource(row: VolumeRow): Promise<void> {
+    const { catalog, store, pin } = this.#options;
+    const id = row.source_snapshot_id;
+    if (id === null) return;
+    const snapshot = await catalog.snapshot(id);
+    const isOwn = snapshot !== undefined && (await catalog.volume(snapshot.volume_id)) !== undefined;
+    if (isOwn) return;
+    await pin();
+    if (!(await store.hasSnapshot(id))) throw new GatewayError("SnapshotNotFound");
   }
 
   async #open(row: VolumeRow): Promise<void> {

@@ -63,11 +63,13 @@ export class Records {
   }
 
   /** What all gateways have told of themselves, by their owner ids. What can't be read is told to `onProblem`. */
-  async listCatalogs(): Promise<{ readonly ownerId: string; readonly catalog: unknown }[]> {
+  async listCatalogs(
+    onProblem = this.#onProblem,
+  ): Promise<{ readonly ownerId: string; readonly catalog: unknown }[]> {
     const found: { ownerId: string; catalog: unknown }[] = [];
     try {
       for await (const { key } of this.#store.list(CATALOGS_PREFIX)) {
-        await tolerate(this.#onProblem, key, async () => {
+        await tolerate(onProblem, key, async () => {
           const value = this.#sealer.unsealJson(key, await this.#store.get(key));
           const { format, catalog } = (value ?? {}) as { format?: unknown; catalog?: unknown };
           if (format !== 1)
@@ -87,6 +89,32 @@ export class Records {
       await this.#store.delete([catalogKey(ownerId)]);
     } catch (error) {
       throw fromStoreError(error, `deleting ${catalogKey(ownerId)}`);
+    }
+  }
+
+  /**
+   * Roots that a snapshot, or a volume of any gateway, needs. Snapshots first: whoever makes a volume of one tells of the
+   * volume before he looks whether the snapshot is still there. Rejects where one can't be read: nobody knows what it needs.
+   */
+  async listPins(): Promise<string[]> {
+    const unreadable = (message: string) => {
+      throw new VaultError("corrupt", message);
+    };
+    const pins = (await this.listSnapshots(unreadable)).map(({ rootKey }) => rootKey);
+    for (const { catalog } of await this.listCatalogs(unreadable)) {
+      const { volumes } = (catalog ?? {}) as { volumes?: readonly { parent_root_key?: unknown }[] };
+      for (const volume of volumes ?? [])
+        if (typeof volume?.parent_root_key === "string") pins.push(volume.parent_root_key);
+    }
+    return pins;
+  }
+
+  /** Whether the snapshot is there now. */
+  async hasSnapshot(snapshotId: SnapshotId): Promise<boolean> {
+    try {
+      return (await this.#store.head(snapshotKey(snapshotId))) !== undefined;
+    } catch (error) {
+      throw fromStoreError(error, `looking for ${snapshotKey(snapshotId)}`);
     }
   }
 }

@@ -366,6 +366,20 @@ export class Vault {
     return [...found];
   }
 
+  /** Volumes with roots that nobody else writes. */
+  async listOwnVolumes(): Promise<VolumeId[]> {
+    const own: VolumeId[] = [];
+    for (const volumeId of await this.listVolumes()) {
+      try {
+        await this.#leases.check(volumeId);
+        own.push(volumeId);
+      } catch (error) {
+        if (!(error instanceof VaultError) || error.kind !== "fenced") throw error;
+      }
+    }
+    return own;
+  }
+
   /**
    * The newest root of the volume whose map can be read; undefined where there is none. Those that were passed over are
    * told to `onProblem`.

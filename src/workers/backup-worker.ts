@@ -50,6 +50,12 @@ const main = new Rpc(parentPort, {
   listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
   deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
   listSnapshots: () => opened().records.listSnapshots(),
+  listPins: () => opened().records.listPins(),
+  hasSnapshot: (id: SnapshotId) => opened().records.hasSnapshot(id),
+  listOwnVolumes: () => opened().listOwnVolumes(),
+  collect: (isDryRun: boolean) => opened().collect(isDryRun, jobProgress()),
+  verify: (samplePercent: number) => opened().verify(samplePercent, jobProgress()),
+  settle: () => opened().settle(),
   putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });
@@ -63,6 +69,19 @@ const data = new Rpc(given.data, {
   nonZeroBlocks: (rootKey: string, first: number, count: number, max: number) =>
     opened().nonZeroBlocks(rootKey, first, count, max),
 });
+
+/** Tells the main thread how far a job of the vault has come, now and then. */
+function jobProgress(): (progress: { phase: string; done: number; total: number }) => void {
+  let toldAtMs = 0;
+  let phase = "";
+  return (progress) => {
+    const nowMs = clock.monotonicMs();
+    if (progress.phase === phase && nowMs - toldAtMs < PROGRESS_EVERY_MS) return;
+    phase = progress.phase;
+    toldAtMs = nowMs;
+    main.tell("jobProgress", progress);
+  };
+}
 
 /** What a gateway may send and fetch; without limits until they are set. */
 function bandwidthOf(gatewayId: GatewayId): Bandwidth {

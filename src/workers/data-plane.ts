@@ -5,14 +5,18 @@ import type {
   BandwidthControl,
   BandwidthLimits,
   CatalogStore,
+  CollectionReport,
   Cut,
   CutState,
   GatewayStorage,
+  JobProgress,
   RecoveryPointStore,
   SnapshotRecord,
   SnapshotStore,
   StorageUsage,
   StoredRoot,
+  VaultKeeper,
+  VerificationReport,
   VolumeDefinition,
   VolumeHost,
   VolumeHostEvents,
@@ -33,12 +37,13 @@ export interface DataPlaneOptions extends Omit<BackupWorkerData, "data" | "load"
 }
 
 export class DataPlane
-  implements VolumeHost, SnapshotStore, RecoveryPointStore, BandwidthControl, CatalogStore
+  implements VolumeHost, SnapshotStore, RecoveryPointStore, BandwidthControl, CatalogStore, VaultKeeper
 {
   readonly #data: Rpc;
   readonly #backup: Rpc;
   readonly #workers: readonly Worker[];
   #closing = false;
+  #onJobProgress: (progress: JobProgress) => void = () => {};
 
   constructor(options: DataPlaneOptions) {
     const { volumesFolder, events, log, onFatal, ...backupData } = options;
@@ -65,6 +70,7 @@ export class DataPlane
       log,
       uploadProgress: (progress: Parameters<VolumeHostEvents["uploadProgress"]>[0]) =>
         events.uploadProgress(progress),
+      jobProgress: (progress: JobProgress) => this.#onJobProgress(progress),
     });
     for (const [worker, rpc] of [
       [data, this.#data],
@@ -162,6 +168,32 @@ export class DataPlane
 
   listSnapshots(): Promise<readonly SnapshotRecord[]> {
     return this.#backup.call("listSnapshots");
+  }
+
+  listPins(): Promise<readonly string[]> {
+    return this.#backup.call("listPins");
+  }
+
+  hasSnapshot(snapshotId: SnapshotId): Promise<boolean> {
+    return this.#backup.call("hasSnapshot", snapshotId);
+  }
+
+  listOwnVolumes(): Promise<readonly VolumeId[]> {
+    return this.#backup.call("listOwnVolumes");
+  }
+
+  collect(isDryRun: boolean, onProgress: (progress: JobProgress) => void): Promise<CollectionReport> {
+    this.#onJobProgress = onProgress;
+    return this.#backup.call("collect", isDryRun);
+  }
+
+  verify(samplePercent: number, onProgress: (progress: JobProgress) => void): Promise<VerificationReport> {
+    this.#onJobProgress = onProgress;
+    return this.#backup.call("verify", samplePercent);
+  }
+
+  settle(): Promise<void> {
+    return this.#backup.call("settle");
   }
 
   putCatalog(catalog: unknown): Promise<void> {

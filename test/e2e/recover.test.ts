@@ -4,6 +4,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
+import { systemClock } from "../../src/platform/clock.ts";
 import { BlockClient, ScsiStatusError } from "../clients/block-client.ts";
 import { childrenOf, GatewayProcess, sluicegate } from "../clients/gateway.ts";
 import { qemuIo, volumeUrl } from "../clients/iscsi.ts";
@@ -102,6 +103,7 @@ for (const store of [fileStore, s3Store]) {
         const launcher = second.launcher?.pid ?? 0;
         stopped = [...childrenOf(launcher), launcher];
         for (const pid of stopped) process.kill(pid, "SIGSTOP");
+        const asleepMs = systemClock.monotonicMs();
 
         const { status, stderr } = recover(third.dataDir);
         assert.equal(status, 0, stderr);
@@ -110,6 +112,10 @@ for (const store of [fileStore, s3Store]) {
         const taken = await createSnapshot(third, arn);
         await completed(third, taken);
 
+        // A shorter nap is only noticed by the look at the lease that is due every half minute.
+        await until("a long enough sleep", async () =>
+          systemClock.monotonicMs() - asleepMs > 3_000 ? true : undefined,
+        );
         for (const pid of stopped) process.kill(pid, "SIGCONT");
         stopped = [];
         await until("the sleeper has stopped", async () =>

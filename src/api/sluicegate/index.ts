@@ -8,11 +8,14 @@ import {
   updateRecoveryPoints,
 } from "./recovery-points.ts";
 import { resizeVolume } from "./resize-volume.ts";
+import { describeVaultJobs, startVaultJob } from "./vault-jobs.ts";
 
 export const sluicegateOperations: OperationTable<Services> = [
   createSnapshotFromRecoveryPoint,
   createSnapshots,
+  describeVaultJobs,
   listRecoveryPoints,
   resizeVolume,
+  startVaultJob,
   updateRecoveryPoints,
 ];

@@ -1,0 +1,142 @@
+/** `sluicegate vault`. */
+import { delay, stayAlive, systemClock } from "../platform/clock.ts";
+import { ApiClient, ClientError } from "./client.ts";
+
+interface GatewayChoice {
+  readonly data: string;
+  readonly region: string;
+}
+
+interface Job {
+  readonly Kind: string;
+  readonly State: "running" | "done" | "failed";
+  readonly StartTime: number;
+  readonly Progress?: { readonly Phase: string; readonly Done: number; readonly Total: number };
+  readonly Reason?: string;
+  readonly Collection?: {
+    readonly state: string;
+    readonly roots: number;
+    readonly packs: number;
+    readonly packBytes: number;
+    readonly deadPacks: number;
+    readonly deadBytes: number;
+    readonly sparsePacks: number;
+    readonly sparseBytes: number;
+    readonly sparseLiveBytes: number;
+    readonly unreadablePacks: number;
+    readonly deletedPacks: number;
+    readonly deletedBytes: number;
+    readonly sparedPacks: number;
+    readonly waitingFor: readonly string[];
+  };
+  readonly Verification?: {
+    readonly packs: number;
+    readonly packsRead: number;
+    readonly bytesRead: number;
+    readonly recordsRead: number;
+    readonly roots: number;
+    readonly problems: readonly string[];
+    readonly problemCount: number;
+    readonly hits: readonly {
+      readonly rootKey: string;
+      readonly volumeId: string;
+      readonly snapshotIds: readonly string[];
+      readonly ranges: readonly (readonly [number, number])[];
+      readonly blocks: number;
+    }[];
+  };
+}
+
+const POLL_MS = 250;
+const MIB = 1024 ** 2;
+const RANGES_SHOWN = 20;
+/** Damage was found. */
+const EXIT_DAMAGED = 3;
+
+/** Deletes what no snapshot, recovery point or volume needs; or says what that would be. */
+export async function vaultGc(choice: GatewayChoice & { readonly dryRun?: boolean }): Promise<void> {
+  const { Collection: found } = await run(choice, { Kind: "CollectGarbage", DryRun: choice.dryRun === true });
+  if (found === undefined) return;
+  const lines = [
+    `${found.roots} roots; ${found.packs} packs, ${mib(found.packBytes)}`,
+    `nothing in use: ${found.deadPacks} packs, ${mib(found.deadBytes)}`,
+    `little in use: ${found.sparsePacks} packs, ${mib(found.sparseBytes)}, of which ${mib(found.sparseLiveBytes)} are copied together`,
+  ];
+  if (found.unreadablePacks > 0)
+    lines.push(`kept, as nobody can read what is in them: ${found.unreadablePacks} packs (run vault verify)`);
+  if (found.state === "done") lines.push(`deleted: ${found.deletedPacks} packs, ${mib(found.deletedBytes)}`);
+  if (found.sparedPacks > 0)
+    lines.push(`spared, as they came into use meanwhile: ${found.sparedPacks} packs`);
+  if (found.state === "waiting") {
+    lines.push(
+      "nothing is deleted yet: these gateways have to answer first, which they do within minutes when they run:",
+    );
+    for (const owner of found.waitingFor) lines.push(`  ${owner}`);
+  }
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+/** Looks for damage. Ends with exit code 3 where there is any. */
+export async function vaultVerify(choice: GatewayChoice & { readonly sample?: string }): Promise<void> {
+  const SamplePercent = choice.sample === undefined ? 100 : Number(choice.sample.replace(/%$/, ""));
+  if (!(SamplePercent >= 0 && SamplePercent <= 100))
+    throw new ClientError("--sample takes a number from 0 to 100");
+  const { Verification: found } = await run(choice, { Kind: "Verify", SamplePercent });
+  if (found === undefined) return;
+  const lines = [
+    `${found.packsRead} of ${found.packs} packs read, ${mib(found.bytesRead)}, ${found.recordsRead} records; ${found.roots} roots followed`,
+    ...found.problems,
+  ];
+  const more = found.problemCount - found.problems.length;
+  if (more > 0) lines.push(`and ${more} more`);
+  for (const hit of found.hits) {
+    const names = hit.snapshotIds.length === 0 ? "a recovery point" : hit.snapshotIds.join(", ");
+    const ranges = hit.ranges
+      .slice(0, RANGES_SHOWN)
+      .map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`));
+    const rest = hit.ranges.length > RANGES_SHOWN ? " …" : "";
+    const what =
+      hit.ranges.length === 0 ? "can't be read at all" : `${hit.blocks} blocks: ${ranges.join(", ")}${rest}`;
+    lines.push(`hit: ${hit.volumeId}, ${names}: ${what}`);
+  }
+  lines.push(found.problemCount === 0 ? "nothing is wrong" : `${found.problemCount} problems`);
+  process.stdout.write(`${lines.join("\n")}\n`);
+  if (found.problemCount > 0) process.exitCode = EXIT_DAMAGED;
+}
+
+/** Starts the job and waits for its end, with a bar on a terminal. */
+async function run(
+  choice: GatewayChoice,
+  input: { readonly Kind: string; readonly DryRun?: boolean; readonly SamplePercent?: number },
+): Promise<Job> {
+  const api = ApiClient.of(choice.data, choice.region);
+  const letGo = stayAlive();
+  try {
+    const { StartTime } = await api.callOwn<Job>("StartVaultJob", input);
+    for (;;) {
+      const { Jobs } = await api.callOwn<{ Jobs: readonly Job[] }>("DescribeVaultJobs", {});
+      const job = Jobs.find((each) => each.Kind === input.Kind && each.StartTime === StartTime);
+      if (job === undefined) throw new ClientError("the job has gone: another one was started");
+      if (process.stderr.isTTY && job.Progress !== undefined) process.stderr.write(bar(job.Progress));
+      if (job.State !== "running") {
+        if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+        if (job.State === "failed") throw new ClientError(job.Reason ?? "it failed");
+        return job;
+      }
+      await delay(systemClock, POLL_MS);
+    }
+  } finally {
+    letGo();
+  }
+}
+
+const BAR_CHARS = 30;
+
+function bar({ Phase, Done, Total }: NonNullable<Job["Progress"]>): string {
+  const filled = Total === 0 ? 0 : Math.round((BAR_CHARS * Done) / Total);
+  return `\r\u001b[K${Phase.padEnd(9)} ${"█".repeat(filled)}${"░".repeat(BAR_CHARS - filled)} ${Done}/${Total}`;
+}
+
+function mib(bytes: number): string {
+  return `${(bytes / MIB).toFixed(1)} MiB`;
+}

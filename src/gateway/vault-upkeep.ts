@@ -1,0 +1,129 @@
+/**
+ * What keeps the vault in order by itself: collection of garbage, verification, and the answers that collections of other
+ * gateways wait for. One job at a time; how it goes, and how the last ones went, can be asked at any time.
+ */
+import type { Clock } from "../platform/clock.ts";
+import { GatewayError } from "./errors.ts";
+import type { CollectionReport, JobProgress, VaultKeeper, VerificationReport } from "./ports.ts";
+
+export type VaultJobKind = "CollectGarbage" | "Verify";
+
+/** A job, as it stands or as it has ended. */
+export interface VaultJob {
+  readonly kind: VaultJobKind;
+  readonly state: "running" | "done" | "failed";
+  readonly startedAtMs: number;
+  readonly endedAtMs?: number;
+  readonly progress?: JobProgress;
+  /** Why it has failed. */
+  readonly reason?: string;
+  readonly collection?: CollectionReport;
+  readonly verification?: VerificationReport;
+}
+
+export interface VaultUpkeepOptions {
+  readonly vault: VaultKeeper;
+  readonly clock: Clock;
+  /** Takes away what stands in the way of a collection, such as moments of volumes that are gone. */
+  readonly beforeCollecting: () => Promise<void>;
+  readonly onProblem: (message: string, error: unknown) => void;
+}
+
+const SETTLE_EVERY_MS = 5 * 60_000;
+const FIRST_COLLECTION_MS = 60 * 60_000;
+const COLLECT_EVERY_MS = 24 * 60 * 60_000;
+const VERIFY_EVERY_MS = 7 * COLLECT_EVERY_MS;
+const VERIFY_PERCENT = 10;
+
+export class VaultUpkeep {
+  readonly #options: VaultUpkeepOptions;
+  readonly #last = new Map<VaultJobKind, VaultJob>();
+  readonly #timers = new Set<() => void>();
+  #running: Promise<void> | undefined;
+  #closed = false;
+
+  constructor(options: VaultUpkeepOptions) {
+    this.#options = options;
+  }
+
+  /** From now on everything is done when it is due. */
+  start(): void {
+    const { vault } = this.#options;
+    this.#every(SETTLE_EVERY_MS, SETTLE_EVERY_MS, () => vault.settle());
+    this.#every(FIRST_COLLECTION_MS, COLLECT_EVERY_MS, () => this.#due("CollectGarbage"));
+    this.#every(VERIFY_EVERY_MS, VERIFY_EVERY_MS, () => this.#due("Verify"));
+  }
+
+  /** The last job of each kind, or the one that is running. */
+  jobs(): VaultJob[] {
+    return [...this.#last.values()];
+  }
+
+  /** Starts a collection; with `isDryRun` it only looks. Throws a GatewayError while a job is running. */
+  collect(isDryRun: boolean): VaultJob {
+    return this.#begin("CollectGarbage", async (onProgress) => {
+      if (!isDryRun) await this.#options.beforeCollecting();
+      return { collection: await this.#options.vault.collect(isDryRun, onProgress) };
+    });
+  }
+
+  /** Starts a verification that reads so many percent of the packs. Throws a GatewayError while a job is running. */
+  verify(samplePercent: number): VaultJob {
+    return this.#begin("Verify", async (onProgress) => {
+      const verification = await this.#options.vault.verify(samplePercent, onProgress);
+      for (const problem of verification.problems)
+        this.#options.onProblem("the vault is damaged", new Error(problem));
+      return { verification };
+    });
+  }
+
+  /** Waits for nothing: a job that is running ends with the vault. */
+  close(): void {
+    this.#closed = true;
+    for (const cancel of this.#timers) cancel();
+    this.#timers.clear();
+  }
+
+  #begin(
+    kind: VaultJobKind,
+    run: (onProgress: (progress: JobProgress) => void) => Promise<Partial<VaultJob>>,
+  ): VaultJob {
+    if (this.#running !== undefined)
+      throw new GatewayError("InvalidParameters", "Another job of the vault is running.");
+    const { clock } = this.#options;
+    const begun: VaultJob = { kind, state: "running", startedAtMs: clock.nowMs() };
+    this.#last.set(kind, begun);
+    const onProgress = (progress: JobProgress) => {
+      this.#last.set(kind, { ...begun, progress });
+    };
+    const end = (how: Partial<VaultJob>) => {
+      this.#running = undefined;
+      this.#last.set(kind, { ...begun, state: "done", endedAtMs: clock.nowMs(), ...how });
+    };
+    this.#running = run(onProgress).then(end, (error: unknown) => {
+      end({ state: "failed", reason: error instanceof Error ? error.message : String(error) });
+      if (!this.#closed) this.#options.onProblem(`a job of the vault has failed: ${kind}`, error);
+    });
+    return begun;
+  }
+
+  async #due(kind: VaultJobKind): Promise<void> {
+    // One that is in the way now comes first; this one's turn is the next time.
+    if (this.#running !== undefined) return;
+    if (kind === "Verify") this.verify(VERIFY_PERCENT);
+    else this.collect(false);
+    await this.#running;
+  }
+
+  #every(firstMs: number, everyMs: number, action: () => Promise<void>): void {
+    const cancel = this.#options.clock.after(firstMs, () => {
+      this.#timers.delete(cancel);
+      action()
+        .catch((error: unknown) => this.#options.onProblem("the upkeep of the vault has to wait", error))
+        .finally(() => {
+          if (!this.#closed) this.#every(everyMs, everyMs, action);
+        });
+    });
+    this.#timers.add(cancel);
+  }
+}
