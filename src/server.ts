@@ -16,6 +16,7 @@ import { systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
 import type { StartOptions } from "./server-options.ts";
+import { rememberVault } from "./server-transfer.ts";
 import { DataPlane } from "./workers/data-plane.ts";
 
 const KEY_FILE = "vault.key";
@@ -52,8 +53,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     cutUploaded: (cut) => later.services?.snapshots.cutUploaded(cut),
     cutFailed: (cut) => later.services?.snapshots.cutFailed(cut),
   };
-  const plane = new DataPlane({
+  const location = {
     storeUrl: options.storeUrl === "" ? pathToFileURL(join(dataDir, "vault")).href : options.storeUrl,
+    ...(options.s3Endpoint !== undefined && { s3Endpoint: options.s3Endpoint }),
+    ...(options.s3Region !== undefined && { s3Region: options.s3Region }),
+  };
+  const plane = new DataPlane({
+    ...location,
     indexPath: join(dataDir, "vault-index.sqlite"),
     keyFile: secretFile(join(dataDir, KEY_FILE), KEY_BYTES),
     ownerId: secretFile(join(dataDir, OWNER_FILE), 16).toString("hex"),
@@ -65,8 +71,6 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       log.fatal(reason);
       fail(reason);
     },
-    ...(options.s3Endpoint !== undefined && { s3Endpoint: options.s3Endpoint }),
-    ...(options.s3Region !== undefined && { s3Region: options.s3Region }),
   });
 
   const closers: (() => Promise<void>)[] = [async () => lock.release(), () => plane.close()];
@@ -75,6 +79,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   };
   try {
     const { offline } = await plane.openVault();
+    rememberVault(dataDir, location);
     const catalog = await Catalog.open({ sqlitePath: join(dataDir, "catalog.sqlite") });
     closers.push(() => catalog.close());
     const portal = { host: options.iscsi.host, port: options.iscsi.port };

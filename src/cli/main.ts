@@ -5,6 +5,7 @@ import { diskCreate, diskList } from "./disk.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
 import { recoverGateway } from "./recover.ts";
 import { start } from "./start.ts";
+import { snapshotExport, snapshotImport } from "./transfer.ts";
 import { vaultGc, vaultVerify } from "./vault.ts";
 import { snapshotCreate, volumeList, volumeRecoveryPoints, volumeResize, volumeRestore } from "./volume.ts";
 
@@ -76,12 +77,29 @@ onGateway(
     .option("--description <text>", "what they are", "sluicegate snapshot create"),
 ).action(snapshotCreate);
 
+onGateway(
+  snapshot
+    .command("export <snapshot> <file>")
+    .description("write a snapshot to a disk image")
+    .option("--format <format>", "raw or qcow2; without it what the file's name says")
+    .option("--holes", "go on where a block is damaged; exit code 3 then"),
+).action(snapshotExport);
+onGateway(
+  snapshot
+    .command("import <file>")
+    .description("make a snapshot of a disk image")
+    .option("--format <format>", "raw or qcow2; without it what the file's name says")
+    .option("--description <text>", "what it is", "sluicegate snapshot import")
+    .option("--account <number>", "the account in ARNs", process.env.SLUICEGATE_ACCOUNT ?? "000000000000"),
+).action(snapshotImport);
+
 const vault = program.command("vault").description("the vault of the running gateway");
 onGateway(
   vault
     .command("gc")
     .description("delete what no snapshot, recovery point or volume needs (done daily by itself)")
-    .option("--dry-run", "only say what that would be"),
+    .option("--dry-run", "only say what that would be")
+    .option("--forget <writer>", "do not wait for this writer: it is gone for good"),
 ).action(vaultGc);
 onGateway(
   vault

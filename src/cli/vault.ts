@@ -1,6 +1,7 @@
 /** `sluicegate vault`. */
 import { delay, stayAlive, systemClock } from "../platform/clock.ts";
 import { ApiClient, ClientError } from "./client.ts";
+import { clearBar, showBar } from "./progress-bar.ts";
 
 interface GatewayChoice {
   readonly data: string;
@@ -54,8 +55,14 @@ const RANGES_SHOWN = 20;
 const EXIT_DAMAGED = 3;
 
 /** Deletes what no snapshot, recovery point or volume needs; or says what that would be. */
-export async function vaultGc(choice: GatewayChoice & { readonly dryRun?: boolean }): Promise<void> {
-  const { Collection: found } = await run(choice, { Kind: "CollectGarbage", DryRun: choice.dryRun === true });
+export async function vaultGc(
+  choice: GatewayChoice & { readonly dryRun?: boolean; readonly forget?: string },
+): Promise<void> {
+  const { Collection: found } = await run(choice, {
+    Kind: "CollectGarbage",
+    DryRun: choice.dryRun === true,
+    ...(choice.forget !== undefined && { ForgetWriters: [choice.forget] }),
+  });
   if (found === undefined) return;
   const lines = [
     `${found.roots} roots; ${found.packs} packs, ${mib(found.packBytes)}`,
@@ -69,7 +76,8 @@ export async function vaultGc(choice: GatewayChoice & { readonly dryRun?: boolea
     lines.push(`spared, as they came into use meanwhile: ${found.sparedPacks} packs`);
   if (found.state === "waiting") {
     lines.push(
-      "nothing is deleted yet: these gateways have to answer first, which they do within minutes when they run:",
+      "nothing is deleted yet: these writers have to answer first, which they do within minutes when they run",
+      "(one that never will again is left out with --forget WRITER):",
     );
     for (const owner of found.waitingFor) lines.push(`  ${owner}`);
   }
@@ -107,7 +115,12 @@ export async function vaultVerify(choice: GatewayChoice & { readonly sample?: st
 /** Starts the job and waits for its end, with a bar on a terminal. */
 async function run(
   choice: GatewayChoice,
-  input: { readonly Kind: string; readonly DryRun?: boolean; readonly SamplePercent?: number },
+  input: {
+    readonly Kind: string;
+    readonly DryRun?: boolean;
+    readonly ForgetWriters?: readonly string[];
+    readonly SamplePercent?: number;
+  },
 ): Promise<Job> {
   const api = ApiClient.of(choice.data, choice.region);
   const letGo = stayAlive();
@@ -117,9 +130,9 @@ async function run(
       const { Jobs } = await api.callOwn<{ Jobs: readonly Job[] }>("DescribeVaultJobs", {});
       const job = Jobs.find((each) => each.Kind === input.Kind && each.StartTime === StartTime);
       if (job === undefined) throw new ClientError("the job has gone: another one was started");
-      if (process.stderr.isTTY && job.Progress !== undefined) process.stderr.write(bar(job.Progress));
+      if (job.Progress !== undefined) showBar(job.Progress.Phase, job.Progress.Done, job.Progress.Total);
       if (job.State !== "running") {
-        if (process.stderr.isTTY) process.stderr.write("\r\u001b[K");
+        clearBar();
         if (job.State === "failed") throw new ClientError(job.Reason ?? "it failed");
         return job;
       }
@@ -128,13 +141,6 @@ async function run(
   } finally {
     letGo();
   }
-}
-
-const BAR_CHARS = 30;
-
-function bar({ Phase, Done, Total }: NonNullable<Job["Progress"]>): string {
-  const filled = Total === 0 ? 0 : Math.round((BAR_CHARS * Done) / Total);
-  return `\r\u001b[K${Phase.padEnd(9)} ${"█".repeat(filled)}${"░".repeat(BAR_CHARS - filled)} ${Done}/${Total}`;
 }
 
 function mib(bytes: number): string {

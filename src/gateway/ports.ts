@@ -251,8 +251,12 @@ export interface VerificationReport {
 
 /** The vault's own upkeep. */
 export interface VaultKeeper {
-  /** Deletes what no root needs, or only says what that would be. */
-  collect(isDryRun: boolean, onProgress: (progress: JobProgress) => void): Promise<CollectionReport>;
+  /** Deletes what no root needs, or only says what that would be. Writers of `forget` are gone for good. */
+  collect(
+    isDryRun: boolean,
+    onProgress: (progress: JobProgress) => void,
+    forget: readonly string[],
+  ): Promise<CollectionReport>;
   verify(samplePercent: number, onProgress: (progress: JobProgress) => void): Promise<VerificationReport>;
   /** Answers what collections of other gateways wait for. */
   settle(): Promise<void>;

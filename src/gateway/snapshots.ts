@@ -164,7 +164,7 @@ export class Snapshots implements VolumeHostEvents {
 
   /** After a start: finishes what the last run left open, and takes in what only the bucket knows. */
   async reconcile(): Promise<void> {
-    const { catalog, host, store, onProblem } = this.#options;
+    const { catalog, host, onProblem } = this.#options;
     for (const row of await catalog.pendingSnapshots()) {
       const state = await host.cutState(row.volume_id, row.epoch);
       if (state.state === "uploaded") this.cutUploaded(state);
@@ -177,10 +177,15 @@ export class Snapshots implements VolumeHostEvents {
       await this.#forget(row).catch((error: unknown) => onProblem(`${row.id} can't be deleted yet`, error));
     }
     try {
-      for (const record of await store.listSnapshots()) await this.#adopt(record);
+      await this.adopt();
     } catch (error) {
       onProblem("the snapshots in the bucket can't be listed now", error);
     }
+  }
+
+  /** Takes in what only the bucket knows. */
+  async adopt(): Promise<void> {
+    for (const record of await this.#options.store.listSnapshots()) await this.#adopt(record);
   }
 
   /** Waits for ends of uploads that are being written down. */

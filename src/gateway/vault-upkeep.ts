@@ -59,11 +59,14 @@ export class VaultUpkeep {
     return [...this.#last.values()];
   }
 
-  /** Starts a collection; with `isDryRun` it only looks. Throws a GatewayError while a job is running. */
-  collect(isDryRun: boolean): VaultJob {
+  /**
+   * Starts a collection; with `isDryRun` it only looks. Writers of `forget` are gone for good and not waited for. Throws a
+   * GatewayError while a job is running.
+   */
+  collect(isDryRun: boolean, forget: readonly string[] = []): VaultJob {
     return this.#begin("CollectGarbage", async (onProgress) => {
       if (!isDryRun) await this.#options.beforeCollecting();
-      return { collection: await this.#options.vault.collect(isDryRun, onProgress) };
+      return { collection: await this.#options.vault.collect(isDryRun, onProgress, forget) };
     });
   }
 

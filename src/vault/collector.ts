@@ -116,9 +116,13 @@ export class Collector {
   async collect(
     isDryRun: boolean,
     onProgress: (progress: CollectionProgress) => void,
+    forget: readonly string[],
   ): Promise<CollectionReport> {
     const { cycles, membership } = this.#parts;
-    if (!isDryRun) await membership.ready();
+    if (!isDryRun) {
+      for (const ownerId of forget) await cycles.unregister(ownerId);
+      await membership.ready();
+    }
     const newest = (await cycles.list()).at(-1);
     if (newest !== undefined && !newest.isDone && !isDryRun) {
       const survey = await this.#look(await this.#rootsSeen(newest.cycle), onProgress);

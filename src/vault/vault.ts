@@ -272,15 +272,17 @@ export class Vault {
   }
 
   /**
-   * Deletes what no root needs, or with `isDryRun` only says what that would be. One at a time. Rejects with a
+   * Deletes what no root needs, or with `isDryRun` only says what that would be. One at a time. Writers of `forget` are
+   * gone for good and not waited for; one that is not finds out before its next root counts. Rejects with a
    * VaultError where it is not known what is needed, with nothing deleted.
    */
   collect(
     isDryRun: boolean,
     onProgress: (progress: CollectionProgress) => void = () => {},
+    forget: readonly string[] = [],
   ): Promise<CollectionReport> {
     return this.#collecting.run(() =>
-      this.#keeper.whole(() => this.#collector.collect(isDryRun, onProgress)),
+      this.#keeper.whole(() => this.#collector.collect(isDryRun, onProgress, forget)),
     );
   }
 

@@ -53,7 +53,8 @@ const main = new Rpc(parentPort, {
   listPins: () => opened().records.listPins(),
   hasSnapshot: (id: SnapshotId) => opened().records.hasSnapshot(id),
   listOwnVolumes: () => opened().listOwnVolumes(),
-  collect: (isDryRun: boolean) => opened().collect(isDryRun, jobProgress()),
+  collect: (isDryRun: boolean, forget: readonly string[]) =>
+    opened().collect(isDryRun, jobProgress(), forget),
   verify: (samplePercent: number) => opened().verify(samplePercent, jobProgress()),
   settle: () => opened().settle(),
   putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),

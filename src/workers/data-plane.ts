@@ -182,9 +182,13 @@ export class DataPlane
     return this.#backup.call("listOwnVolumes");
   }
 
-  collect(isDryRun: boolean, onProgress: (progress: JobProgress) => void): Promise<CollectionReport> {
+  collect(
+    isDryRun: boolean,
+    onProgress: (progress: JobProgress) => void,
+    forget: readonly string[],
+  ): Promise<CollectionReport> {
     this.#onJobProgress = onProgress;
-    return this.#backup.call("collect", isDryRun);
+    return this.#backup.call("collect", isDryRun, forget);
   }
 
   verify(samplePercent: number, onProgress: (progress: JobProgress) => void): Promise<VerificationReport> {

@@ -8,9 +8,10 @@ import {
   updateRecoveryPoints,
 } from "./recovery-points.ts";
 import { resizeVolume } from "./resize-volume.ts";
-import { describeVaultJobs, startVaultJob } from "./vault-jobs.ts";
+import { adoptSnapshots, describeVaultJobs, startVaultJob } from "./vault-jobs.ts";
 
 export const sluicegateOperations: OperationTable<Services> = [
+  adoptSnapshots,
   createSnapshotFromRecoveryPoint,
   createSnapshots,
   describeVaultJobs,

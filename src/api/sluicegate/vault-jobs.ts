@@ -10,6 +10,8 @@ interface StartInput {
   readonly DryRun?: boolean;
   /** Of a verification: how many percent of the packs are read; all of them without it. */
   readonly SamplePercent?: number;
+  /** Of a collection: writers that are gone for good, and are not waited for. */
+  readonly ForgetWriters?: readonly string[];
 }
 
 interface JobShape {
@@ -26,13 +28,26 @@ interface JobShape {
 /** StartVaultJob: begins a collection of garbage or a verification; only one of both can run. */
 export const startVaultJob: Operation<Services, StartInput, JobShape> = {
   name: "StartVaultJob",
-  async handle({ upkeep }, { Kind, DryRun, SamplePercent }) {
+  async handle({ upkeep }, { Kind, DryRun, SamplePercent, ForgetWriters }) {
     if (Kind === "CollectGarbage" ? SamplePercent !== undefined : DryRun !== undefined)
       throw new GatewayError(
         "InvalidParameters",
         "DryRun is for a collection, SamplePercent for a verification.",
       );
-    return shapeOf(Kind === "Verify" ? upkeep.verify(SamplePercent ?? 100) : upkeep.collect(DryRun === true));
+    return shapeOf(
+      Kind === "Verify"
+        ? upkeep.verify(SamplePercent ?? 100)
+        : upkeep.collect(DryRun === true, ForgetWriters),
+    );
+  },
+};
+
+/** AdoptSnapshots: takes in snapshots that were put into the vault beside the gateway. */
+export const adoptSnapshots: Operation<Services, object, object> = {
+  name: "AdoptSnapshots",
+  async handle({ snapshots }) {
+    await snapshots.adopt();
+    return {};
   },
 };
 

@@ -1,0 +1,103 @@
+/** Snapshots to disk images and back, beside the running gateway. */
+import { strict as assert } from "node:assert";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import { GatewayProcess, sluicegate } from "../clients/gateway.ts";
+import { isEqual, qemuIo, runOk, volumeUrl, writeImage } from "../clients/iscsi.ts";
+import { SeededRandom } from "../kit/seeded-random.ts";
+import { fileStore, s3Store } from "./store.ts";
+import { completed, createSnapshot, GIB, makeCached, makeStored } from "./volume-kit.ts";
+
+const MIB = 1024 ** 2;
+const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
+
+for (const store of [fileStore, s3Store]) {
+  describe(`disk images and snapshots, on a ${store.name} store`, { skip: store.skip }, () => {
+    const folder = mkdtempSync(join(tmpdir(), "sg-transfer-"));
+    const bucket = join(folder, "bucket");
+    mkdirSync(bucket);
+    const gateway = new GatewayProcess(join(folder, "data"), [...store.options(bucket), ...SIZES]);
+    const snapshot = (...args: string[]) => sluicegate("snapshot", ...args, "--data", gateway.dataDir);
+    const image = join(folder, "image");
+    let snapshotId = "";
+
+    before(() => gateway.start());
+    after(async () => {
+      await gateway.kill();
+      rmSync(folder, { recursive: true, force: true });
+    });
+
+    test("a snapshot becomes an image: raw, and qcow2, sparse and bit for bit", async () => {
+      const arn = await makeStored(gateway, "disk");
+      const content = Buffer.alloc(20 * MIB);
+      new SeededRandom(7).bytes(9 * MIB).copy(content, 3 * MIB);
+      writeFileSync(image, content);
+      await writeImage(image, volumeUrl(gateway.portal, "disk"));
+      snapshotId = await createSnapshot(gateway, arn);
+      await completed(gateway, snapshotId);
+      // What is written after the cut is not in it.
+      await qemuIo(volumeUrl(gateway.portal, "disk"), "write -P 9 5M 64k", "flush");
+      for (const name of ["out.raw", "out.qcow2"]) {
+        const path = join(folder, name);
+        const { status, stderr } = snapshot("export", snapshotId, path);
+        assert.equal(status, 0, stderr);
+        assert(statSync(path).blocks * 512 < 12 * MIB, `${name} is not sparse`);
+        const format = name.endsWith("raw") ? "raw" : "qcow2";
+        await runOk("qemu-img", ["compare", "-f", "raw", "-F", format, image, path]);
+      }
+      assert.equal(statSync(join(folder, "out.raw")).size, GIB);
+      assert.match(snapshot("export", snapshotId, join(folder, "out.raw")).stderr, /is there already/);
+      assert.match(snapshot("export", "snap-00000000000000000", join(folder, "x")).stderr, /has no snapshot/);
+    });
+
+    test("an image becomes a snapshot, which becomes a volume", async () => {
+      for (const name of ["out.qcow2", "image"]) {
+        const { status, stdout, stderr } = snapshot(
+          "import",
+          join(folder, name),
+          "--description",
+          `of ${name}`,
+        );
+        assert.equal(status, 0, stderr);
+        const id = stdout.trim();
+        const { Snapshots } = await gateway.boto.ec2("describe_snapshots", { SnapshotIds: [id] });
+        assert.deepEqual(
+          [Snapshots[0].State, Snapshots[0].VolumeSize, Snapshots[0].Description],
+          ["completed", 1, `of ${name}`],
+        );
+        const target = `from-${name}`.replace(".", "-");
+        await makeCached(gateway, target, GIB, { SnapshotId: id });
+        assert(await isEqual(image, volumeUrl(gateway.portal, target)));
+      }
+      assert.match(snapshot("import", join(folder, "nowhere")).stderr, /there is no file/);
+    });
+
+    test("damage leaves holes, if that is wanted", {
+      skip: store !== fileStore && "needs the bucket's files",
+    }, () => {
+      const packs = join(bucket, "the-vault", "packs");
+      const files = readdirSync(packs, { recursive: true, withFileTypes: true }).filter((item) =>
+        item.isFile(),
+      );
+      const sizeOf = (file: (typeof files)[number]) => statSync(join(file.parentPath, file.name)).size;
+      const file = files.sort((a, b) => sizeOf(b) - sizeOf(a))[0];
+      assert(file !== undefined);
+      const path = join(file.parentPath, file.name);
+      const bytes = readFileSync(path);
+      bytes[200_000] = (bytes[200_000] ?? 0) ^ 1;
+      writeFileSync(path, bytes);
+      const holed = join(folder, "holed");
+      const refused = snapshot("export", snapshotId, holed);
+      assert.equal(refused.status, 1);
+      assert.match(refused.stderr, /fails its tag/);
+      const { status, stderr } = snapshot("export", snapshotId, holed, "--holes");
+      assert.equal(status, 3, stderr);
+      const hole = Number(/zeros now: (\d+)$/m.exec(stderr)?.[1]);
+      const expected = readFileSync(image);
+      expected.fill(0, hole * 65536, (hole + 1) * 65536);
+      assert(readFileSync(holed).subarray(0, expected.length).equals(expected));
+    });
+  });
+}
