@@ -74,9 +74,9 @@ for (const store of [fileStore, s3Store]) {
       assert.match(snapshot("import", join(folder, "nowhere")).stderr, /there is no file/);
     });
 
-    test("damage leaves holes, if that is wanted", {
-      skip: store !== fileStore && "needs the bucket's files",
-    }, () => {
+    // Only where the bucket's objects are files that can be damaged.
+    if (store !== fileStore) return;
+    test("damage leaves holes, if that is wanted", () => {
       const packs = join(bucket, "the-vault", "packs");
       const files = readdirSync(packs, { recursive: true, withFileTypes: true }).filter((item) =>
         item.isFile(),

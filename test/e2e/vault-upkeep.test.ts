@@ -72,9 +72,9 @@ for (const store of [fileStore, s3Store]) {
       assert.match(vault("verify", "--sample", "50").stdout, /nothing is wrong/);
     });
 
-    test("damage is found and named", {
-      skip: store !== fileStore && "needs the bucket's files",
-    }, async () => {
+    // Only where the bucket's objects are files that can be damaged.
+    if (store !== fileStore) return;
+    test("damage is found and named", async () => {
       const packs = join(bucket, "the-vault", "packs");
       const files = readdirSync(packs, { recursive: true, withFileTypes: true }).filter((item) =>
         item.isFile(),
