@@ -103,7 +103,8 @@ export class S3Store implements ObjectStore {
         }),
         { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
       );
-      const bytes = Buffer.from((await answer.Body?.transformToByteArray()) ?? new Uint8Array(0));
+      const body = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
+      const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
       // What the server says the answer holds may be less than was asked for (the object ends before), and what came
       // may be less than that (the connection broke): only the second is worth another try.
       if (range !== undefined && (answer.ContentLength ?? bytes.length) < range.lengthBytes) {

@@ -213,6 +213,18 @@ export class ChunkIndex {
     return rows.map((row) => ({ name: Buffer.from(row.name), ...locationOf(row) }));
   }
 
+  /** Where the last record of the pack ends, as far as is known. */
+  endOf(packId: string): number {
+    const row = this.#guarded(() =>
+      this.#db
+        .prepare(
+          "SELECT max(c.offset + c.stored) AS end FROM chunks c JOIN packs p ON p.id = c.pack WHERE p.pack_id = ?",
+        )
+        .get(packId),
+    );
+    return Number(row?.end ?? 0);
+  }
+
   markIndexed(packIds: readonly string[]): void {
     this.#transaction(() => {
       const statement = this.#db.prepare("UPDATE packs SET indexed = 1 WHERE pack_id = ?");

@@ -2,7 +2,7 @@
  * Reads records, pages and blocks from the bucket: verified against tag and name, runs of neighbours in one request,
  * one request for one record at a time.
  */
-import { type ObjectStore, StoreError } from "../objects/object-store.ts";
+import { type ByteRange, type ObjectStore, StoreError } from "../objects/object-store.ts";
 import { Permits } from "../platform/permits.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { applyDelta } from "./delta.ts";
@@ -22,11 +22,21 @@ const BLOCKS_MAX = 256;
 /** Records closer than this are fetched together, the gap with them. */
 const GAP_BYTES_MAX = 32 * 1024;
 const RUN_BYTES_MAX = 4 * 1024 * 1024;
+/** A smaller run is fetched with what lies beside it, a stretch of the pack; so much of such stretches is kept. */
+const SMALL_RUN_BYTES = 32 * 1024;
+const STRETCH_BYTES = 256 * 1024;
+const STRETCHES_BYTES_MAX = 16 * 1024 * 1024;
 /** Requests to the bucket at a time. */
 const REQUESTS_MAX = 16;
 
 /** A record, or why it can't be had: one that is rotten must not take its neighbours with it. */
 type Fetched = Buffer | VaultError;
+
+/** Bytes of a pack, and where they begin in it. */
+interface Stretch {
+  readonly startBytes: number;
+  readonly bytes: Buffer;
+}
 
 /** A record that is wanted, by its name. */
 interface Named {
@@ -46,6 +56,8 @@ export class Fetcher {
   readonly #pages = new RecentMap<Page>(PAGE_BYTES_MAX, (page) => page.memoryBytes);
   readonly #blocks = new RecentMap<Buffer>(BLOCKS_MAX);
   readonly #inFlight = new Map<string, Promise<Fetched>>();
+  readonly #stretches = new RecentMap<Stretch>(STRETCHES_BYTES_MAX, ({ bytes }) => bytes.length);
+  readonly #fetching = new Map<string, { endBytes: number; stretch: Promise<Stretch> }>();
   readonly #requests = new Permits(REQUESTS_MAX);
   readonly #refreshIndex: (isUrgent?: boolean) => Promise<void>;
 
@@ -112,8 +124,13 @@ export class Fetcher {
     const page = Page.decode(record);
     if (page.level !== level)
       throw new VaultError("corrupt", `a page of level ${page.level} where ${level} was due`);
-    this.#pages.set(keyOf(name), page);
+    this.keepPage(name, page);
     return page;
+  }
+
+  /** A page that has that name: it need not be fetched when it is wanted. It must not be changed any more. */
+  keepPage(name: Buffer, page: Page): void {
+    this.#pages.set(keyOf(name), page);
   }
 
   /** Enters into the index what is in the bucket and not known here yet. */
@@ -268,7 +285,7 @@ export class Fetcher {
       else missing.push(record);
     }
     for (const run of runsOf(missing.length === 0 ? [] : await this.#locateAll(missing))) {
-      const fetch = mayFetch(bytesOf(run)).then(() => this.#requests.run(() => this.#fetchRun(run)));
+      const fetch = this.#fetchRun(run, mayFetch);
       for (const { name } of run) {
         const key = keyOf(name);
         const record = fetch.then((records) => records.get(key) ?? new VaultError("notFound", "no record"));
@@ -282,28 +299,99 @@ export class Fetcher {
     return found;
   }
 
-  async #fetchRun(run: readonly Wanted[]): Promise<Map<string, Fetched>> {
-    const start = run[0]?.location.offsetBytes ?? 0;
-    const last = run[run.length - 1]?.location;
-    const end = (last?.offsetBytes ?? 0) + (last?.storedBytes ?? 0);
-    const packId = run[0]?.location.packId ?? "";
-    let bytes: Buffer;
+  async #fetchRun(
+    run: readonly Wanted[],
+    mayFetch: (bytes: number) => Promise<void>,
+  ): Promise<Map<string, Fetched>> {
     try {
-      bytes = await this.#store.get(packKey(packId), { offsetBytes: start, lengthBytes: end - start });
+      return await this.#fetchWhole(run, mayFetch);
     } catch (error) {
-      if (error instanceof StoreError && error.kind === "notFound") throw new MissingPack(packId);
-      throw fromStoreError(error, `reading pack ${packId}`);
+      if (!(error instanceof ShortPack)) throw error;
+      // What is before the end of a pack that was cut short can be had, one by one.
+      const records = new Map<string, Fetched>();
+      for (const wanted of run) {
+        if (run.length === 1) records.set(keyOf(wanted.name), error);
+        else for (const [key, record] of await this.#fetchRun([wanted], mayFetch)) records.set(key, record);
+      }
+      return records;
     }
+  }
+
+  async #fetchWhole(
+    run: readonly Wanted[],
+    mayFetch: (bytes: number) => Promise<void>,
+  ): Promise<Map<string, Fetched>> {
+    const packId = run[0]?.location.packId ?? "";
+    const lengthBytes = bytesOf(run);
+    const range = { offsetBytes: run[0]?.location.offsetBytes ?? 0, lengthBytes };
+    const isSmall = lengthBytes <= SMALL_RUN_BYTES;
+    const { startBytes, bytes } = isSmall
+      ? await this.#stretch(packId, range, mayFetch)
+      : { startBytes: range.offsetBytes, bytes: await this.#get(packId, range, mayFetch) };
     const records = new Map<string, Fetched>();
     for (const wanted of run) {
       const { name, domain, location } = wanted;
-      const from = location.offsetBytes - start;
+      const from = location.offsetBytes - startBytes;
       const record = this.#open(wanted, bytes.subarray(from, from + location.storedBytes));
       records.set(keyOf(name), record);
-      if (record instanceof VaultError) this.#index.suspect(name, location.packId);
-      else if (domain === "block") this.#blocks.set(keyOf(name), record);
+      if (record instanceof VaultError) {
+        this.#index.suspect(name, location.packId);
+        this.#stretches.delete(stretchKey(packId, location.offsetBytes));
+      }
+      if (domain === "block" && record instanceof Buffer) this.#blocks.set(keyOf(name), record);
     }
     return records;
+  }
+
+  /**
+   * The stretch of the pack that holds the range. Pages and deltas lie in the order of their blocks, so who wants one
+   * most often wants those beside it next: they come with one request.
+   */
+  #stretch(
+    packId: string,
+    { offsetBytes, lengthBytes }: ByteRange,
+    mayFetch: (bytes: number) => Promise<void>,
+  ): Promise<Stretch> {
+    const key = stretchKey(packId, offsetBytes);
+    const endBytes = offsetBytes + lengthBytes;
+    const there = this.#stretches.get(key);
+    if (there !== undefined && there.startBytes + there.bytes.length >= endBytes)
+      return Promise.resolve(there);
+    const running = this.#fetching.get(key);
+    if (running !== undefined && running.endBytes >= endBytes) return running.stretch;
+    const startBytes = offsetBytes - (offsetBytes % STRETCH_BYTES);
+    const end = Math.max(endBytes, Math.min(startBytes + STRETCH_BYTES, this.#index.endOf(packId)));
+    const fetch = async (): Promise<Stretch> => {
+      const whole = { offsetBytes: startBytes, lengthBytes: end - startBytes };
+      try {
+        const stretch = { startBytes, bytes: await this.#get(packId, whole, mayFetch) };
+        this.#stretches.set(key, stretch);
+        return stretch;
+      } catch (error) {
+        if (!(error instanceof ShortPack)) throw error;
+        return {
+          startBytes: offsetBytes,
+          bytes: await this.#get(packId, { offsetBytes, lengthBytes }, mayFetch),
+        };
+      }
+    };
+    const stretch = fetch().finally(() => {
+      if (this.#fetching.get(key)?.stretch === stretch) this.#fetching.delete(key);
+    });
+    this.#fetching.set(key, { endBytes: end, stretch });
+    return stretch;
+  }
+
+  async #get(packId: string, range: ByteRange, mayFetch: (bytes: number) => Promise<void>): Promise<Buffer> {
+    // Whoever waits for his turn under a limit holds no permit.
+    await mayFetch(range.lengthBytes);
+    try {
+      return await this.#requests.run(() => this.#store.get(packKey(packId), range));
+    } catch (error) {
+      if (error instanceof StoreError && error.kind === "notFound") throw new MissingPack(packId);
+      if (error instanceof StoreError && error.kind === "invalid") throw new ShortPack(packId, error);
+      throw fromStoreError(error, `reading pack ${packId}`);
+    }
   }
 
   #open({ name, domain, location }: Wanted, sealed: Buffer): Fetched {
@@ -330,12 +418,23 @@ class MissingPack extends VaultError {
   }
 }
 
+/** A pack ends before a record that it has. */
+class ShortPack extends VaultError {
+  constructor(packId: string, cause: StoreError) {
+    super("corrupt", `pack ${packId} is cut short: ${cause.message}`, { cause });
+  }
+}
+
 const NO_LIMIT = async (_bytes: number): Promise<void> => {};
 
 /** From the beginning of a run's first record to the end of its last. */
 function bytesOf(run: readonly Wanted[]): number {
   const last = run[run.length - 1]?.location;
   return (last?.offsetBytes ?? 0) + (last?.storedBytes ?? 0) - (run[0]?.location.offsetBytes ?? 0);
+}
+
+function stretchKey(packId: string, offsetBytes: number): string {
+  return `${packId} ${Math.floor(offsetBytes / STRETCH_BYTES)}`;
 }
 
 function keyOf(name: Buffer): string {

@@ -2,26 +2,37 @@
  * The vault's keys. One random master key; every other key is derived from it by HKDF-SHA-256 (RFC 5869) with an
  * info string of its own, so that no key is ever used for two purposes.
  */
-import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from "node:crypto";
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+} from "node:crypto";
+import { RecentMap } from "./recent-map.ts";
 
 export const MASTER_KEY_BYTES = 32;
 /** Chunks and pages are named by the first 160 bits of a keyed hash. */
 export const NAME_BYTES = 20;
 export const TAG_BYTES = 16;
+const PACK_KEYS_MAX = 256;
 
 /** What a name names: the same bytes as a block, a page and a delta have different names. */
 export type NameDomain = "block" | "page" | "delta";
 
 export class KeyRing {
-  readonly #nameKeys: Record<NameDomain, Buffer>;
+  // As key objects: bytes would be made into one for every record, which costs as much as the hash of a small one.
+  readonly #nameKeys: Record<NameDomain, KeyObject>;
+  readonly #packKeys = new RecentMap<KeyObject>(PACK_KEYS_MAX);
   readonly #packKey: Buffer;
   readonly #objectKey: Buffer;
 
   constructor(masterKey: Buffer) {
     this.#nameKeys = {
-      block: deriveKey(masterKey, Buffer.alloc(0), "sluicegate name block v1"),
-      page: deriveKey(masterKey, Buffer.alloc(0), "sluicegate name page v1"),
-      delta: deriveKey(masterKey, Buffer.alloc(0), "sluicegate name delta v1"),
+      block: createSecretKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name block v1")),
+      page: createSecretKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name page v1")),
+      delta: createSecretKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name delta v1")),
     };
     this.#packKey = deriveKey(masterKey, Buffer.alloc(0), "sluicegate pack v1");
     this.#objectKey = deriveKey(masterKey, Buffer.alloc(0), "sluicegate object v1");
@@ -33,8 +44,14 @@ export class KeyRing {
   }
 
   /** The key of one pack: used for this pack id and no other. */
-  packKey(packId: Buffer): Buffer {
-    return deriveKey(this.#packKey, packId, "sluicegate one pack v1");
+  packKey(packId: Buffer): KeyObject {
+    const id = packId.toString("hex");
+    let key = this.#packKeys.get(id);
+    if (key === undefined) {
+      key = createSecretKey(deriveKey(this.#packKey, packId, "sluicegate one pack v1"));
+      this.#packKeys.set(id, key);
+    }
+    return key;
   }
 
   /** The key of one sealed object: used with this salt and no other. */
@@ -49,7 +66,7 @@ export function deriveKey(key: Buffer, salt: Buffer, info: string): Buffer {
 }
 
 /** AES-256-GCM: the ciphertext and, behind it, the 16-byte tag. A key and nonce must never meet twice. */
-export function seal(key: Buffer, nonce: Buffer, associatedData: Buffer, plain: Buffer): Buffer {
+export function seal(key: Buffer | KeyObject, nonce: Buffer, associatedData: Buffer, plain: Buffer): Buffer {
   const cipher = createCipheriv("aes-256-gcm", key, nonce);
   cipher.setAAD(associatedData);
   const head = cipher.update(plain);
@@ -59,7 +76,7 @@ export function seal(key: Buffer, nonce: Buffer, associatedData: Buffer, plain: 
 
 /** The plain bytes, or undefined where the tag does not fit. */
 export function unseal(
-  key: Buffer,
+  key: Buffer | KeyObject,
   nonce: Buffer,
   associatedData: Buffer,
   sealed: Buffer,

@@ -15,6 +15,7 @@
  * bytes (a repeated PUT sends the same buffer), so no key and nonce meet twice. With each record its vault, pack,
  * number, kind, compression, length and name are authenticated.
  */
+import type { KeyObject } from "node:crypto";
 import { constants as zlib, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { type KeyRing, NAME_BYTES, seal, TAG_BYTES, unseal } from "./key-ring.ts";
 import { VaultError } from "./vault-error.ts";
@@ -57,7 +58,7 @@ export class PackBuilder {
   readonly entries: DirectoryEntry[] = [];
   readonly #vaultId: Buffer;
   readonly #id: Buffer;
-  readonly #key: Buffer;
+  readonly #key: KeyObject;
   readonly #parts: Buffer[];
   #sizeBytes = HEADER_BYTES;
 
@@ -220,7 +221,7 @@ function compress(plain: Buffer): { compression: number; body: Buffer } {
     : { compression: COMPRESSION.none, body: plain };
 }
 
-function open(key: Buffer, aad: Buffer, location: RecordLocation, sealed: Buffer): Buffer | undefined {
+function open(key: KeyObject, aad: Buffer, location: RecordLocation, sealed: Buffer): Buffer | undefined {
   const body = unseal(key, nonceOf(location.number), aad, sealed);
   if (body === undefined || location.plainBytes > PLAIN_BYTES_MAX) return undefined;
   if (location.compression === COMPRESSION.none) {

@@ -69,7 +69,14 @@ export class TreeWriter {
     const top = await this.#pageAt(this.levels - 1, 0);
     for (let level = 0; level < this.levels - 1; level++) await this.#close(level);
     if (top.page.isZero) return undefined;
-    return this.#packs.store("page", top.page.encode());
+    return this.#store(top.page);
+  }
+
+  /** Nobody changes the page from now on; whoever makes the next map need not fetch it. */
+  async #store(page: Page): Promise<Buffer> {
+    const name = await this.#packs.store("page", page.encode());
+    this.#fetcher.keepPage(name, page);
+    return name;
   }
 
   async #pageAt(level: number, place: number): Promise<OpenPage> {
@@ -86,7 +93,7 @@ export class TreeWriter {
     const open = this.#open[level];
     this.#open[level] = undefined;
     if (open === undefined || !open.changed) return;
-    const name = open.page.isZero ? undefined : await this.#packs.store("page", open.page.encode());
+    const name = open.page.isZero ? undefined : await this.#store(open.page);
     const above = await this.#pageAt(level + 1, Math.floor(open.place / FAN_OUT));
     above.page.set(open.place % FAN_OUT, name);
     above.changed = true;
@@ -119,6 +126,6 @@ export class TreeWriter {
   async #lift(parent: Checkpoint, top: Buffer, level: number): Promise<Buffer> {
     const page = new Page(level);
     page.set(0, level === parent.levels ? top : await this.#lift(parent, top, level - 1));
-    return this.#packs.store("page", page.encode());
+    return this.#store(page);
   }
 }
