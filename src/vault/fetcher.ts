@@ -2,19 +2,18 @@
  * Reads records, pages and blocks from the bucket: verified against tag and name, runs of neighbours in one request,
  * one request for one record at a time.
  */
-import { type ByteRange, type ObjectStore, StoreError } from "../objects/object-store.ts";
-import { Permits } from "../platform/permits.ts";
+import type { ObjectStore } from "../objects/object-store.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { applyDelta } from "./delta.ts";
 import { baseName, blockName, deltaNames, type Entry, isDelta } from "./entry.ts";
 import type { KeyRing, NameDomain } from "./key-ring.ts";
-import { packKey } from "./keys.ts";
 import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
+import { type MayFetch, MissingPack, PackSource, ShortPack } from "./pack-source.ts";
 import { FAN_OUT, Page } from "./page.ts";
 import { RecentMap } from "./recent-map.ts";
 import type { Checkpoint } from "./root.ts";
 import type { RootView } from "./roots.ts";
-import { fromStoreError, VaultError } from "./vault-error.ts";
+import { VaultError } from "./vault-error.ts";
 
 /** Pages and blocks that are kept. */
 const PAGE_BYTES_MAX = 24 * 1024 * 1024;
@@ -22,21 +21,9 @@ const BLOCKS_MAX = 256;
 /** Records closer than this are fetched together, the gap with them. */
 const GAP_BYTES_MAX = 32 * 1024;
 const RUN_BYTES_MAX = 4 * 1024 * 1024;
-/** A smaller run is fetched with what lies beside it, a stretch of the pack; so much of such stretches is kept. */
-const SMALL_RUN_BYTES = 32 * 1024;
-const STRETCH_BYTES = 256 * 1024;
-const STRETCHES_BYTES_MAX = 16 * 1024 * 1024;
-/** Requests to the bucket at a time. */
-const REQUESTS_MAX = 16;
 
 /** A record, or why it can't be had: one that is rotten must not take its neighbours with it. */
 type Fetched = Buffer | VaultError;
-
-/** Bytes of a pack, and where they begin in it. */
-interface Stretch {
-  readonly startBytes: number;
-  readonly bytes: Buffer;
-}
 
 /** A record that is wanted, by its name. */
 interface Named {
@@ -49,16 +36,13 @@ interface Wanted extends Named {
 }
 
 export class Fetcher {
-  readonly #store: ObjectStore;
   readonly #index: ChunkIndex;
   readonly #keys: KeyRing;
   readonly #packs: PackReader;
   readonly #pages = new RecentMap<Page>(PAGE_BYTES_MAX, (page) => page.memoryBytes);
   readonly #blocks = new RecentMap<Buffer>(BLOCKS_MAX);
   readonly #inFlight = new Map<string, Promise<Fetched>>();
-  readonly #stretches = new RecentMap<Stretch>(STRETCHES_BYTES_MAX, ({ bytes }) => bytes.length);
-  readonly #fetching = new Map<string, { endBytes: number; stretch: Promise<Stretch> }>();
-  readonly #requests = new Permits(REQUESTS_MAX);
+  readonly #source: PackSource;
   readonly #refreshIndex: (isUrgent?: boolean) => Promise<void>;
 
   /** `refreshIndex` enters into the index what is in the bucket and not known here yet; when urgent, in any case. */
@@ -70,7 +54,7 @@ export class Fetcher {
     refreshIndex: (isUrgent?: boolean) => Promise<void>,
   ) {
     this.#refreshIndex = refreshIndex;
-    this.#store = store;
+    this.#source = new PackSource(store, index);
     this.#index = index;
     this.#keys = keys;
     this.#packs = packs;
@@ -159,12 +143,7 @@ export class Fetcher {
   }
 
   /** The blocks' content, one after the other. */
-  async blocks(
-    view: RootView,
-    first: number,
-    count: number,
-    mayFetch: (bytes: number) => Promise<void> = NO_LIMIT,
-  ): Promise<Buffer> {
+  async blocks(view: RootView, first: number, count: number, mayFetch: MayFetch = NO_LIMIT): Promise<Buffer> {
     const { root } = view;
     const content = Buffer.alloc(count * root.blockBytes);
     const entries = await this.entries(view, first, count);
@@ -269,10 +248,7 @@ export class Fetcher {
     });
   }
 
-  async #fetchKnown(
-    records: readonly Named[],
-    mayFetch: (bytes: number) => Promise<void>,
-  ): Promise<Map<string, Fetched>> {
+  async #fetchKnown(records: readonly Named[], mayFetch: MayFetch): Promise<Map<string, Fetched>> {
     const found = new Map<string, Fetched>();
     const waiting: Promise<unknown>[] = [];
     const missing: Named[] = [];
@@ -299,10 +275,7 @@ export class Fetcher {
     return found;
   }
 
-  async #fetchRun(
-    run: readonly Wanted[],
-    mayFetch: (bytes: number) => Promise<void>,
-  ): Promise<Map<string, Fetched>> {
+  async #fetchRun(run: readonly Wanted[], mayFetch: MayFetch): Promise<Map<string, Fetched>> {
     try {
       return await this.#fetchWhole(run, mayFetch);
     } catch (error) {
@@ -317,17 +290,11 @@ export class Fetcher {
     }
   }
 
-  async #fetchWhole(
-    run: readonly Wanted[],
-    mayFetch: (bytes: number) => Promise<void>,
-  ): Promise<Map<string, Fetched>> {
+  async #fetchWhole(run: readonly Wanted[], mayFetch: MayFetch): Promise<Map<string, Fetched>> {
     const packId = run[0]?.location.packId ?? "";
     const lengthBytes = bytesOf(run);
     const range = { offsetBytes: run[0]?.location.offsetBytes ?? 0, lengthBytes };
-    const isSmall = lengthBytes <= SMALL_RUN_BYTES;
-    const { startBytes, bytes } = isSmall
-      ? await this.#stretch(packId, range, mayFetch)
-      : { startBytes: range.offsetBytes, bytes: await this.#get(packId, range, mayFetch) };
+    const { startBytes, bytes } = await this.#source.read(packId, range, mayFetch);
     const records = new Map<string, Fetched>();
     for (const wanted of run) {
       const { name, domain, location } = wanted;
@@ -336,62 +303,11 @@ export class Fetcher {
       records.set(keyOf(name), record);
       if (record instanceof VaultError) {
         this.#index.suspect(name, location.packId);
-        this.#stretches.delete(stretchKey(packId, location.offsetBytes));
+        this.#source.forget(packId, location.offsetBytes);
       }
       if (domain === "block" && record instanceof Buffer) this.#blocks.set(keyOf(name), record);
     }
     return records;
-  }
-
-  /**
-   * The stretch of the pack that holds the range. Pages and deltas lie in the order of their blocks, so who wants one
-   * most often wants those beside it next: they come with one request.
-   */
-  #stretch(
-    packId: string,
-    { offsetBytes, lengthBytes }: ByteRange,
-    mayFetch: (bytes: number) => Promise<void>,
-  ): Promise<Stretch> {
-    const key = stretchKey(packId, offsetBytes);
-    const endBytes = offsetBytes + lengthBytes;
-    const there = this.#stretches.get(key);
-    if (there !== undefined && there.startBytes + there.bytes.length >= endBytes)
-      return Promise.resolve(there);
-    const running = this.#fetching.get(key);
-    if (running !== undefined && running.endBytes >= endBytes) return running.stretch;
-    const startBytes = offsetBytes - (offsetBytes % STRETCH_BYTES);
-    const end = Math.max(endBytes, Math.min(startBytes + STRETCH_BYTES, this.#index.endOf(packId)));
-    const fetch = async (): Promise<Stretch> => {
-      const whole = { offsetBytes: startBytes, lengthBytes: end - startBytes };
-      try {
-        const stretch = { startBytes, bytes: await this.#get(packId, whole, mayFetch) };
-        this.#stretches.set(key, stretch);
-        return stretch;
-      } catch (error) {
-        if (!(error instanceof ShortPack)) throw error;
-        return {
-          startBytes: offsetBytes,
-          bytes: await this.#get(packId, { offsetBytes, lengthBytes }, mayFetch),
-        };
-      }
-    };
-    const stretch = fetch().finally(() => {
-      if (this.#fetching.get(key)?.stretch === stretch) this.#fetching.delete(key);
-    });
-    this.#fetching.set(key, { endBytes: end, stretch });
-    return stretch;
-  }
-
-  async #get(packId: string, range: ByteRange, mayFetch: (bytes: number) => Promise<void>): Promise<Buffer> {
-    // Whoever waits for his turn under a limit holds no permit.
-    await mayFetch(range.lengthBytes);
-    try {
-      return await this.#requests.run(() => this.#store.get(packKey(packId), range));
-    } catch (error) {
-      if (error instanceof StoreError && error.kind === "notFound") throw new MissingPack(packId);
-      if (error instanceof StoreError && error.kind === "invalid") throw new ShortPack(packId, error);
-      throw fromStoreError(error, `reading pack ${packId}`);
-    }
   }
 
   #open({ name, domain, location }: Wanted, sealed: Buffer): Fetched {
@@ -408,33 +324,12 @@ export class Fetcher {
   }
 }
 
-/** The index names a pack that is not in the bucket. */
-class MissingPack extends VaultError {
-  readonly packId: string;
-
-  constructor(packId: string) {
-    super("notFound", `pack ${packId} is not in the bucket`);
-    this.packId = packId;
-  }
-}
-
-/** A pack ends before a record that it has. */
-class ShortPack extends VaultError {
-  constructor(packId: string, cause: StoreError) {
-    super("corrupt", `pack ${packId} is cut short: ${cause.message}`, { cause });
-  }
-}
-
 const NO_LIMIT = async (_bytes: number): Promise<void> => {};
 
 /** From the beginning of a run's first record to the end of its last. */
 function bytesOf(run: readonly Wanted[]): number {
   const last = run[run.length - 1]?.location;
   return (last?.offsetBytes ?? 0) + (last?.storedBytes ?? 0) - (run[0]?.location.offsetBytes ?? 0);
-}
-
-function stretchKey(packId: string, offsetBytes: number): string {
-  return `${packId} ${Math.floor(offsetBytes / STRETCH_BYTES)}`;
 }
 
 function keyOf(name: Buffer): string {
