@@ -30,6 +30,18 @@ export interface StorageUsage {
   readonly uploadBufferUsedBytes: number;
 }
 
+/**
+ * What an initiator proves itself with (CHAP, RFC 7143, 12.1), and what the target proves itself to it with. Secrets are
+ * never logged and never part of an error.
+ */
+export interface ChapCredential {
+  /** Whole iSCSI name of the initiator; compared without regard to case. */
+  readonly initiatorName: string;
+  readonly secretToAuthenticateInitiator: string;
+  /** Mutual CHAP: what the target answers the initiator's challenge with. */
+  readonly secretToAuthenticateTarget?: string;
+}
+
 /** All that makes a volume, as kept in the catalog: enough to open it again after any restart. */
 export interface VolumeDefinition {
   readonly volumeId: VolumeId;
@@ -46,6 +58,8 @@ export interface VolumeDefinition {
   readonly parentRootKey?: string;
   /** While something is dirty, a recovery point is cut this often, in milliseconds; 0: never. */
   readonly recoveryPointEveryMs: number;
+  /** Who may log in to the target; absent or empty: every initiator, without a proof. */
+  readonly chap?: readonly ChapCredential[];
 }
 
 /** A volume to be cut, and the name of the snapshot that this makes. */
@@ -148,6 +162,14 @@ export interface VolumeHost {
   grow(volumeId: VolumeId, sizeBytes: number): Promise<void>;
   /** How often the volume gets a recovery point while something is dirty; 0: never. */
   setRecoveryPoints(volumeId: VolumeId, everyMs: number): Promise<void>;
+  /**
+   * Replaces the credentials of the volume's target. With any, it admits no one else; with none, everyone. Sessions of
+   * initiators that are not admitted any more, or not by what they had proved, are ended. No error for a volume that is
+   * not open: `open` takes its credentials along.
+   */
+  setChap(volumeId: VolumeId, credentials: readonly ChapCredential[]): Promise<void>;
+  /** The names of initiators that are logged in to the volume's target now, each once. */
+  initiators(volumeId: VolumeId): Promise<readonly string[]>;
   /**
    * Takes the cache disks of a gateway out of use, whatever they hold. Its cached volumes (all of which are given) go
    * back to what the bucket has of them. Answers what was lost of each.

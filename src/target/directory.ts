@@ -14,12 +14,37 @@ export interface LogicalUnitIdentity {
   readonly revision: string;
 }
 
+/** What one initiator proves itself with, and what the target proves itself to it with. Never logged. */
+export interface ChapCredential {
+  /** Whole iSCSI name, compared without regard to case (RFC 3722 folds names). */
+  readonly initiatorName: string;
+  readonly secretToAuthenticateInitiator: string;
+  /** What answers the initiator's own challenge; without it, such a challenge fails the login. */
+  readonly secretToAuthenticateTarget?: string;
+}
+
 /** One iSCSI target: a name and the device that is its LUN 0. */
 export interface TargetEntry {
   /** Whole iSCSI name, `iqn.1997-05.com.amazon:NAME`. */
   readonly targetName: string;
   readonly device: BlockDevice;
   readonly identity: LogicalUnitIdentity;
+  /** Who may log in; absent or empty: every initiator, without a proof. */
+  readonly credentials?: readonly ChapCredential[];
+}
+
+/**
+ * Whether the target admits an initiator, and by which credential it has to prove itself (undefined: by none).
+ */
+export function admission(
+  entry: TargetEntry,
+  initiatorName: string,
+): { readonly isAdmitted: boolean; readonly credential: ChapCredential | undefined } {
+  const credentials = entry.credentials ?? [];
+  if (credentials.length === 0) return { isAdmitted: true, credential: undefined };
+  const wanted = initiatorName.toLowerCase();
+  const credential = credentials.find((each) => each.initiatorName.toLowerCase() === wanted);
+  return { isAdmitted: credential !== undefined, credential };
 }
 
 /**

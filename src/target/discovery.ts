@@ -34,7 +34,7 @@ export function sendTargetsText(
 function chosen(value: string, directory: TargetDirectory, own: TargetEntry | undefined): TargetEntry[] {
   if (value === "All") return own === undefined ? [...directory.list()] : [own];
   const entry = value === "" ? own : directory.find(value);
-  return entry === undefined || (own !== undefined && entry !== own) ? [] : [entry];
+  return entry === undefined || (own !== undefined && entry.targetName !== own.targetName) ? [] : [entry];
 }
 
 function addressOf(portal: Portal): string {

@@ -14,7 +14,7 @@ import {
 } from "../iscsi/pdu/login.ts";
 import { ProtocolError } from "../iscsi/protocol-error.ts";
 import { decodeText, encodeText, TEXT_BYTES_MAX } from "../iscsi/text-keys.ts";
-import type { TargetDirectory, TargetEntry } from "./directory.ts";
+import { admission, type ChapCredential, type TargetDirectory, type TargetEntry } from "./directory.ts";
 
 /** What a successful login has found out. */
 export interface LoggedIn {
@@ -22,6 +22,8 @@ export interface LoggedIn {
   readonly isid: Buffer;
   /** The target, or undefined for a discovery session. */
   readonly entry: TargetEntry | undefined;
+  /** What the initiator has proved itself with, if the target asks for a proof. */
+  readonly credential: ChapCredential | undefined;
   readonly parameters: SessionParameters;
   readonly tsih: number;
   readonly expCmdSN: number;
@@ -133,6 +135,8 @@ export class Login {
     if (targetName === undefined) throw new LoginRefused(LOGIN_STATUS.missingParameter);
     this.#entry = this.#directory.find(targetName);
     if (this.#entry === undefined) throw new LoginRefused(LOGIN_STATUS.notFound);
+    const { isAdmitted, credential } = admission(this.#entry, initiatorName);
+    if (!isAdmitted || credential !== undefined) throw new LoginRefused(LOGIN_STATUS.authenticationFailure);
     return [["TargetPortalGroupTag", "1"]];
   }
 
@@ -158,6 +162,7 @@ export class Login {
         initiatorName: this.#initiatorName,
         isid: request.isid,
         entry: this.#entry,
+        credential: undefined,
         parameters: this.#parameters,
         tsih,
         expCmdSN: request.immediate ? request.cmdSN : (request.cmdSN + 1) >>> 0,

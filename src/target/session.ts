@@ -43,7 +43,7 @@ import { encodeSense, type FailedCommand, failureOf, type SenseCode, STATUS } fr
 import { decodeTransfer, makeTransfer } from "../scsi/transfer.ts";
 import type { Connection } from "./connection.ts";
 import type { DataBuffers } from "./data-buffers.ts";
-import type { TargetDirectory, TargetEntry } from "./directory.ts";
+import type { ChapCredential, TargetDirectory, TargetEntry } from "./directory.ts";
 import { sendTargetsText } from "./discovery.ts";
 import type { TargetLimits } from "./limits.ts";
 import type { LoggedIn } from "./login.ts";
@@ -91,6 +91,8 @@ export class Session {
   readonly isid: Buffer;
   readonly tsih: number;
   readonly entry: TargetEntry | undefined;
+  /** What the initiator has proved itself with, if it had to. */
+  readonly credential: ChapCredential | undefined;
   readonly connection: Connection;
   readonly #host: SessionHost;
   readonly #parameters: LoggedIn["parameters"];
@@ -117,6 +119,7 @@ export class Session {
     this.isid = loggedIn.isid;
     this.tsih = loggedIn.tsih;
     this.entry = loggedIn.entry;
+    this.credential = loggedIn.credential;
     this.#host = host;
     this.#parameters = loggedIn.parameters;
     this.#identity =

@@ -4,7 +4,7 @@ import { type Clock, delay } from "../platform/clock.ts";
 import { SENSE } from "../scsi/sense.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { DataBuffers } from "./data-buffers.ts";
-import type { TargetDirectory, TargetEntry } from "./directory.ts";
+import { admission, type TargetDirectory, type TargetEntry } from "./directory.ts";
 import { DEFAULT_TARGET_LIMITS, type TargetLimits } from "./limits.ts";
 import type { LoggedIn } from "./login.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -85,6 +85,15 @@ export class Target implements ConnectionHost, SessionHost {
   /** Tells all initiators of the target that its size is another one now (CAPACITY DATA HAS CHANGED). */
   capacityChanged(targetName: string): void {
     for (const session of this.#sessionsNamed(targetName)) session.attend(SENSE.capacityDataHasChanged);
+  }
+
+  /** Ends the target's sessions that its credentials, as the directory has them now, would not let in again. */
+  credentialsChanged(targetName: string): void {
+    const entry = this.directory.find(targetName);
+    for (const session of this.#sessionsNamed(targetName)) {
+      if (entry !== undefined && isStillAdmitted(entry, session)) continue;
+      session.connection.drop("the initiator is not admitted any more");
+    }
   }
 
   /** Ends the target's sessions; resolves when none of their commands touches the device any more. */
@@ -218,4 +227,14 @@ export class Target implements ConnectionHost, SessionHost {
     const options: unknown = { handle, onread, allowHalfOpen: false, pauseOnCreate: true };
     return new Socket(options as ConstructorParameters<typeof Socket>[0]);
   }
+}
+
+/** Whether what the session's initiator has proved at its login is what the target wants of it now. */
+function isStillAdmitted(entry: TargetEntry, session: Session): boolean {
+  const { isAdmitted, credential } = admission(entry, session.initiatorName);
+  if (credential === undefined) return isAdmitted;
+  return (
+    session.credential?.secretToAuthenticateInitiator === credential.secretToAuthenticateInitiator &&
+    session.credential.secretToAuthenticateTarget === credential.secretToAuthenticateTarget
+  );
 }

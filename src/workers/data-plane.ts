@@ -5,6 +5,7 @@ import type {
   BandwidthControl,
   BandwidthLimits,
   CatalogStore,
+  ChapCredential,
   CollectionReport,
   Cut,
   CutState,
@@ -125,6 +126,14 @@ export class DataPlane
 
   setRecoveryPoints(volumeId: VolumeId, everyMs: number): Promise<void> {
     return this.#data.call("setRecoveryPoints", volumeId, everyMs);
+  }
+
+  setChap(volumeId: VolumeId, credentials: readonly ChapCredential[]): Promise<void> {
+    return this.#data.call("setChap", volumeId, credentials);
+  }
+
+  initiators(volumeId: VolumeId): Promise<readonly string[]> {
+    return this.#data.call("initiators", volumeId);
   }
 
   resetCache(

@@ -5,7 +5,7 @@ import { systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
 import type { GatewayId, VolumeId } from "../platform/ids.ts";
-import type { TargetEntry } from "../target/directory.ts";
+import type { ChapCredential, TargetEntry } from "../target/directory.ts";
 import { Target } from "../target/target.ts";
 import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
@@ -16,7 +16,10 @@ import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
 import { identityOf } from "./unit-identity.ts";
 
-type HostedVolume = FleetVolume & { readonly targetName: string };
+type HostedVolume = FleetVolume & {
+  readonly targetName: string;
+  readonly chap?: readonly ChapCredential[];
+};
 
 const given = workerData as DataWorkerData;
 assert(parentPort !== null);
@@ -84,6 +87,11 @@ const main = new Rpc(parentPort, {
     target.capacityChanged(targetNames.get(volumeId) ?? "");
   },
   setRecoveryPoints: (volumeId: VolumeId, everyMs: number) => fleet.setRecoveryPoints(volumeId, everyMs),
+  setChap: (volumeId: VolumeId, credentials: readonly ChapCredential[]) => setChap(volumeId, credentials),
+  initiators: (volumeId: VolumeId) => {
+    const sessions = target.sessions(targetNames.get(volumeId) ?? "");
+    return [...new Set(sessions.map(({ initiatorName }) => initiatorName))];
+  },
   resetCache: (gatewayId: GatewayId, definitions: readonly HostedVolume[]) =>
     resetCache(gatewayId, definitions),
   cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
@@ -113,18 +121,27 @@ async function resetCache(
   return [...lost].map(([volumeId, blocks]) => ({ volumeId, lostBytes: blocks * BLOCK_BYTES }));
 }
 
-async function open(definition: HostedVolume): Promise<unknown> {
+async function open({ chap, ...definition }: HostedVolume): Promise<unknown> {
   const { volumeId, targetName } = definition;
   try {
     const volume = await fleet.open(definition);
     broken.delete(volumeId);
     targetNames.set(volumeId, targetName);
-    targets.set(targetName.toLowerCase(), { targetName, device: volume, identity: identityOf(volumeId) });
+    const identity = identityOf(volumeId);
+    targets.set(targetName.toLowerCase(), { targetName, device: volume, identity, credentials: chap ?? [] });
   } catch (error) {
     broken.set(volumeId, error instanceof Error ? error.message : String(error));
     throw error;
   }
   return report(volumeId);
+}
+
+function setChap(volumeId: VolumeId, credentials: readonly ChapCredential[]): void {
+  const key = targetNames.get(volumeId)?.toLowerCase() ?? "";
+  const entry = targets.get(key);
+  if (entry === undefined) return;
+  targets.set(key, { ...entry, credentials });
+  target.credentialsChanged(entry.targetName);
 }
 
 async function remove(volumeId: VolumeId): Promise<void> {
