@@ -82,7 +82,8 @@ describe("Signature Version 4", () => {
       fc.asyncProperty(
         fc.string({ maxLength: 200 }),
         fc.dictionary(
-          fc.stringMatching(/^[A-Za-z0-9._~-]{1,12}$/),
+          // The other implementation keeps the query in an object, where this name can't be.
+          fc.stringMatching(/^[A-Za-z0-9._~-]{1,12}$/).filter((name) => name !== "__proto__"),
           fc.string({ maxLength: 20, unit: "grapheme" }),
           { maxKeys: 4 },
         ),
@@ -110,6 +111,13 @@ describe("Signature Version 4", () => {
     refused("InvalidSignature", { ...good, url: "/?a=2" });
     refused("InvalidSignature", { ...good, url: "/other?a=1" });
     refused("InvalidSignature", { ...good, headers: { ...good.headers, "x-amz-target": "A.C" } });
+  });
+
+  test("refuses a header that says what is asked for and is not signed", async () => {
+    const good = await signed();
+    for (const name of ["x-amz-target", "x-amz-security-token"]) {
+      refused("InvalidSignature", { ...good, headers: { ...good.headers, [name]: "StorageGateway.A" } });
+    }
   });
 
   test("accepts 15 minutes of difference between the clocks, and no more", async () => {

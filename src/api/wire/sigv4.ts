@@ -50,6 +50,8 @@ const SKEW_MS_MAX = 15 * 60 * 1000;
 const PRESIGNED_S_MAX = 7 * 24 * 3600;
 const SERVICES = new Set(["storagegateway", "ec2", "ebs", "dlm"]);
 const UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD";
+/** They say what is asked for, by whom, and when: where they are, they have to be signed. */
+const MEANINGFUL_HEADERS = ["x-amz-target", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"];
 
 interface Claim {
   readonly accessKeyId: string;
@@ -73,6 +75,7 @@ export function verifySignature(request: SignedRequest, options: VerifyOptions):
     throw new SignatureError("MissingAuthenticationToken", "Missing Authentication Token");
   }
   checkScope(claim, options);
+  checkSignedHeaders(request, claim);
   checkTime(claim, options.nowMs);
   const secret = options.secretOf(claim.accessKeyId);
   if (secret === undefined) {
@@ -176,6 +179,17 @@ function checkScope(claim: Claim, options: VerifyOptions): void {
   }
   if (!SERVICES.has(claim.service)) {
     throw new SignatureError("InvalidSignature", `Credential should be scoped to a service served here.`);
+  }
+}
+
+/** What changes the meaning of a request must not be added to a signed one by somebody else. */
+function checkSignedHeaders(request: SignedRequest, claim: Claim): void {
+  for (const name of MEANINGFUL_HEADERS) {
+    if (request.headers[name] === undefined || claim.signedHeaders.includes(name)) continue;
+    throw new SignatureError(
+      "InvalidSignature",
+      `There were headers present in the request which were not signed: ${name}`,
+    );
   }
 }
 
