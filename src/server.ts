@@ -7,7 +7,7 @@ import { ApiServer } from "./api/http-server.ts";
 import { sluicegateOperations } from "./api/sluicegate/index.ts";
 import { storageGatewayOperations } from "./api/storage-gateway/index.ts";
 import { Catalog } from "./catalog/catalog.ts";
-import { Credentials } from "./gateway/credentials.ts";
+import { AccessKeys } from "./gateway/access-keys.ts";
 import type { VolumeHostEvents } from "./gateway/ports.ts";
 import { createServices, type Services } from "./gateway/services.ts";
 import { parseThinningRule } from "./gateway/thinning.ts";
@@ -45,7 +45,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     fail = resolveFailed;
   });
 
-  const credentials = Credentials.open(dataDir, systemDisk, systemRandom);
+  const accessKeys = AccessKeys.open({
+    dataDir,
+    disk: systemDisk,
+    random: systemRandom,
+    clock: systemClock,
+  });
   // The services are made after the data plane, whose events they take.
   const later: { services?: Services } = {};
   const events: VolumeHostEvents = {
@@ -84,6 +89,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     closers.push(() => catalog.close());
     const portal = { host: options.iscsi.host, port: options.iscsi.port };
     const services = createServices({
+      accessKeys,
       catalog,
       host: plane,
       store: plane,
@@ -119,7 +125,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       ec2: ec2Operations,
       sluicegate: sluicegateOperations,
       services,
-      secretOf: (accessKeyId) => credentials.secretOf(accessKeyId),
+      accessKeys,
       isReady: () => true,
       onInternalError: (requestId, error) => log.error({ err: error, requestId }, "a request failed"),
       clock: systemClock,

@@ -3,6 +3,7 @@
  * its form (EC2) or its path (EBS); who may ask shows in its signature, which is checked before anything is parsed.
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { AccessKeys, Identity } from "../gateway/access-keys.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { Ec2Error } from "./ec2-error.ts";
@@ -18,7 +19,7 @@ export interface ApiServerOptions<Services> {
   /** This gateway's own operations. */
   readonly sluicegate: OperationTable<Services>;
   readonly services: Services;
-  readonly secretOf: (accessKeyId: string) => string | undefined;
+  readonly accessKeys: AccessKeys;
   /** Whether the gateway serves: what /readyz tells. */
   readonly isReady: () => boolean;
   /** An error that the caller is told nothing of. */
@@ -112,13 +113,15 @@ export class ApiServer<Services> {
   }
 
   async #answer(request: FastifyRequest, requestId: string): Promise<WireAnswer> {
-    const { clock, region, accountId, secretOf } = this.#options;
+    const { clock, region, accountId, accessKeys } = this.#options;
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-    const caller: Caller = verifySignature(
+    const caller: Caller<Identity> = verifySignature(
       { method: request.method, url: request.url, headers: request.headers, body },
-      { nowMs: clock.nowMs(), region, secretOf },
+      { nowMs: clock.nowMs(), region, find: (id, token) => accessKeys.find(id, token) },
     );
-    const context: RequestContext = { requestId, accessKeyId: caller.accessKeyId, accountId, region };
+    const { accessKeyId, identity } = caller;
+    accessKeys.used(accessKeyId);
+    const context: RequestContext = { requestId, accessKeyId, identity, accountId, region };
     const target = request.headers["x-amz-target"];
     if (typeof target === "string" && PlainJsonProtocol.isMeant(target)) {
       return this.#plain.answer(target, body, context);
@@ -164,6 +167,6 @@ function isForm(request: FastifyRequest): boolean {
   return type.startsWith("application/x-www-form-urlencoded") || request.url.includes("Action=");
 }
 
-function isQuery(request: FastifyRequest, caller: Caller): boolean {
+function isQuery(request: FastifyRequest, caller: Caller<Identity>): boolean {
   return caller.service === "ec2" || isForm(request);
 }

@@ -1,3 +1,5 @@
+import type { Identity } from "../gateway/access-keys.ts";
+
 /**
  * One API operation: a name and a handler. What is wire (signature, parsing, validation from the service model,
  * error bodies, encoding) happens around it and never inside it.
@@ -15,7 +17,9 @@ export interface Operation<Services, Input, Output> {
 /** Who asks, and which request it is. */
 export interface RequestContext {
   readonly requestId: string;
+  /** The access key that signed, or that of the session. */
   readonly accessKeyId: string;
+  readonly identity: Identity;
   readonly accountId: string;
   readonly region: string;
 }

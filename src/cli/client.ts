@@ -3,7 +3,7 @@ import { createHash, createHmac } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { SignatureV4 } from "@smithy/signature-v4";
-import { parseCredentials } from "../gateway/credentials.ts";
+import { CREDENTIALS_FILE, parseCredentials } from "../gateway/credentials.ts";
 
 /** The gateway can't be reached, or it refuses what it is asked. */
 export class ClientError extends Error {
@@ -31,10 +31,10 @@ export class ApiClient {
 
   /** A client for the gateway that runs on this data folder. Throws a ClientError where none does. */
   static of(dataDir: string, region: string): ApiClient {
-    const [pair] = parseCredentials(read(dataDir, "credentials"));
-    if (pair === undefined) throw new ClientError(`${dataDir} holds no access key`);
-    const [accessKeyId, secretAccessKey] = pair;
-    return new ApiClient(read(dataDir, ENDPOINT_FILE).trim(), region, { accessKeyId, secretAccessKey });
+    const keys = parseCredentials(read(dataDir, CREDENTIALS_FILE));
+    const key = keys.find(({ role, expiresAtMs }) => role === "admin" && expiresAtMs === undefined);
+    if (key === undefined) throw new ClientError(`${dataDir} holds no access key of an administrator`);
+    return new ApiClient(read(dataDir, ENDPOINT_FILE).trim(), region, key);
   }
 
   /** An operation of the Storage Gateway API. */

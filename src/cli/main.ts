@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { diskCreate, diskList } from "./disk.ts";
+import { keyCreate, keyDelete, keyList, keyRotate } from "./key.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
 import { recoverGateway } from "./recover.ts";
 import { start } from "./start.ts";
@@ -108,6 +109,22 @@ onGateway(
     .option("--sample <percent>", "read only so many percent of the packs")
     .option("--full", "read all packs (so it is without --sample)"),
 ).action(vaultVerify);
+
+const key = program.command("key").description("access keys of the running gateway");
+onGateway(key.command("list").description("list the keys")).action(keyList);
+onGateway(
+  key
+    .command("create <name>")
+    .description("make a key; its secret is shown this once")
+    .option("--role <role>", "admin, or read-only: may only look", "admin"),
+).action(keyCreate);
+onGateway(key.command("delete <name>").description("take a key away, with its sessions")).action(keyDelete);
+onGateway(
+  key
+    .command("rotate <name>")
+    .description("give a key a new id and secret")
+    .option("--keep-old <hours>", "how long the old pair stays good; a day without it, 0: not at all"),
+).action(keyRotate);
 
 program
   .command("recover")

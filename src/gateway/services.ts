@@ -2,6 +2,7 @@
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
+import type { AccessKeys } from "./access-keys.ts";
 import type { Realm } from "./arn.ts";
 import { CatalogCopier } from "./catalog-copy.ts";
 import { Disks } from "./disks.ts";
@@ -15,6 +16,7 @@ import { VaultUpkeep } from "./vault-upkeep.ts";
 import { Volumes } from "./volumes.ts";
 
 export interface DomainOptions {
+  readonly accessKeys: AccessKeys;
   readonly catalog: Catalog;
   readonly host: VolumeHost;
   readonly store: SnapshotStore & RecoveryPointStore & CatalogStore & VaultKeeper;
@@ -31,6 +33,7 @@ export interface DomainOptions {
 
 export interface Services {
   readonly realm: Realm;
+  readonly accessKeys: AccessKeys;
   /** Where initiators reach the volumes. */
   readonly portal: { readonly host: string; readonly port: number };
   readonly gateways: Gateways;
@@ -67,6 +70,18 @@ export function createServices(options: DomainOptions): Services {
     onProblem: options.onProblem,
   });
   const tags = new Tags({ catalog: options.catalog, gateways, volumes });
-  const { realm, portal } = options;
-  return { realm, portal, gateways, disks, volumes, snapshots, recoveryPoints, tags, copier, upkeep };
+  const { realm, portal, accessKeys } = options;
+  return {
+    realm,
+    portal,
+    accessKeys,
+    gateways,
+    disks,
+    volumes,
+    snapshots,
+    recoveryPoints,
+    tags,
+    copier,
+    upkeep,
+  };
 }

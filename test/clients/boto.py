@@ -29,6 +29,7 @@ def client(service):
             region_name=settings.get("region", "us-east-1"),
             aws_access_key_id=settings["accessKeyId"],
             aws_secret_access_key=settings["secretAccessKey"],
+            aws_session_token=settings.get("sessionToken"),
             config=config,
         )
     return clients[service]

@@ -7,6 +7,7 @@ export interface BotoSettings {
   readonly endpoint: string;
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
+  readonly sessionToken?: string;
   readonly region?: string;
   /** False: boto3 sends what its own checks would refuse. */
   readonly validate?: boolean;

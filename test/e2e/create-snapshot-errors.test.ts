@@ -1,32 +1,12 @@
 /** What CreateSnapshot and the wire answer to bad input, as boto3 and plain HTTP see it; and that nothing is made. */
 import { strict as assert } from "node:assert";
-import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { SignatureV4 } from "@smithy/signature-v4";
 import { Boto, BotoError } from "../clients/boto.ts";
 import { GatewayProcess, sluicegate } from "../clients/gateway.ts";
-
-/** What the signer wants of a hash: SHA-256, or HMAC with a key. */
-class Sha256 {
-  readonly #hash: Hash | Hmac;
-
-  constructor(key?: Uint8Array | string) {
-    this.#hash = key === undefined ? createHash("sha256") : createHmac("sha256", key);
-  }
-
-  update(data: Uint8Array | string): void {
-    this.#hash.update(data);
-  }
-
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-
-  reset(): void {}
-}
+import { callJson } from "../clients/signed-request.ts";
 
 const DESCRIPTION = "a description";
 
@@ -266,34 +246,9 @@ describe("CreateSnapshot refuses bad input", () => {
     assert.deepEqual([garbled.status, garbled.body.__type], [400, "IncompleteSignatureException"]);
   });
 
-  /** Signs with another implementation of SigV4 than the server's, and sends. */
-  async function signed(operation: string, body: string, signingDate = new Date(), sentBody = body) {
-    const { accessKeyId, secretAccessKey, endpoint } = gateway.botoSettings();
-    const signer = new SignatureV4({
-      service: "storagegateway",
-      region: "us-east-1",
-      credentials: { accessKeyId, secretAccessKey },
-      sha256: Sha256 as never,
-    });
-    const { hostname, port, host } = new URL(endpoint);
-    const request = await signer.sign(
-      {
-        method: "POST",
-        protocol: "http:",
-        hostname,
-        port: Number(port),
-        path: "/",
-        query: {},
-        headers: {
-          host,
-          "content-type": "application/x-amz-json-1.1",
-          "x-amz-target": `StorageGateway_20130630.${operation}`,
-        },
-        body,
-      } as never,
-      { signingDate },
-    );
-    return post((request as unknown as { headers: Record<string, string> }).headers, sentBody);
+  function signed(operation: string, body: string, signingDate = new Date(), sentBody = body) {
+    const target = `StorageGateway_20130630.${operation}`;
+    return callJson(gateway.botoSettings(), target, body, { signingDate, sentBody });
   }
 
   async function post(headers: Record<string, string>, body: string) {

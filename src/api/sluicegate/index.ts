@@ -1,6 +1,13 @@
 /** This gateway's own operations, beside AWS's. */
 import type { Services } from "../../gateway/services.ts";
 import type { OperationTable } from "../operation.ts";
+import {
+  createAccessKey,
+  createSession,
+  deleteAccessKey,
+  listAccessKeys,
+  rotateAccessKey,
+} from "./access-keys.ts";
 import { createSnapshots } from "./create-snapshots.ts";
 import {
   createSnapshotFromRecoveryPoint,
@@ -12,10 +19,15 @@ import { adoptSnapshots, describeVaultJobs, startVaultJob } from "./vault-jobs.t
 
 export const sluicegateOperations: OperationTable<Services> = [
   adoptSnapshots,
+  createAccessKey,
+  createSession,
   createSnapshotFromRecoveryPoint,
   createSnapshots,
+  deleteAccessKey,
   describeVaultJobs,
+  listAccessKeys,
   listRecoveryPoints,
+  rotateAccessKey,
   resizeVolume,
   startVaultJob,
   updateRecoveryPoints,

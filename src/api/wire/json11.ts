@@ -4,6 +4,7 @@
 import * as storageGateway from "@aws-sdk/client-storage-gateway";
 import { JsonCodec } from "@aws-sdk/core/protocols";
 import { GatewayError } from "../../gateway/errors.ts";
+import { AccessDeniedError, Operations } from "../access.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import { SignatureError } from "./sigv4.ts";
 import { type ServiceModel, STORAGE_GATEWAY_MODEL, validate, validationMessage } from "./validator.ts";
@@ -43,7 +44,7 @@ type Schema = Parameters<
 >[0];
 
 export class JsonProtocol<Services> {
-  readonly #operations: ReadonlyMap<string, OperationTable<Services>[number]>;
+  readonly #operations: Operations<Services>;
   readonly #services: Services;
   readonly #codec = new JsonCodec({
     timestampFormat: { useTrait: true, default: EPOCH_SECONDS },
@@ -51,7 +52,7 @@ export class JsonProtocol<Services> {
   });
 
   constructor(operations: OperationTable<Services>, services: Services) {
-    this.#operations = new Map(operations.map((operation) => [operation.name, operation]));
+    this.#operations = new Operations(operations, "storagegateway");
     this.#services = services;
   }
 
@@ -61,7 +62,7 @@ export class JsonProtocol<Services> {
     if (!Object.hasOwn(STORAGE_GATEWAY_MODEL.operations, name)) {
       throw new WireError("UnknownOperationException", "The operation is not known.");
     }
-    const operation = this.#operations.get(name);
+    const operation = this.#operations.find(name, context);
     if (operation === undefined) {
       throw new GatewayError(
         FILE_GATEWAY_ONLY.has(name) ? "UnsupportedOperationForGatewayType" : "NotSupported",
@@ -99,6 +100,9 @@ export function jsonError(
 ): { type: string; status: number; message: string; errorCode?: string } | undefined {
   if (error instanceof WireError)
     return { type: error.type, status: error.httpStatus, message: error.message };
+  if (error instanceof AccessDeniedError) {
+    return { type: "AccessDeniedException", status: 400, message: error.message };
+  }
   if (error instanceof SignatureError) {
     const [type, status] = SIGNATURE_ERRORS[error.code];
     return { type, status, message: error.message };
@@ -120,6 +124,7 @@ const SIGNATURE_ERRORS: Readonly<Record<SignatureError["code"], readonly [string
   IncompleteSignature: ["IncompleteSignatureException", 400],
   UnrecognizedClient: ["UnrecognizedClientException", 400],
   InvalidSignature: ["InvalidSignatureException", 400],
+  ExpiredToken: ["ExpiredTokenException", 400],
   RequestExpired: ["RequestExpired", 400],
 };
 

@@ -2,6 +2,7 @@
  * This gateway's own operations, for what AWS's API has no words for: JSON like AWS JSON 1.1, with `Sluicegate_20261101`
  * in the target header. Times are seconds since the Unix epoch, as there.
  */
+import { Operations } from "../access.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import { checkTypes, parseObject, type WireAnswer, WireError } from "./json11.ts";
 import { SLUICEGATE_MODEL, validate, validationMessage } from "./validator.ts";
@@ -10,11 +11,11 @@ const TARGET = /^Sluicegate_20261101\.(\w+)$/;
 const CONTENT_TYPE = "application/x-amz-json-1.1";
 
 export class PlainJsonProtocol<Services> {
-  readonly #operations: ReadonlyMap<string, OperationTable<Services>[number]>;
+  readonly #operations: Operations<Services>;
   readonly #services: Services;
 
   constructor(operations: OperationTable<Services>, services: Services) {
-    this.#operations = new Map(operations.map((operation) => [operation.name, operation]));
+    this.#operations = new Operations(operations, "sluicegate");
     this.#services = services;
   }
 
@@ -26,7 +27,7 @@ export class PlainJsonProtocol<Services> {
   /** Carries out one request whose signature was checked. Rejects only with what `answerJsonError` takes. */
   async answer(target: string, body: Buffer, context: RequestContext): Promise<WireAnswer> {
     const name = TARGET.exec(target)?.[1] ?? "";
-    const operation = this.#operations.get(name);
+    const operation = this.#operations.find(name, context);
     if (operation === undefined)
       throw new WireError("UnknownOperationException", "The operation is not known.");
     const input = parseObject(body);

@@ -6,6 +6,7 @@
 import { XmlShapeSerializer } from "@aws-sdk/core/protocols";
 import { NormalizedSchema } from "@smithy/core/schema";
 import { GatewayError, type GatewayErrorCode } from "../../gateway/errors.ts";
+import { AccessDeniedError, Operations } from "../access.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import type { WireAnswer } from "./json11.ts";
@@ -22,12 +23,12 @@ type Schema = Parameters<XmlShapeSerializer["write"]>[0];
 type Ec2Package = Readonly<Record<string, SchemaRef>>;
 
 export class QueryProtocol<Services> {
-  readonly #operations: ReadonlyMap<string, OperationTable<Services>[number]>;
+  readonly #operations: Operations<Services>;
   readonly #services: Services;
   #package: Promise<Ec2Package> | undefined;
 
   constructor(operations: OperationTable<Services>, services: Services) {
-    this.#operations = new Map(operations.map((operation) => [operation.name, operation]));
+    this.#operations = new Operations(operations, "ec2");
     this.#services = services;
   }
 
@@ -41,7 +42,7 @@ export class QueryProtocol<Services> {
     if (!Array.isArray(operationSchema) || !Object.hasOwn(ec2, `${name}Command`)) {
       throw new Ec2Error("InvalidAction", `The action ${name} is not valid for this web service.`);
     }
-    const operation = this.#operations.get(name);
+    const operation = this.#operations.find(name, context);
     if (operation === undefined) {
       throw new Ec2Error("UnsupportedOperation", `The action ${name} is not supported here.`);
     }
@@ -76,6 +77,9 @@ export function answerXmlError(error: unknown, requestId: string): WireAnswer {
 export function xmlError(error: unknown): { code: string; message: string; status: number } | undefined {
   if (error instanceof Ec2Error)
     return { code: error.code, message: error.message, status: error.httpStatus };
+  if (error instanceof AccessDeniedError) {
+    return { code: "UnauthorizedOperation", message: error.message, status: 403 };
+  }
   if (error instanceof SignatureError) {
     const [code, status] = SIGNATURE_ERRORS[error.code];
     return { code, status, message: error.message };
@@ -91,6 +95,7 @@ const SIGNATURE_ERRORS: Readonly<Record<SignatureError["code"], readonly [string
   IncompleteSignature: ["IncompleteSignature", 400],
   UnrecognizedClient: ["AuthFailure", 401],
   InvalidSignature: ["SignatureDoesNotMatch", 403],
+  ExpiredToken: ["RequestExpired", 400],
   RequestExpired: ["RequestExpired", 400],
 };
 

@@ -1,27 +1,13 @@
 import { strict as assert } from "node:assert";
-import { createHash, createHmac, type Hash, type Hmac } from "node:crypto";
 import { describe, test } from "node:test";
 import { SignatureV4 } from "@smithy/signature-v4";
 import fc from "fast-check";
+import { Sha256 } from "../../../test/clients/signed-request.ts";
 import { type SignatureErrorCode, type SignedRequest, verifySignature } from "./sigv4.ts";
 
 const KEY = "AKIDEXAMPLE";
 const SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const NOW = new Date("2026-11-23T12:00:00Z");
-
-class Sha256 {
-  readonly #hash: Hash | Hmac;
-  constructor(key?: Uint8Array | string) {
-    this.#hash = key === undefined ? createHash("sha256") : createHmac("sha256", key);
-  }
-  update(data: Uint8Array | string): void {
-    this.#hash.update(data);
-  }
-  async digest(): Promise<Uint8Array> {
-    return this.#hash.digest();
-  }
-  reset(): void {}
-}
 
 const signer = (service: string, region = "us-east-1") =>
   new SignatureV4({
@@ -35,7 +21,8 @@ const verify = (request: SignedRequest, nowMs = NOW.getTime()) =>
   verifySignature(request, {
     nowMs,
     region: "us-east-1",
-    secretOf: (id) => (id === KEY ? SECRET : undefined),
+    find: (id) =>
+      id === KEY ? { state: "good", secretAccessKey: SECRET, identity: "me" } : { state: "unknown" },
   });
 
 interface Made {
@@ -96,7 +83,7 @@ describe("Signature Version 4", () => {
             service,
             headers: { "x-amz-target": value, "content-type": "a/b" },
           });
-          assert.deepEqual(verify(request), { accessKeyId: KEY, service });
+          assert.deepEqual(verify(request), { accessKeyId: KEY, service, identity: "me" });
         },
       ),
       { numRuns: 200 },

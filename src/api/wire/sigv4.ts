@@ -15,16 +15,23 @@ export interface SignedRequest {
   readonly body: Buffer;
 }
 
-export interface VerifyOptions {
+/** What is known of an access key id, or of the session whose token came with it. */
+export type FoundSecret<Identity> =
+  | { readonly state: "good"; readonly secretAccessKey: string; readonly identity: Identity }
+  | { readonly state: "unknown" }
+  | { readonly state: "expired" };
+
+export interface VerifyOptions<Identity> {
   readonly nowMs: number;
   readonly region: string;
-  secretOf(accessKeyId: string): string | undefined;
+  find(accessKeyId: string, sessionToken: string | undefined): FoundSecret<Identity>;
 }
 
 /** Who signed, for which service. */
-export interface Caller {
+export interface Caller<Identity> {
   readonly accessKeyId: string;
   readonly service: string;
+  readonly identity: Identity;
 }
 
 export type SignatureErrorCode =
@@ -32,6 +39,7 @@ export type SignatureErrorCode =
   | "IncompleteSignature"
   | "UnrecognizedClient"
   | "InvalidSignature"
+  | "ExpiredToken"
   | "RequestExpired";
 
 /** The request is not signed as it has to be. Each protocol has its own names for the codes. */
@@ -67,18 +75,25 @@ interface Claim {
 }
 
 /** Who sent the request. Throws a SignatureError where it is not signed as it has to be. */
-export function verifySignature(request: SignedRequest, options: VerifyOptions): Caller {
+export function verifySignature<Identity>(
+  request: SignedRequest,
+  options: VerifyOptions<Identity>,
+): Caller<Identity> {
   const [path = "/", queryText = ""] = splitOnce(request.url, "?");
   const query = new URLSearchParams(queryText);
   const claim = readHeader(request) ?? readQuery(query);
   if (claim === undefined) {
     throw new SignatureError("MissingAuthenticationToken", "Missing Authentication Token");
   }
-  checkScope(claim, options);
+  checkScope(claim, options.region);
   checkSignedHeaders(request, claim);
   checkTime(claim, options.nowMs);
-  const secret = options.secretOf(claim.accessKeyId);
-  if (secret === undefined) {
+  const token = single(request, "x-amz-security-token") ?? query.get("X-Amz-Security-Token") ?? undefined;
+  const found = options.find(claim.accessKeyId, token);
+  if (found.state === "expired") {
+    throw new SignatureError("ExpiredToken", "The security token included in the request is expired.");
+  }
+  if (found.state === "unknown") {
     throw new SignatureError("UnrecognizedClient", "The security token included in the request is invalid.");
   }
   const canonical = [
@@ -92,7 +107,7 @@ export function verifySignature(request: SignedRequest, options: VerifyOptions):
   ].join("\n");
   const scope = `${claim.date}/${claim.region}/${claim.service}/aws4_request`;
   const toSign = `${ALGORITHM}\n${claim.timestamp}\n${scope}\n${sha256(canonical)}`;
-  const expected = hmac(signingKey(secret, claim), toSign);
+  const expected = hmac(signingKey(found.secretAccessKey, claim), toSign);
   const given = Buffer.from(claim.signature, "hex");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
     throw new SignatureError(
@@ -101,7 +116,7 @@ export function verifySignature(request: SignedRequest, options: VerifyOptions):
         "Check your AWS Secret Access Key and signing method.",
     );
   }
-  return { accessKeyId: claim.accessKeyId, service: claim.service };
+  return { accessKeyId: claim.accessKeyId, service: claim.service, identity: found.identity };
 }
 
 function readHeader(request: SignedRequest): Claim | undefined {
@@ -170,11 +185,11 @@ function readClaim(
   };
 }
 
-function checkScope(claim: Claim, options: VerifyOptions): void {
-  if (claim.region !== options.region) {
+function checkScope(claim: Claim, region: string): void {
+  if (claim.region !== region) {
     throw new SignatureError(
       "InvalidSignature",
-      `Credential should be scoped to a valid region: ${options.region}, not ${claim.region}.`,
+      `Credential should be scoped to a valid region: ${region}, not ${claim.region}.`,
     );
   }
   if (!SERVICES.has(claim.service)) {
