@@ -118,7 +118,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 
 /** Keys that name things and want no answer. */
-const NAMING = new Set(["InitiatorName", "InitiatorAlias", "TargetName", "SessionType", "AuthMethod"]);
+const NAMING = new Set(["InitiatorName", "InitiatorAlias", "TargetName", "SessionType"]);
 
 /**
  * Settles the initiator's offers one after the other; answers what the target says. `declare`: this is the first

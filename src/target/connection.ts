@@ -3,23 +3,22 @@ import type { Socket } from "node:net";
 import { opcodeOf, REQUEST } from "../iscsi/bhs.ts";
 import { ProtocolError } from "../iscsi/protocol-error.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { TargetDirectory } from "./directory.ts";
 import type { TargetLimits } from "./limits.ts";
-import { type LoggedIn, Login } from "./login.ts";
+import { type LoggedIn, Login, type LoginHost, type LoginRefusal } from "./login.ts";
 import { type PduHandler, PduReceiver } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import { Transmitter } from "./transmitter.ts";
 
 /** What a connection needs of the target it belongs to. */
-export interface ConnectionHost {
+export interface ConnectionHost extends LoginHost {
   readonly clock: Clock;
   readonly limits: TargetLimits;
-  readonly directory: TargetDirectory;
-  newTsih(): number;
   /** The connection has logged in: make its session. */
   openSession(connection: Connection, loggedIn: LoggedIn): Session;
   /** The connection is gone. */
   closed(connection: Connection): void;
+  /** A login was refused by the book. */
+  refused(connection: Connection, refusal: LoginRefusal): void;
   /** A peer broke the protocol, or its connection failed. */
   dropped(connection: Connection, reason: string): void;
 }
@@ -47,7 +46,7 @@ export class Connection implements PduHandler {
     this.remoteAddress = socket.remoteAddress ?? "";
     this.transmitter = new Transmitter(socket, () => this.#drained());
     this.#receiver = new PduReceiver(this);
-    this.#login = new Login(host.directory, () => host.newTsih());
+    this.#login = new Login(host);
     this.#cancelTimer = host.clock.after(host.limits.loginTimeoutMs, () => this.drop("no login in time"));
     socket.on("error", (error) => this.#host.dropped(this, error.message));
     socket.on("end", () => this.end());
@@ -132,7 +131,8 @@ export class Connection implements PduHandler {
     step.header.copy(this.transmitter.slab, at);
     step.data.copy(this.transmitter.slab, this.transmitter.dataOffset(at));
     this.transmitter.commit(at, step.data.length);
-    if (step.failed) {
+    if (step.refusal !== undefined) {
+      this.#host.refused(this, step.refusal);
       this.end();
       return;
     }

@@ -1,6 +1,7 @@
 /** What the network may make this target use. */
 export interface TargetLimits {
   readonly connectionsMax: number;
+  readonly sessionsPerTargetMax: number;
   /** Commands of one session that are not answered yet; MaxCmdSN tells the initiator. */
   readonly tasksPerSessionMax: number;
   /** Bytes of Data-Out buffers of one session, and of all. */
@@ -15,6 +16,7 @@ export interface TargetLimits {
 
 export const DEFAULT_TARGET_LIMITS: TargetLimits = {
   connectionsMax: 256,
+  sessionsPerTargetMax: 64,
   tasksPerSessionMax: 128,
   sessionBufferBytesMax: 128 * 1024 * 1024,
   totalBufferBytesMax: 512 * 1024 * 1024,

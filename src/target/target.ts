@@ -1,17 +1,19 @@
 /** The iSCSI target: listens, owns the connections and sessions, and knows targets only by its directory. */
 import { createServer, type Server, Socket } from "node:net";
 import { type Clock, delay } from "../platform/clock.ts";
+import { type Random, systemRandom } from "../platform/random.ts";
 import { SENSE } from "../scsi/sense.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { DataBuffers } from "./data-buffers.ts";
-import { admission, type TargetDirectory, type TargetEntry } from "./directory.ts";
+import type { TargetDirectory, TargetEntry } from "./directory.ts";
 import { DEFAULT_TARGET_LIMITS, type TargetLimits } from "./limits.ts";
-import type { LoggedIn } from "./login.ts";
+import { isStillAdmitted, type LoggedIn, type LoginRefusal } from "./login.ts";
 import { Session, type SessionHost } from "./session.ts";
 
 export interface TargetOptions {
   readonly directory: TargetDirectory;
   readonly clock: Clock;
+  readonly random?: Random;
   readonly limits?: TargetLimits;
   /** What is worth a line in the log: dropped peers and the like. */
   readonly onEvent?: (event: TargetEvent) => void;
@@ -41,6 +43,7 @@ export class Target implements ConnectionHost, SessionHost {
   readonly limits: TargetLimits;
   readonly directory: TargetDirectory;
   readonly buffers: DataBuffers;
+  readonly random: Random;
   readonly #onEvent: (event: TargetEvent) => void;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
@@ -55,6 +58,7 @@ export class Target implements ConnectionHost, SessionHost {
   constructor(options: TargetOptions) {
     this.clock = options.clock;
     this.directory = options.directory;
+    this.random = options.random ?? systemRandom;
     this.limits = options.limits ?? DEFAULT_TARGET_LIMITS;
     this.buffers = new DataBuffers(this.limits.totalBufferBytesMax);
     this.#onEvent = options.onEvent ?? (() => {});
@@ -91,7 +95,7 @@ export class Target implements ConnectionHost, SessionHost {
   credentialsChanged(targetName: string): void {
     const entry = this.directory.find(targetName);
     for (const session of this.#sessionsNamed(targetName)) {
-      if (entry !== undefined && isStillAdmitted(entry, session)) continue;
+      if (entry !== undefined && isStillAdmitted(entry, session.initiatorName, session.credential)) continue;
       session.connection.drop("the initiator is not admitted any more");
     }
   }
@@ -124,8 +128,23 @@ export class Target implements ConnectionHost, SessionHost {
   }
 
   newTsih(): number {
-    this.#tsih = (this.#tsih % TSIH_MAX) + 1;
+    // There are fewer sessions than handles.
+    do this.#tsih = (this.#tsih % TSIH_MAX) + 1;
+    while (this.hasSession(this.#tsih));
     return this.#tsih;
+  }
+
+  hasSession(tsih: number): boolean {
+    return [...this.#connections].some(({ session }) => session?.tsih === tsih);
+  }
+
+  hasRoom(entry: TargetEntry | undefined, initiatorName: string, isid: Buffer): boolean {
+    if (entry === undefined) return true;
+    const sessions = [...this.sessionsOf(entry)];
+    return (
+      sessions.length < this.limits.sessionsPerTargetMax ||
+      sessions.some((session) => session.initiatorName === initiatorName && session.isid.equals(isid))
+    );
   }
 
   openSession(connection: Connection, loggedIn: LoggedIn): Session {
@@ -154,6 +173,11 @@ export class Target implements ConnectionHost, SessionHost {
       void session.settled().then(() => this.#lingering.delete(session));
     }
     this.#onEvent({ type: "closed", remoteAddress: connection.remoteAddress });
+  }
+
+  refused(connection: Connection, { reason, initiatorName, targetName }: LoginRefusal): void {
+    const { remoteAddress } = connection;
+    this.#onEvent({ type: "refused", remoteAddress, reason, initiatorName, targetName });
   }
 
   dropped(connection: Connection, reason: string): void {
@@ -227,14 +251,4 @@ export class Target implements ConnectionHost, SessionHost {
     const options: unknown = { handle, onread, allowHalfOpen: false, pauseOnCreate: true };
     return new Socket(options as ConstructorParameters<typeof Socket>[0]);
   }
-}
-
-/** Whether what the session's initiator has proved at its login is what the target wants of it now. */
-function isStillAdmitted(entry: TargetEntry, session: Session): boolean {
-  const { isAdmitted, credential } = admission(entry, session.initiatorName);
-  if (credential === undefined) return isAdmitted;
-  return (
-    session.credential?.secretToAuthenticateInitiator === credential.secretToAuthenticateInitiator &&
-    session.credential.secretToAuthenticateTarget === credential.secretToAuthenticateTarget
-  );
 }

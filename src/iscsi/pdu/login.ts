@@ -47,6 +47,7 @@ export function decodeLoginRequest(bhs: Buffer): LoginRequest {
 
 export interface LoginResponse {
   readonly transit: boolean;
+  readonly moreKeys: boolean;
   readonly currentStage: number;
   readonly nextStage: number;
   readonly isid: Buffer;
@@ -79,7 +80,11 @@ export const LOGIN_STATUS = {
 export function encodeLoginResponse(response: LoginResponse): Buffer {
   const bhs = Buffer.alloc(BHS_BYTES);
   bhs[0] = RESPONSE.login;
-  bhs[1] = (response.transit ? TRANSIT : 0) | (response.currentStage << 2) | response.nextStage;
+  bhs[1] =
+    (response.transit ? TRANSIT : 0) |
+    (response.moreKeys ? CONTINUE : 0) |
+    (response.currentStage << 2) |
+    response.nextStage;
   bhs.writeUIntBE(response.dataBytes, 5, 3);
   response.isid.copy(bhs, 8, 0, 6);
   bhs.writeUInt16BE(response.tsih, 14);
