@@ -17,10 +17,12 @@ import { systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import type { VolumeId } from "./platform/ids.ts";
 import { systemRandom } from "./platform/random.ts";
+import { makeKeyFile } from "./server-keys.ts";
+import { KEY_FILE } from "./server-vault-access.ts";
+import type { VaultSecret } from "./vault/key-slots.ts";
 import type { SnapshotRecord } from "./vault/snapshot-record.ts";
 import { Vault } from "./vault/vault.ts";
 
-const KEY_FILE = "vault.key";
 const OWNER_FILE = "owner-id";
 const OWNER_BYTES = 16;
 
@@ -34,8 +36,8 @@ export interface RecoverOptions {
   readonly storeUrl: string;
   readonly s3Endpoint?: string;
   readonly s3Region?: string;
-  /** The vault's key. */
-  readonly key: Buffer;
+  /** What opens the vault. With a passphrase the gateway gets a key file of its own. */
+  readonly secret: VaultSecret;
   readonly cacheSizeBytes: number;
   readonly uploadBufferSizeBytes: number;
   /** Which gateway's catalog, where the bucket has several. */
@@ -93,7 +95,7 @@ async function recoverInto(dataDir: string, options: RecoverOptions): Promise<Re
     tell(`reading ${store.name}`);
     const vault = await Vault.open({
       store,
-      keyFile: options.key,
+      ...options.secret,
       indexPath: join(dataDir, "vault-index.sqlite"),
       ownerId: ownerId.toString("hex"),
       random: systemRandom,
@@ -108,7 +110,10 @@ async function recoverInto(dataDir: string, options: RecoverOptions): Promise<Re
       const volumes = await findVolumes(vault, copy);
       const restored = options.isDryRun
         ? []
-        : await bringBack(dataDir, { ...options, copy, volumes, ownerId });
+        : await bringBack(dataDir, {
+            ...{ ...options, copy, volumes, ownerId },
+            key: options.secret.keyFile ?? (await makeKeyFile(store, options.secret)),
+          });
       // The lost gateway's place is taken: what it told of itself is told by this one now.
       if (!options.isDryRun && restored.length === copy.volumes.length && chosen.ownerId !== undefined) {
         await vault.records.putCatalog(copy);
@@ -171,6 +176,7 @@ interface BringingBack extends RecoverOptions {
   readonly copy: CatalogCopy;
   readonly volumes: readonly FoundVolume[];
   readonly ownerId: Buffer;
+  readonly key: Buffer;
 }
 
 /** Makes the data folder of the gateway; `start` does the rest. The catalog comes last: it is what a start looks for. */

@@ -17,10 +17,7 @@ import {
 } from "node:fs";
 import { join, resolve } from "node:path";
 import { volumeArn } from "./gateway/arn.ts";
-import type { ObjectStore } from "./objects/object-store.ts";
-import { openStore } from "./objects/open-store.ts";
 import { systemClock } from "./platform/clock.ts";
-import { systemDisk } from "./platform/disk.ts";
 import {
   type GatewayId,
   makeSnapshotId,
@@ -30,12 +27,11 @@ import {
   type VolumeId,
 } from "./platform/ids.ts";
 import { systemRandom } from "./platform/random.ts";
+import { withVault } from "./server-vault-access.ts";
 import type { EpochSource } from "./vault/upload.ts";
-import { Vault } from "./vault/vault.ts";
+import type { Vault } from "./vault/vault.ts";
 import { VaultError } from "./vault/vault-error.ts";
 
-const LOCATION_FILE = "vault-location.json";
-const KEY_FILE = "vault.key";
 const GIB = 1024 ** 3;
 const BLOCK_BYTES = 64 * 1024;
 /** Blocks read from the vault at a time, and how many reads go side by side. */
@@ -44,7 +40,6 @@ const RUNS_AT_A_TIME = 4;
 /** Blocks that are looked through for zeros in one go. */
 const WINDOW_BLOCKS = 1024 * 1024;
 const WINDOW_NON_ZERO_MAX = 4096;
-const OWNER_BYTES = 16;
 /** Of snapshots that no gateway's volume was the source of. */
 const NO_GATEWAY = "sgw-00000000" as GatewayId;
 
@@ -54,17 +49,6 @@ export class TransferError extends Error {
 }
 
 export type ImageFormat = "raw" | "qcow2";
-
-/** Where a gateway's vault is: kept in its data folder, for the commands that go to the vault themselves. */
-export interface VaultLocation {
-  readonly storeUrl: string;
-  readonly s3Endpoint?: string;
-  readonly s3Region?: string;
-}
-
-export function rememberVault(dataDir: string, location: VaultLocation): void {
-  systemDisk.replaceFile(join(dataDir, LOCATION_FILE), Buffer.from(`${JSON.stringify(location)}\n`));
-}
 
 export interface TransferProgress {
   readonly doneBytes: number;
@@ -272,39 +256,4 @@ function convert(from: string, fromFormat: ImageFormat, to: string, toFormat: Im
   if (status === 0) return;
   rmSync(to, { force: true });
   throw new TransferError(`qemu-img: ${stderr.trim()}`);
-}
-
-/** Opens the vault of the data folder as a reader, or writer, of its own: nothing of the gateway's is touched. */
-async function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<T>): Promise<T> {
-  const folder = resolve(dataDir);
-  const location = systemDisk.readFile(join(folder, LOCATION_FILE));
-  const key = systemDisk.readFile(join(folder, KEY_FILE));
-  if (location === undefined || key === undefined)
-    throw new TransferError(`${folder} is no gateway's data folder: name it with --data`);
-  const { storeUrl, s3Endpoint, s3Region } = JSON.parse(location.toString("utf8")) as VaultLocation;
-  const store: ObjectStore = await openStore(storeUrl, {
-    clock: systemClock,
-    random: systemRandom,
-    ...(s3Endpoint !== undefined && { s3Endpoint }),
-    ...(s3Region !== undefined && { s3Region }),
-  });
-  const indexPath = join(folder, `vault-index-${process.pid}.sqlite`);
-  try {
-    const vault = await Vault.open({
-      store,
-      keyFile: key,
-      indexPath,
-      ownerId: systemRandom.bytes(OWNER_BYTES).toString("hex"),
-      random: systemRandom,
-      clock: systemClock,
-    });
-    try {
-      return await action(vault);
-    } finally {
-      await vault.close();
-    }
-  } finally {
-    for (const suffix of ["", "-wal", "-shm"]) rmSync(indexPath + suffix, { force: true });
-    await store.close();
-  }
 }

@@ -1,4 +1,5 @@
 /** The composition root: builds everything, in the order in which it has to come up, and takes it down again. */
+import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { pino } from "pino";
@@ -16,10 +17,10 @@ import { systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
 import type { StartOptions } from "./server-options.ts";
-import { rememberVault } from "./server-transfer.ts";
+import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
 import { DataPlane } from "./workers/data-plane.ts";
+import { RemoteError } from "./workers/rpc.ts";
 
-const KEY_FILE = "vault.key";
 const KEY_BYTES = 32;
 const OWNER_FILE = "owner-id";
 
@@ -63,12 +64,13 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ...(options.s3Endpoint !== undefined && { s3Endpoint: options.s3Endpoint }),
     ...(options.s3Region !== undefined && { s3Region: options.s3Region }),
   };
+  const key = vaultKey(dataDir);
   const plane = new DataPlane({
     ...location,
     indexPath: join(dataDir, "vault-index.sqlite"),
-    keyFile: secretFile(join(dataDir, KEY_FILE), KEY_BYTES),
+    keyFile: key.bytes,
     ownerId: secretFile(join(dataDir, OWNER_FILE), 16).toString("hex"),
-    vaultJsonCachePath: join(dataDir, "vault.json"),
+    vaultJsonCachePath: join(dataDir, VAULT_JSON_COPY),
     volumesFolder: join(dataDir, "volumes"),
     events,
     log: ({ level, message, fields }) => log[level](fields ?? {}, message),
@@ -83,7 +85,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     for (const closer of closers.splice(0).reverse()) await closer();
   };
   try {
-    const { offline } = await plane.openVault();
+    const { offline } = await plane.openVault().catch((error: unknown) => {
+      throw key.isNew ? withoutNewKey(dataDir, error) : error;
+    });
     rememberVault(dataDir, location);
     const catalog = await Catalog.open({ sqlitePath: join(dataDir, "catalog.sqlite") });
     closers.push(() => catalog.close());
@@ -148,6 +152,24 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     );
     throw error;
   }
+}
+
+/** The vault's key: made where this is a new gateway. One that had a key before must not go on with another. */
+function vaultKey(dataDir: string): { readonly bytes: Buffer; readonly isNew: boolean } {
+  const path = join(dataDir, KEY_FILE);
+  const isNew = !existsSync(path);
+  if (isNew && existsSync(join(dataDir, VAULT_JSON_COPY)))
+    throw new DataFolderError(`${path} is gone, and the vault can't be read without it: put your copy back`);
+  return { bytes: secretFile(path, KEY_BYTES), isNew };
+}
+
+/** The key that was made opens nothing: it goes again, so that nobody takes it for the vault's. */
+function withoutNewKey(dataDir: string, error: unknown): unknown {
+  if (!(error instanceof RemoteError) || error.kind !== "wrongKey") return error;
+  const path = join(dataDir, KEY_FILE);
+  rmSync(path);
+  const advice = `put its key into ${path}, or bring its gateway back with \`sluicegate recover\``;
+  return new DataFolderError(`there is a vault already at that store: ${advice}`, { cause: error });
 }
 
 /** Random bytes that are made once and kept (mode 0600). */

@@ -22,6 +22,7 @@ import os
 import re
 import struct
 import sys
+import unicodedata
 
 try:
     import zstandard
@@ -119,7 +120,8 @@ def open_slot(slot, vault_id, key_file, passphrase):
         wrapping = hkdf(key_file, salt, "sluicegate key file v1")
     elif slot["type"] == "passphrase" and passphrase is not None:
         cost = {"n": slot["n"], "r": slot["r"], "p": slot["p"]}
-        wrapping = hashlib.scrypt(passphrase.encode(), salt=salt, dklen=32, maxmem=2**30, **cost)
+        plain = unicodedata.normalize("NFC", passphrase).encode()
+        wrapping = hashlib.scrypt(plain, salt=salt, dklen=32, maxmem=2**30, **cost)
     else:
         return None
     try:
@@ -389,6 +391,7 @@ def main():
     parser.add_argument("--s3-endpoint", help="an S3 server other than AWS's")
     parser.add_argument("--key-file", help="the vault's key file")
     parser.add_argument("--passphrase", action="store_true", help="ask for the vault's passphrase")
+    parser.add_argument("--passphrase-file", help="the passphrase is the first line of this file")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="list snapshots and roots")
     restoring = commands.add_parser("restore", help="restore to a new file")
@@ -402,6 +405,9 @@ def main():
         with open(args.key_file, "rb") as file:
             key_file = file.read()
     passphrase = getpass.getpass("Passphrase of the vault: ") if args.passphrase else None
+    if args.passphrase_file:
+        with open(args.passphrase_file, encoding="utf-8") as file:
+            passphrase = file.readline().rstrip("\r\n")
     try:
         vault = Vault(store, key_file, passphrase)
         if args.command == "list":

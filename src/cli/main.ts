@@ -8,6 +8,7 @@ import { recoverGateway } from "./recover.ts";
 import { start } from "./start.ts";
 import { snapshotExport, snapshotImport } from "./transfer.ts";
 import { vaultGc, vaultVerify } from "./vault.ts";
+import { vaultKeyAdd, vaultKeyList, vaultKeyRemove, vaultRekey } from "./vault-keys.ts";
 import { snapshotCreate, volumeList, volumeRecoveryPoints, volumeResize, volumeRestore } from "./volume.ts";
 
 // The same two folders up from a source tree and from a built one.
@@ -125,12 +126,33 @@ onGateway(
     .description("give a key a new id and secret")
     .option("--keep-old <hours>", "how long the old pair stays good; a day without it, 0: not at all"),
 ).action(keyRotate);
+onGateway(
+  vault
+    .command("rekey")
+    .description("exchange the key file in the data folder; no data is written again")
+    .option("--keep-old", "the old key file opens the vault still"),
+).action(vaultRekey);
+const vaultKey = vault.command("key").description("the key files and passphrases that open the vault");
+onGateway(vaultKey.command("list").description("list them")).action(vaultKeyList);
+onGateway(
+  vaultKey
+    .command("add")
+    .description(
+      "let a passphrase (asked for, or from SLUICEGATE_PASSPHRASE) or another key file open it too",
+    )
+    .option("--passphrase-file <file>", "the passphrase is the first line of this file")
+    .option("--key-file <file>", "a key file: at least 32 random bytes"),
+).action(vaultKeyAdd);
+onGateway(vaultKey.command("remove <name>").description("that one opens the vault no more")).action(
+  vaultKeyRemove,
+);
 
 program
   .command("recover")
   .description("bring a gateway back on an empty machine, from the bucket and its key")
   .requiredOption("--store <url>", "the vault: file:///folder or s3://bucket/prefix")
-  .requiredOption("--key <file>", "the vault's key: a copy of vault.key")
+  .option("--key <file>", "the vault's key: a copy of vault.key; without it the passphrase is asked for")
+  .option("--passphrase-file <file>", "the vault's passphrase is the first line of this file")
   .option("--s3-endpoint <url>", "URL of an S3 server other than AWS's")
   .option("--s3-region <region>", "region of the bucket")
   .option("--data <folder>", "where the gateway is to live", process.env.SLUICEGATE_DATA ?? "./data")

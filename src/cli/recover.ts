@@ -3,10 +3,12 @@ import { readFileSync } from "node:fs";
 import { stayAlive } from "../platform/clock.ts";
 import { type FoundVolume, type RecoverOptions, recover } from "../server-recover.ts";
 import { parseSize } from "./options.ts";
+import { readPassphrase } from "./passphrase.ts";
 
 interface Flags {
   readonly store: string;
-  readonly key: string;
+  readonly key?: string;
+  readonly passphraseFile?: string;
   readonly s3Endpoint?: string;
   readonly s3Region?: string;
   readonly data: string;
@@ -25,7 +27,10 @@ export async function recoverGateway(flags: Flags): Promise<void> {
       storeUrl: flags.store,
       ...(flags.s3Endpoint !== undefined && { s3Endpoint: flags.s3Endpoint }),
       ...(flags.s3Region !== undefined && { s3Region: flags.s3Region }),
-      key: readFileSync(flags.key),
+      secret:
+        flags.key === undefined
+          ? { passphrase: await readPassphrase(flags.passphraseFile, false) }
+          : { keyFile: readFileSync(flags.key) },
       cacheSizeBytes: parseSize(flags.cacheSize),
       uploadBufferSizeBytes: parseSize(flags.uploadBufferSize),
       ...(flags.catalog !== undefined && { catalogId: flags.catalog }),

@@ -34,6 +34,9 @@ const ENTRY_BYTES = 40;
 const DIRECTORY_NUMBER = 0xffffffff;
 const PLAIN_BYTES_MAX = 1024 * 1024;
 const ZSTD_LEVEL = 1;
+/** What a zstd frame adds at most to a record that does not compress, and the least that zlib takes as a chunk. */
+const FRAME_BYTES_MAX = 8 * 1024;
+const CHUNK_BYTES_MIN = 64;
 /** Compression that saves less than this part is not worth its decompression. */
 const SAVING_MIN = 1 / 16;
 
@@ -215,7 +218,11 @@ export function decodeEntries(packId: string, bytes: Buffer): DirectoryEntry[] {
 export { ENTRY_BYTES };
 
 function compress(plain: Buffer): { compression: number; body: Buffer } {
-  const packed = zstdCompressSync(plain, { params: { [zlib.ZSTD_c_compressionLevel]: ZSTD_LEVEL } });
+  const packed = zstdCompressSync(plain, {
+    params: { [zlib.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
+    // Room for all of it: otherwise it comes in pieces that have to be put together.
+    chunkSize: plain.length + FRAME_BYTES_MAX,
+  });
   return packed.length < plain.length * (1 - SAVING_MIN)
     ? { compression: COMPRESSION.zstd, body: packed }
     : { compression: COMPRESSION.none, body: plain };
@@ -229,7 +236,10 @@ function open(key: KeyObject, aad: Buffer, location: RecordLocation, sealed: Buf
   }
   if (location.compression !== COMPRESSION.zstd) return undefined;
   try {
-    const plain = zstdDecompressSync(body, { maxOutputLength: location.plainBytes });
+    const plain = zstdDecompressSync(body, {
+      maxOutputLength: location.plainBytes,
+      chunkSize: Math.max(CHUNK_BYTES_MIN, location.plainBytes),
+    });
     return plain.length === location.plainBytes ? plain : undefined;
   } catch {
     // Bytes that pass their tag but do not decompress were wrong when they were written; the caller names them.

@@ -193,7 +193,7 @@ describe("whose vault it is", () => {
       kind: "fenced",
     });
     // The other one takes over while an upload of ours is under way.
-    const { vaultId, masterKey } = parseVault(await store.get("vault.json"), KEY_FILE);
+    const { vaultId, masterKey } = parseVault(await store.get("vault.json"), { keyFile: KEY_FILE });
     const sealer = new ObjectSealer(new KeyRing(masterKey), vaultId, new SeededRandom(99));
     const key = leaseKey(VOLUME as VolumeId, 2);
     let taken = false;

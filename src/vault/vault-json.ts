@@ -4,21 +4,14 @@
  */
 import { type ObjectStore, StoreError } from "../objects/object-store.ts";
 import type { Random } from "../platform/random.ts";
-import { deriveKey, MASTER_KEY_BYTES, seal, unseal } from "./key-ring.ts";
+import { MASTER_KEY_BYTES } from "./key-ring.ts";
+import { type KeySlot, makeSlot, openSlot, slotName, type VaultSecret } from "./key-slots.ts";
 import { VAULT_JSON_KEY } from "./keys.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 
 export const FORMAT_VERSION = 1;
 const VAULT_ID_BYTES = 16;
-const KEY_FILE_BYTES_MIN = 32;
-const NONCE_BYTES = 12;
-
-interface KeySlot {
-  /** `key-file`: wrapped by a key derived from the bytes of a key file. Other types are skipped. */
-  readonly type: string;
-  readonly salt: string;
-  readonly wrappedKey: string;
-}
+const KEY_SLOTS_MAX = 32;
 
 interface VaultJson {
   readonly format: "sluicegate-vault";
@@ -44,7 +37,7 @@ export interface OpenedVault {
  */
 export async function openOrCreateVault(
   store: ObjectStore,
-  keyFile: Buffer,
+  secret: VaultSecret,
   random: Random,
   defaults: VaultJson["defaults"],
   knownVaultId: string | undefined,
@@ -52,7 +45,7 @@ export async function openOrCreateVault(
   try {
     const found = await readIfThere(store);
     if (found !== undefined) {
-      const opened = parseVault(found, keyFile);
+      const opened = parseVault(found, secret);
       const vaultId = opened.vaultId.toString("hex");
       if (knownVaultId === undefined || knownVaultId === vaultId) return opened;
       throw new VaultError(
@@ -68,32 +61,69 @@ export async function openOrCreateVault(
     }
     for await (const { key } of store.list("")) {
       // Another gateway has made it just now.
-      if (key === VAULT_JSON_KEY) return parseVault(await store.get(key), keyFile);
+      if (key === VAULT_JSON_KEY) return parseVault(await store.get(key), secret);
       throw new VaultError("wrongVault", `${store.name} has no vault.json but is not empty: it holds ${key}`);
     }
-    await store.put(VAULT_JSON_KEY, makeVault(keyFile, random, defaults), { ifAbsent: true });
-    return parseVault(await store.get(VAULT_JSON_KEY), keyFile);
+    await store.put(VAULT_JSON_KEY, makeVault(secret, random, defaults), { ifAbsent: true });
+    return parseVault(await store.get(VAULT_JSON_KEY), secret);
   } catch (error) {
     throw fromStoreError(error, `opening the vault at ${store.name}`);
   }
 }
 
 /** Reads a `vault.json`. Throws a VaultError for a wrong key, an unknown format or damage. */
-export function parseVault(json: Buffer, keyFile: Buffer): OpenedVault {
+export function parseVault(json: Buffer, secret: VaultSecret): OpenedVault {
   const vault = parseJson(json);
+  const vaultId = vaultIdOf(vault);
+  for (const slot of vault.keySlots) {
+    const masterKey = openSlot(slot, vaultId, secret);
+    if (masterKey !== undefined) return { vaultId, masterKey, json };
+  }
+  const what = secret.passphrase === undefined ? "key file" : "passphrase";
+  throw new VaultError("wrongKey", `the ${what} does not open this vault`);
+}
+
+/** The vault's key slots. Throws a VaultError for an unknown format or damage. */
+export function listSlots(json: Buffer): readonly KeySlot[] {
+  return parseJson(json).keySlots;
+}
+
+/** `vault.json` with one more slot. `opened` is the vault as it was opened: its master key is what is wrapped. */
+export function withSlot(opened: OpenedVault, secret: VaultSecret, random: Random, nowMs: number): Buffer {
+  const vault = parseJson(opened.json);
+  if (vault.keySlots.length >= KEY_SLOTS_MAX) {
+    throw new VaultError("inUse", `a vault has at most ${KEY_SLOTS_MAX} key slots: remove one first`);
+  }
+  const slot = makeSlot(secret, opened.vaultId, opened.masterKey, random, nowMs);
+  return encodeVault({ ...vault, keySlots: [...vault.keySlots, slot] });
+}
+
+/** `vault.json` without the slot of that name. The last one stays: nobody could open the vault again. */
+export function withoutSlot(json: Buffer, name: string): Buffer {
+  const vault = parseJson(json);
+  const keySlots = vault.keySlots.filter((slot) => slotName(slot) !== name);
+  if (keySlots.length === vault.keySlots.length) {
+    throw new VaultError("notFound", `the vault has no key slot ${name}`);
+  }
+  if (keySlots.length === 0) throw new VaultError("inUse", "the last key slot can't be removed");
+  return encodeVault({ ...vault, keySlots });
+}
+
+/** The name of the slot that the secret opens; undefined where there is none. */
+export function slotOf(json: Buffer, secret: VaultSecret): string | undefined {
+  const vault = parseJson(json);
+  const slot = vault.keySlots.find((each) => openSlot(each, vaultIdOf(vault), secret) !== undefined);
+  return slot && slotName(slot);
+}
+
+function vaultIdOf(vault: VaultJson): Buffer {
   const vaultId = Buffer.from(vault.vaultId, "hex");
   if (vaultId.length !== VAULT_ID_BYTES) throw new VaultError("corrupt", "vault.json has no vault id");
-  for (const slot of vault.keySlots) {
-    if (slot.type !== "key-file") continue;
-    if (typeof slot.salt !== "string" || typeof slot.wrappedKey !== "string") {
-      throw new VaultError("corrupt", "a key slot of vault.json is damaged");
-    }
-    const wrapped = Buffer.from(slot.wrappedKey, "base64");
-    const key = wrappingKey(keyFile, Buffer.from(slot.salt, "base64"));
-    const masterKey = unseal(key, Buffer.alloc(NONCE_BYTES), vaultId, wrapped);
-    if (masterKey?.length === MASTER_KEY_BYTES) return { vaultId, masterKey, json };
-  }
-  throw new VaultError("wrongKey", "the key file does not open this vault");
+  return vaultId;
+}
+
+function encodeVault(vault: VaultJson): Buffer {
+  return Buffer.from(`${JSON.stringify(vault, undefined, 2)}\n`);
 }
 
 function parseJson(json: Buffer): VaultJson {
@@ -112,37 +142,22 @@ function parseJson(json: Buffer): VaultJson {
   const good =
     typeof value.vaultId === "string" &&
     Array.isArray(slots) &&
+    slots.length <= KEY_SLOTS_MAX &&
     // Slots of types that are not known here may hold other fields.
     slots.every((slot) => typeof slot?.type === "string");
   if (!good) throw new VaultError("corrupt", "vault.json is damaged");
   return value as VaultJson;
 }
 
-function makeVault(keyFile: Buffer, random: Random, defaults: VaultJson["defaults"]): Buffer {
+function makeVault(secret: VaultSecret, random: Random, defaults: VaultJson["defaults"]): Buffer {
   const vaultId = random.bytes(VAULT_ID_BYTES);
-  const salt = random.bytes(MASTER_KEY_BYTES);
-  // The salt is used for this one wrapping, so its key meets the nonce once.
-  const wrapped = seal(
-    wrappingKey(keyFile, salt),
-    Buffer.alloc(NONCE_BYTES),
-    vaultId,
-    random.bytes(MASTER_KEY_BYTES),
-  );
-  const vault: VaultJson = {
+  return encodeVault({
     format: "sluicegate-vault",
     formatVersion: FORMAT_VERSION,
     vaultId: vaultId.toString("hex"),
-    keySlots: [{ type: "key-file", salt: salt.toString("base64"), wrappedKey: wrapped.toString("base64") }],
+    keySlots: [makeSlot(secret, vaultId, random.bytes(MASTER_KEY_BYTES), random)],
     defaults,
-  };
-  return Buffer.from(`${JSON.stringify(vault, undefined, 2)}\n`);
-}
-
-function wrappingKey(keyFile: Buffer, salt: Buffer): Buffer {
-  if (keyFile.length < KEY_FILE_BYTES_MIN) {
-    throw new VaultError("wrongKey", `a key file has at least ${KEY_FILE_BYTES_MIN} bytes`);
-  }
-  return deriveKey(keyFile, salt, "sluicegate key file v1");
+  });
 }
 
 async function readIfThere(store: ObjectStore): Promise<Buffer | undefined> {

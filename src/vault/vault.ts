@@ -16,6 +16,7 @@ import { differences } from "./difference.ts";
 import { Fetcher } from "./fetcher.ts";
 import { IndexKeeper } from "./index-keeper.ts";
 import { KeyRing } from "./key-ring.ts";
+import type { VaultSecret } from "./key-slots.ts";
 import { VOLUMES_PREFIX, volumeOfRoot } from "./keys.ts";
 import { Leases } from "./lease.ts";
 import { type NonZeroBlocks, nextNonZero } from "./map-search.ts";
@@ -37,10 +38,8 @@ import {
   type VerifierParts,
 } from "./verifier.ts";
 
-export interface VaultOptions {
+export interface VaultOptions extends VaultSecret {
   readonly store: ObjectStore;
-  /** The bytes of the key file: at least 32, random. */
-  readonly keyFile: Buffer;
   /** Where the local chunk index is kept. */
   readonly indexPath: string;
   /** Who we are to the leases: the same after every restart of this gateway. */
@@ -171,8 +170,8 @@ export class Vault {
   /** Opens the vault, making a new one where the store is empty. Throws a VaultError where the key does not fit. */
   static async open(options: VaultOptions): Promise<Vault> {
     const defaults = { blockBytes: BLOCK_BYTES_DEFAULT, packBytes: PACK_BYTES };
-    const { store, keyFile, random, knownVaultId } = options;
-    return new Vault(options, await openOrCreateVault(store, keyFile, random, defaults, knownVaultId));
+    const { store, random, knownVaultId } = options;
+    return new Vault(options, await openOrCreateVault(store, options, random, defaults, knownVaultId));
   }
 
   /** Uploads a closed epoch. Safe to repeat: a second run sends only what the first one did not. */

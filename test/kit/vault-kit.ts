@@ -162,6 +162,12 @@ export async function chainOf(store: MemoryStore, steps: number): Promise<string
 export async function sealerOf(store: ObjectStore): Promise<ObjectSealer> {
   const random = new SeededRandom(1);
   const defaults = { blockBytes: BLOCK, packBytes: BLOCK };
-  const { vaultId, masterKey } = await openOrCreateVault(store, KEY_FILE, random, defaults, undefined);
+  const { vaultId, masterKey } = await openOrCreateVault(
+    store,
+    { keyFile: KEY_FILE },
+    random,
+    defaults,
+    undefined,
+  );
   return new ObjectSealer(new KeyRing(masterKey), vaultId, random);
 }

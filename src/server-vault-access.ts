@@ -1,0 +1,79 @@
+/**
+ * The vault of a gateway's data folder, for commands that go to it themselves, beside the running gateway or without
+ * one: where it is and with which key is in the folder.
+ */
+import { rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { ObjectStore } from "./objects/object-store.ts";
+import { openStore } from "./objects/open-store.ts";
+import { systemClock } from "./platform/clock.ts";
+import { systemDisk } from "./platform/disk.ts";
+import { systemRandom } from "./platform/random.ts";
+import { Vault } from "./vault/vault.ts";
+
+/** In a data folder: the key file of its vault, and the copy of `vault.json` that serves while the bucket is away. */
+export const KEY_FILE = "vault.key";
+export const VAULT_JSON_COPY = "vault.json";
+const LOCATION_FILE = "vault-location.json";
+const OWNER_BYTES = 16;
+
+/** The folder is not a gateway's; the message says what to do. */
+export class DataFolderError extends Error {
+  override readonly name = "DataFolderError";
+}
+
+/** Where a gateway's vault is. */
+export interface VaultLocation {
+  readonly storeUrl: string;
+  readonly s3Endpoint?: string;
+  readonly s3Region?: string;
+}
+
+/** Keeps in the data folder where its vault is. */
+export function rememberVault(dataDir: string, location: VaultLocation): void {
+  systemDisk.replaceFile(join(dataDir, LOCATION_FILE), Buffer.from(`${JSON.stringify(location)}\n`));
+}
+
+/** Opens the store that the vault of the data folder is in. */
+export async function withStore<T>(dataDir: string, action: (store: ObjectStore) => Promise<T>): Promise<T> {
+  const location = systemDisk.readFile(join(resolve(dataDir), LOCATION_FILE));
+  if (location === undefined) throw notAFolder(dataDir);
+  const { storeUrl, ...s3 } = JSON.parse(location.toString("utf8")) as VaultLocation;
+  const store = await openStore(storeUrl, { clock: systemClock, random: systemRandom, ...s3 });
+  try {
+    return await action(store);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Opens the vault of the data folder as a reader, or writer, of its own: nothing of the gateway's is touched. */
+export function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<T>): Promise<T> {
+  return withStore(dataDir, async (store) => {
+    const folder = resolve(dataDir);
+    const keyFile = systemDisk.readFile(join(folder, KEY_FILE));
+    if (keyFile === undefined) throw notAFolder(dataDir);
+    const indexPath = join(folder, `vault-index-${process.pid}.sqlite`);
+    try {
+      const vault = await Vault.open({
+        store,
+        keyFile,
+        indexPath,
+        ownerId: systemRandom.bytes(OWNER_BYTES).toString("hex"),
+        random: systemRandom,
+        clock: systemClock,
+      });
+      try {
+        return await action(vault);
+      } finally {
+        await vault.close();
+      }
+    } finally {
+      for (const suffix of ["", "-wal", "-shm"]) rmSync(indexPath + suffix, { force: true });
+    }
+  });
+}
+
+function notAFolder(dataDir: string): DataFolderError {
+  return new DataFolderError(`${resolve(dataDir)} is no gateway's data folder: name it with --data`);
+}
