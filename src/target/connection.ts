@@ -1,10 +1,11 @@
 /** One connection: its socket, its way in and its way out, and whoever is in charge of it: login, then session. */
 import type { Socket } from "node:net";
 import { opcodeOf, REQUEST } from "../iscsi/bhs.ts";
+import { RECV_DATA_SEGMENT_BYTES } from "../iscsi/negotiation.ts";
 import { ProtocolError } from "../iscsi/protocol-error.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { TargetLimits } from "./limits.ts";
-import { type LoggedIn, Login, type LoginHost, type LoginRefusal } from "./login.ts";
+import { LOGIN_DATA_BYTES_MAX, type LoggedIn, Login, type LoginHost, type LoginRefusal } from "./login.ts";
 import { type PduHandler, PduReceiver } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import { Transmitter } from "./transmitter.ts";
@@ -44,8 +45,9 @@ export class Connection implements PduHandler {
     this.localAddress = socket.localAddress ?? "127.0.0.1";
     this.localPort = socket.localPort ?? 0;
     this.remoteAddress = socket.remoteAddress ?? "";
-    this.transmitter = new Transmitter(socket, () => this.#drained());
+    this.transmitter = new Transmitter(socket, () => this.#sent());
     this.#receiver = new PduReceiver(this);
+    this.#receiver.dataSegmentBytesMax = LOGIN_DATA_BYTES_MAX;
     this.#login = new Login(host);
     this.#cancelTimer = host.clock.after(host.limits.loginTimeoutMs, () => this.drop("no login in time"));
     socket.on("error", (error) => this.#host.dropped(this, error.message));
@@ -74,8 +76,12 @@ export class Connection implements PduHandler {
     return this.#session?.collectInto(bhs, lengthBytes);
   }
 
-  onCollected(bhs: Buffer): void {
-    if (!this.#ended) this.#session?.onCollected(bhs);
+  onCollected(bhs: Buffer, isRight: boolean): void {
+    if (!this.#ended) this.#session?.onCollected(bhs, isRight);
+  }
+
+  onDataDigestError(bhs: Buffer): void {
+    if (!this.#ended) this.#session?.onDataDigestError(bhs);
   }
 
   wantsMore(): boolean {
@@ -141,6 +147,7 @@ export class Connection implements PduHandler {
     this.transmitter.flush();
     this.transmitter.headerDigest = step.done.parameters.headerDigest;
     this.transmitter.dataDigest = step.done.parameters.dataDigest;
+    this.#receiver.dataSegmentBytesMax = RECV_DATA_SEGMENT_BYTES;
     this.#receiver.headerDigest = step.done.parameters.headerDigest;
     this.#receiver.dataDigest = step.done.parameters.dataDigest;
     this.#session = this.#host.openSession(this, step.done);
@@ -165,8 +172,10 @@ export class Connection implements PduHandler {
     });
   }
 
-  #drained(): void {
-    if (this.#ended) return;
+  #sent(): void {
+    // One that reads slowly is there all the same.
+    this.#heard = true;
+    if (this.#ended || this.transmitter.backlogBytes > 0) return;
     this.#session?.onDrained();
     if (!this.#socket.isPaused()) return;
     this.#guarded(() => this.#receiver.resume());

@@ -2,7 +2,7 @@
 import { encodeText } from "../iscsi/text-keys.ts";
 import type { TargetDirectory, TargetEntry } from "./directory.ts";
 
-/** The portal that the initiator has reached: the address it surely can use. */
+/** A portal: where initiators reach the target. */
 export interface Portal {
   readonly localAddress: string;
   readonly localPort: number;
@@ -10,12 +10,12 @@ export interface Portal {
 
 const GROUP_TAG = 1;
 
-/** The answer to a text request: the targets asked for, and NotUnderstood for all other keys. */
+/** The answer to a text request: the targets asked for, each with all portals; NotUnderstood for all other keys. */
 export function sendTargetsText(
   keys: readonly (readonly [string, string])[],
   directory: TargetDirectory,
   own: TargetEntry | undefined,
-  portal: Portal,
+  portals: readonly string[],
 ): Buffer {
   const answers: [string, string][] = [];
   for (const [key, value] of keys) {
@@ -24,7 +24,8 @@ export function sendTargetsText(
       continue;
     }
     for (const entry of chosen(value, directory, own)) {
-      answers.push(["TargetName", entry.targetName], ["TargetAddress", addressOf(portal)]);
+      answers.push(["TargetName", entry.targetName]);
+      for (const portal of portals) answers.push(["TargetAddress", `${portal},${GROUP_TAG}`]);
     }
   }
   return encodeText(answers);
@@ -37,9 +38,21 @@ function chosen(value: string, directory: TargetDirectory, own: TargetEntry | un
   return entry === undefined || (own !== undefined && entry.targetName !== own.targetName) ? [] : [entry];
 }
 
-function addressOf(portal: Portal): string {
-  const mapped = /^::ffff:([0-9.]+)$/.exec(portal.localAddress)?.[1];
-  const address =
-    mapped ?? (portal.localAddress.includes(":") ? `[${portal.localAddress}]` : portal.localAddress);
-  return `${address}:${portal.localPort},${GROUP_TAG}`;
+/** `HOST:PORT`, as TargetAddress has it (RFC 7143, 13.8). */
+export function portalText({ localAddress, localPort }: Portal): string {
+  const address = plain(localAddress);
+  return `${address.includes(":") ? `[${address}]` : address}:${localPort}`;
+}
+
+export function isWildcard(address: string): boolean {
+  return address === "0.0.0.0" || address === "::";
+}
+
+export function isLoopback(address: string): boolean {
+  return address === "::1" || plain(address).startsWith("127.");
+}
+
+/** IPv4 that came by an IPv6 socket, as itself. */
+function plain(address: string): string {
+  return /^::ffff:([0-9.]+)$/i.exec(address)?.[1] ?? address;
 }

@@ -1,6 +1,9 @@
 /** What the network may make this target use. */
 export interface TargetLimits {
-  readonly connectionsMax: number;
+  /** Sessions of all targets and of discovery together; one more is refused by the book. */
+  readonly sessionsMax: number;
+  /** Connections that have not logged in yet; one more ends the oldest of them. */
+  readonly pendingConnectionsMax: number;
   readonly sessionsPerTargetMax: number;
   /** Commands of one session that are not answered yet; MaxCmdSN tells the initiator. */
   readonly tasksPerSessionMax: number;
@@ -15,7 +18,8 @@ export interface TargetLimits {
 }
 
 export const DEFAULT_TARGET_LIMITS: TargetLimits = {
-  connectionsMax: 256,
+  sessionsMax: 512,
+  pendingConnectionsMax: 128,
   sessionsPerTargetMax: 64,
   tasksPerSessionMax: 128,
   sessionBufferBytesMax: 128 * 1024 * 1024,

@@ -39,6 +39,8 @@ function encode({ opcode, data }: Pdu, digests: boolean): Buffer {
 /** Keeps copies of what it is lent; collects the data of opcode 5 itself, as a session does for writes. */
 class Recorder implements PduHandler {
   readonly got: Pdu[] = [];
+  /** Opcodes of PDUs whose data had not kept its digest. */
+  readonly badData: number[] = [];
   #target: Buffer | undefined;
   readonly #patience: () => boolean;
 
@@ -56,8 +58,16 @@ class Recorder implements PduHandler {
     return this.#target;
   }
 
-  onCollected(bhs: Buffer): void {
+  onDataDigestError(bhs: Buffer): void {
+    this.badData.push(bhs.readUInt8(0));
+  }
+
+  onCollected(bhs: Buffer, isRight: boolean): void {
     assert(this.#target !== undefined);
+    if (!isRight) {
+      this.onDataDigestError(bhs);
+      return;
+    }
     this.got.push({ opcode: bhs.readUInt8(0), data: this.#target });
   }
 
@@ -121,22 +131,67 @@ describe("the PDU receiver", () => {
     );
   });
 
-  test("a wrong digest is noticed", () => {
-    const good = encode({ opcode: 0x01, data: Buffer.from("data") }, true);
-    for (let at = 0; at < good.length; at++) {
-      if (at >= 4 && at < 8) continue;
-      const bad = Buffer.from(good);
-      bad[at] = (bad[at] ?? 0) ^ 1;
-      const receiver = new PduReceiver(new Recorder());
-      receiver.headerDigest = true;
-      receiver.dataDigest = true;
-      assert.throws(() => receiver.push(bad), ProtocolError, `byte ${at}`);
+  for (const opcode of [0x01, 0x05]) {
+    test(`a wrong digest is noticed, opcode ${opcode}`, () => {
+      const good = encode({ opcode, data: Buffer.from("data.") }, true);
+      const after = encode({ opcode: 0x06, data: Buffer.from("after") }, true);
+      for (const [at, cut] of Array.from(good, (_, i) =>
+        [0, 20, 52, 55].map((c) => [i, c] as const),
+      ).flat()) {
+        if (at >= 4 && at < 8) continue;
+        const bad = Buffer.from(good);
+        bad[at] = (bad[at] ?? 0) ^ 1;
+        const recorder = new Recorder();
+        const receiver = new PduReceiver(recorder);
+        receiver.headerDigest = true;
+        receiver.dataDigest = true;
+        const feed = () => {
+          receiver.push(bad.subarray(0, cut));
+          receiver.push(Buffer.concat([bad.subarray(cut), after]));
+        };
+        // Of a broken header nothing can be trusted; broken data costs this PDU alone.
+        if (at < 52) assert.throws(feed, ProtocolError, `byte ${at}`);
+        else {
+          feed();
+          assert.deepEqual(recorder.badData, [opcode], `byte ${at}, cut ${cut}`);
+          assert.deepEqual(recorder.got, [{ opcode: 0x06, data: Buffer.from("after") }]);
+        }
+      }
+    });
+  }
+
+  test("additional header segments of every length are passed over", () => {
+    for (let words = 0; words <= 255; words++) {
+      const bhs = Buffer.alloc(BHS_BYTES);
+      bhs.writeUInt8(words, 4);
+      bhs.writeUIntBE(3, 5, 3);
+      const stream = Buffer.concat([bhs, Buffer.alloc(4 * words, 0xa5), Buffer.from("abc\0")]);
+      for (const cut of [0, 47, 48, 49, 48 + 4 * words, stream.length - 1]) {
+        const recorder = new Recorder();
+        const receiver = new PduReceiver(recorder);
+        receiver.push(stream.subarray(0, cut));
+        receiver.push(stream.subarray(cut));
+        assert.deepEqual(
+          recorder.got,
+          [{ opcode: 0, data: Buffer.from("abc") }],
+          `${words} words, cut ${cut}`,
+        );
+      }
     }
   });
 
   test("a data segment longer than was agreed is refused before it is kept", () => {
     const bhs = Buffer.alloc(BHS_BYTES);
-    bhs.writeUIntBE(256 * 1024 + 1, 5, 3);
-    assert.throws(() => new PduReceiver(new Recorder()).push(bhs), ProtocolError);
+    for (const length of [256 * 1024 + 1, 2 ** 20, 2 ** 24 - 1]) {
+      bhs.writeUIntBE(length, 5, 3);
+      for (const cut of [0, 20]) {
+        const receiver = new PduReceiver(new Recorder());
+        const feed = () => {
+          receiver.push(bhs.subarray(0, cut));
+          receiver.push(bhs.subarray(cut));
+        };
+        assert.throws(feed, ProtocolError);
+      }
+    }
   });
 });

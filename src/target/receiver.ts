@@ -3,6 +3,9 @@
  *
  * The chunk that is handed in is only lent: a PDU that lies wholly in it is passed on in place, the beginning of one
  * that does not is kept in a buffer of our own. Data segments of writes go straight to where they are collected.
+ *
+ * A header is checked (its digest, and the length that it announces) before a byte behind it is waited for: no header
+ * makes this keep more than one PDU of the agreed length.
  */
 import { strict as assert } from "node:assert";
 import { ahsBytesOf, BHS_BYTES, DIGEST_BYTES, dataSegmentLengthOf, paddedLength } from "../iscsi/bhs.ts";
@@ -13,28 +16,38 @@ import { ProtocolError } from "../iscsi/protocol-error.ts";
 /** Who gets the PDUs. All buffers are lent for the duration of the call. */
 export interface PduHandler {
   onPdu(bhs: Buffer, data: Buffer): void;
+  /** A PDU whose data segment has not kept its digest: its header can be believed, its data is gone. */
+  onDataDigestError(bhs: Buffer): void;
   /** Where a data segment that has not arrived whole is to be collected; undefined: nowhere special. */
   collectInto(bhs: Buffer, lengthBytes: number): Buffer | undefined;
-  /** The data segment asked for by `collectInto` is complete. */
-  onCollected(bhs: Buffer): void;
+  /** The data segment asked for by `collectInto` is complete, and right unless its digest says otherwise. */
+  onCollected(bhs: Buffer, isRight: boolean): void;
   /** Whether to go on: false leaves the rest of the bytes for `resume`. */
   wantsMore(): boolean;
 }
 
 const AHS_BYTES_MAX = 255 * 4;
 const PDU_BYTES_MAX = BHS_BYTES + AHS_BYTES_MAX + DIGEST_BYTES + RECV_DATA_SEGMENT_BYTES + DIGEST_BYTES;
+const PADDING_BYTES_MAX = 3;
 
 export class PduReceiver {
   headerDigest = false;
   dataDigest = false;
+  /** Longer data segments end the connection. */
+  dataSegmentBytesMax = RECV_DATA_SEGMENT_BYTES;
   readonly #handler: PduHandler;
   /** The part of a PDU that came with earlier chunks. */
   #carry = Buffer.alloc(BHS_BYTES);
   #carried = 0;
+  /** The header in `#carry` is whole and has been checked. */
+  #isHeaderChecked = false;
   readonly #collectHeader = Buffer.alloc(BHS_BYTES);
   #collect: Buffer | undefined;
   #collected = 0;
-  #padding = 0;
+  /** What follows a collected data segment: its padding and its digest. */
+  readonly #trailer = Buffer.alloc(PADDING_BYTES_MAX + DIGEST_BYTES);
+  #trailerBytes = 0;
+  #trailed = 0;
   /** Bytes that `wantsMore` has put off. */
   #waiting: Buffer | undefined;
 
@@ -54,7 +67,7 @@ export class PduReceiver {
         this.#waiting = Buffer.from(chunk.subarray(at));
         return;
       }
-      if (this.#collect !== undefined) at = this.#continueCollecting(chunk, at);
+      if (this.#collect !== undefined) at = this.#continueCollecting(this.#collect, chunk, at);
       else if (this.#carried > 0) at = this.#continueCarry(chunk, at);
       else at = this.#take(chunk, at);
     }
@@ -72,27 +85,37 @@ export class PduReceiver {
     const available = chunk.length - at;
     if (available < BHS_BYTES) return this.#beginCarry(chunk, at);
     const bhs = chunk.subarray(at, at + BHS_BYTES);
-    const total = this.#pduBytes(bhs);
+    this.#checkLength(bhs);
+    const headerBytes = this.#headerBytes(bhs);
+    if (available < headerBytes) return this.#beginCarry(chunk, at);
+    if (this.headerDigest) this.#checkHeader(chunk.subarray(at, at + headerBytes));
+    const total = headerBytes + this.#dataBytes(bhs);
     if (available >= total) {
-      this.#deliver(chunk.subarray(at, at + total));
+      this.#deliver(bhs, chunk.subarray(at + headerBytes, at + total));
       return at + total;
     }
-    if (!this.headerDigest && !this.dataDigest && ahsBytesOf(bhs) === 0) {
-      const length = dataSegmentLengthOf(bhs);
-      const target = this.#handler.collectInto(bhs, length);
-      if (target !== undefined) {
-        assert(target.length === length);
-        bhs.copy(this.#collectHeader);
-        this.#collect = target;
-        this.#collected = 0;
-        this.#padding = paddedLength(length) - length;
-        return at + BHS_BYTES;
-      }
-    }
-    return this.#beginCarry(chunk, at);
+    if (this.#beginCollecting(bhs)) return at + headerBytes;
+    const next = this.#beginCarry(chunk, at);
+    this.#isHeaderChecked = true;
+    return next;
+  }
+
+  /** Whether the data segment behind this header goes to a place of the handler's. */
+  #beginCollecting(bhs: Buffer): boolean {
+    const length = dataSegmentLengthOf(bhs);
+    const target = length === 0 ? undefined : this.#handler.collectInto(bhs, length);
+    if (target === undefined) return false;
+    assert(target.length === length);
+    bhs.copy(this.#collectHeader, 0, 0, BHS_BYTES);
+    this.#collect = target;
+    this.#collected = 0;
+    this.#trailerBytes = this.#dataBytes(bhs) - length;
+    this.#trailed = 0;
+    return true;
   }
 
   #beginCarry(chunk: Buffer, at: number): number {
+    this.#isHeaderChecked = false;
     this.#ensureCarry(chunk.length - at);
     chunk.copy(this.#carry, 0, at);
     this.#carried = chunk.length - at;
@@ -100,68 +123,99 @@ export class PduReceiver {
   }
 
   #continueCarry(chunk: Buffer, at: number): number {
-    const needed = this.#carried < BHS_BYTES ? BHS_BYTES : this.#pduBytes(this.#carry);
+    let needed = BHS_BYTES;
+    if (this.#carried >= BHS_BYTES) {
+      needed = this.#headerBytes(this.#carry);
+      if (this.#isHeaderChecked) needed += this.#dataBytes(this.#carry);
+    }
     this.#ensureCarry(needed);
     const count = Math.min(needed - this.#carried, chunk.length - at);
     chunk.copy(this.#carry, this.#carried, at, at + count);
     this.#carried += count;
-    if (this.#carried >= BHS_BYTES && this.#carried === this.#pduBytes(this.#carry)) {
-      const pdu = this.#carry.subarray(0, this.#carried);
+    if (this.#carried < BHS_BYTES) return at + count;
+    const headerBytes = this.#headerBytes(this.#carry);
+    if (!this.#isHeaderChecked) {
+      this.#checkLength(this.#carry);
+      if (this.#carried < headerBytes) return at + count;
+      if (this.headerDigest) this.#checkHeader(this.#carry.subarray(0, headerBytes));
+      this.#isHeaderChecked = true;
+      if (this.#beginCollecting(this.#carry)) {
+        this.#carried = 0;
+        return at + count;
+      }
+    }
+    if (this.#carried === headerBytes + this.#dataBytes(this.#carry)) {
+      const data = this.#carry.subarray(headerBytes, this.#carried);
       this.#carried = 0;
-      this.#deliver(pdu);
+      this.#deliver(this.#carry.subarray(0, BHS_BYTES), data);
     }
     return at + count;
   }
 
-  #continueCollecting(chunk: Buffer, at: number): number {
-    const target = this.#collect;
-    assert(target !== undefined);
+  #continueCollecting(target: Buffer, chunk: Buffer, at: number): number {
     const count = Math.min(target.length - this.#collected, chunk.length - at);
     chunk.copy(target, this.#collected, at, at + count);
     this.#collected += count;
     let next = at + count;
-    if (this.#collected === target.length) {
-      const padding = Math.min(this.#padding, chunk.length - next);
-      this.#padding -= padding;
-      next += padding;
-      if (this.#padding === 0) {
-        this.#collect = undefined;
-        this.#handler.onCollected(this.#collectHeader);
-      }
-    }
+    if (this.#collected < target.length) return next;
+    const trailing = Math.min(this.#trailerBytes - this.#trailed, chunk.length - next);
+    chunk.copy(this.#trailer, this.#trailed, next, next + trailing);
+    this.#trailed += trailing;
+    next += trailing;
+    if (this.#trailed < this.#trailerBytes) return next;
+    this.#collect = undefined;
+    this.#handler.onCollected(this.#collectHeader, !this.dataDigest || this.#isCollectedRight(target));
     return next;
   }
 
+  #isCollectedRight(target: Buffer): boolean {
+    const padding = this.#trailer.subarray(0, this.#trailerBytes - DIGEST_BYTES);
+    return crc32c(padding, crc32c(target)) === this.#trailer.readUInt32LE(padding.length);
+  }
+
   #ensureCarry(bytes: number): void {
-    if (bytes > PDU_BYTES_MAX) throw new ProtocolError("a PDU longer than was agreed");
+    assert(bytes <= PDU_BYTES_MAX);
     if (this.#carry.length >= bytes) return;
     const larger = Buffer.alloc(Math.max(bytes, Math.min(2 * this.#carry.length, PDU_BYTES_MAX)));
     this.#carry.copy(larger, 0, 0, this.#carried);
     this.#carry = larger;
   }
 
-  #pduBytes(bhs: Buffer): number {
-    const length = dataSegmentLengthOf(bhs);
-    if (length > RECV_DATA_SEGMENT_BYTES) throw new ProtocolError("a data segment longer than was agreed");
-    const data = length === 0 ? 0 : paddedLength(length) + (this.dataDigest ? DIGEST_BYTES : 0);
-    return BHS_BYTES + ahsBytesOf(bhs) + (this.headerDigest ? DIGEST_BYTES : 0) + data;
+  #checkLength(bhs: Buffer): void {
+    if (dataSegmentLengthOf(bhs) > this.dataSegmentBytesMax) {
+      throw new ProtocolError("a data segment longer than was agreed");
+    }
   }
 
-  #deliver(pdu: Buffer): void {
-    const bhs = pdu.subarray(0, BHS_BYTES);
+  /** Without its header nothing of the PDU can be trusted, not even where the next one begins (RFC 7143, 7.7). */
+  #checkHeader(header: Buffer): void {
+    const end = header.length - DIGEST_BYTES;
+    if (crc32c(header.subarray(0, end)) !== header.readUInt32LE(end)) {
+      throw new ProtocolError("header digest error");
+    }
+  }
+
+  /** Basic and additional header segments, and their digest. */
+  #headerBytes(bhs: Buffer): number {
+    return BHS_BYTES + ahsBytesOf(bhs) + (this.headerDigest ? DIGEST_BYTES : 0);
+  }
+
+  /** Data segment, padding, and their digest. */
+  #dataBytes(bhs: Buffer): number {
     const length = dataSegmentLengthOf(bhs);
-    let at = BHS_BYTES + ahsBytesOf(bhs);
-    if (this.headerDigest) {
-      // Without its header nothing of the PDU can be trusted, not even where the next one begins (RFC 7143, 7.7).
-      if (crc32c(pdu.subarray(0, at)) !== pdu.readUInt32LE(at))
-        throw new ProtocolError("header digest error");
-      at += DIGEST_BYTES;
-    }
+    return length === 0 ? 0 : paddedLength(length) + (this.dataDigest ? DIGEST_BYTES : 0);
+  }
+
+  /** `segment`: the data with its padding and its digest. */
+  #deliver(bhs: Buffer, segment: Buffer): void {
+    const length = dataSegmentLengthOf(bhs);
     if (this.dataDigest && length > 0) {
-      const end = at + paddedLength(length);
-      if (crc32c(pdu.subarray(at, end)) !== pdu.readUInt32LE(end))
-        throw new ProtocolError("data digest error");
+      const end = paddedLength(length);
+      if (crc32c(segment.subarray(0, end)) !== segment.readUInt32LE(end)) {
+        this.#handler.onDataDigestError(bhs);
+        return;
+      }
     }
-    this.#handler.onPdu(bhs, pdu.subarray(at, at + length));
+    this.#handler.onPdu(bhs, segment.subarray(0, length));
   }
 }

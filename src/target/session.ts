@@ -9,6 +9,7 @@ import { strict as assert } from "node:assert";
 import {
   AT,
   BHS_BYTES,
+  dataSegmentLengthOf,
   FINAL,
   isFinal,
   isImmediate,
@@ -17,6 +18,7 @@ import {
   REQUEST,
   TAG_NONE,
 } from "../iscsi/bhs.ts";
+import { negotiate } from "../iscsi/negotiation.ts";
 import {
   type Counters,
   OVERFLOW,
@@ -35,24 +37,26 @@ import {
 } from "../iscsi/pdu/responses.ts";
 import { ProtocolError } from "../iscsi/protocol-error.ts";
 import { serialAdd, serialBefore } from "../iscsi/serial.ts";
-import { decodeText } from "../iscsi/text-keys.ts";
+import { decodeText, encodeText, TEXT_BYTES_MAX } from "../iscsi/text-keys.ts";
 import type { BlockDevice } from "../scsi/block-device.ts";
-import type { UnitIdentity } from "../scsi/command.ts";
+import { TRANSFER_BYTES_MAX, type UnitIdentity } from "../scsi/command.ts";
 import { executeCommand, executeWithoutUnit } from "../scsi/logical-unit.ts";
-import { encodeSense, type FailedCommand, failureOf, type SenseCode, STATUS } from "../scsi/sense.ts";
+import { encodeSense, type FailedCommand, failureOf, SENSE, type SenseCode, STATUS } from "../scsi/sense.ts";
 import { decodeTransfer, makeTransfer } from "../scsi/transfer.ts";
 import type { Connection } from "./connection.ts";
 import type { DataBuffers } from "./data-buffers.ts";
 import type { ChapCredential, TargetDirectory, TargetEntry } from "./directory.ts";
-import { sendTargetsText } from "./discovery.ts";
+import { type Portal, sendTargetsText } from "./discovery.ts";
 import type { TargetLimits } from "./limits.ts";
 import type { LoggedIn } from "./login.ts";
-import { WriteTask } from "./write-task.ts";
+import { DATA_FAULT, WriteTask } from "./write-task.ts";
 
 export interface SessionHost {
   readonly directory: TargetDirectory;
   readonly limits: TargetLimits;
   readonly buffers: DataBuffers;
+  /** What discovery shows to whoever has come by this portal. */
+  portalsFor(reached: Portal): readonly string[];
   /** Other sessions on the same target: a LUN or target reset reaches them too. */
   sessionsOf(entry: TargetEntry): Iterable<Session>;
 }
@@ -73,8 +77,35 @@ const TASK_MANAGEMENT = {
   lunReset: 5,
   warmReset: 6,
   coldReset: 7,
+  reassign: 8,
 };
-const TASK_RESPONSE = { complete: 0, noTask: 1, noLun: 2, notSupported: 5 };
+const TASK_RESPONSE = {
+  complete: 0,
+  noTask: 1,
+  noLun: 2,
+  noReassignment: 4,
+  notSupported: 5,
+  rejected: 255,
+};
+/** Task management that waits for tasks to end; what goes beyond is refused. */
+const MANAGING_MAX = 16;
+const LOGOUT_REASON = { session: 0, connection: 1, recovery: 2 };
+const LOGOUT_RESPONSE = { closed: 0, noSuchConnection: 1, recoveryNotSupported: 2 };
+/** What carries a CmdSN (RFC 7143, 4.2.2.1). */
+const NUMBERED: ReadonlySet<number> = new Set([
+  REQUEST.nopOut,
+  REQUEST.scsiCommand,
+  REQUEST.taskManagement,
+  REQUEST.text,
+  REQUEST.logout,
+]);
+/** Why other PDUs are rejected; unknown ones are not supported. */
+const UNNUMBERED_REASON: Readonly<Record<number, number>> = {
+  [REQUEST.snack]: REJECT_REASON.snack,
+  [REQUEST.login]: REJECT_REASON.protocolError,
+};
+/** Immediate commands beyond the window that are taken before they are told that the task set is full. */
+const IMMEDIATE_TASKS_MAX = 16;
 /** INQUIRY, REPORT LUNS and REQUEST SENSE are carried out whatever attention is due (SAM-5, 5.14.1). */
 const UNATTENTIVE = new Set([0x12, 0xa0, 0x03]);
 const ASYNC_EVENT = { logoutRequested: 1 };
@@ -101,11 +132,17 @@ export class Session {
   /** The task whose buffer the receiver is filling. */
   #lent: WriteTask | undefined;
   readonly #running = new Map<number, RunningTask>();
+  /** Commands that wait for the barrier. */
+  readonly #held = new Map<number, { readonly owner: WriteTask | undefined }>();
   readonly #counters: Counters;
+  readonly #cid: number;
   readonly #transfer = makeTransfer();
   #bufferBytes = 0;
   #transferTag = 1;
+  #managing = 0;
+  #textIn: Buffer = EMPTY;
   #textRest: Buffer = EMPTY;
+  #isTextOpen = false;
   #drainWaiters: (() => void)[] = [];
   #closed = false;
   /** A unit attention condition that the initiator has not been told of. */
@@ -118,6 +155,7 @@ export class Session {
     this.initiatorName = loggedIn.initiatorName;
     this.isid = loggedIn.isid;
     this.tsih = loggedIn.tsih;
+    this.#cid = loggedIn.cid;
     this.entry = loggedIn.entry;
     this.credential = loggedIn.credential;
     this.#host = host;
@@ -148,6 +186,10 @@ export class Session {
       this.#dataOut(bhs, data);
       return;
     }
+    if (!NUMBERED.has(opcode)) {
+      this.#reject(bhs, UNNUMBERED_REASON[opcode] ?? REJECT_REASON.commandNotSupported);
+      return;
+    }
     if (!this.#inOrder(bhs)) return;
     switch (opcode) {
       case REQUEST.scsiCommand:
@@ -167,14 +209,21 @@ export class Session {
         if (this.entry === undefined) this.#reject(bhs, REJECT_REASON.protocolError);
         else this.#taskManagement(bhs);
         break;
-      case REQUEST.login:
-        throw new ProtocolError("a login request in full feature phase");
-      case REQUEST.snack:
-        this.#reject(bhs, REJECT_REASON.snack);
-        break;
-      default:
-        this.#reject(bhs, REJECT_REASON.commandNotSupported);
     }
+  }
+
+  /** The data of a PDU has not kept its digest (RFC 7143, 7.7): the PDU is rejected, its command ends. */
+  onDataDigestError(bhs: Buffer): void {
+    this.#reject(bhs, REJECT_REASON.dataDigestError);
+    const opcode = opcodeOf(bhs);
+    if (opcode === REQUEST.dataOut) {
+      const task = this.#collecting.get(bhs.readUInt32BE(AT.initiatorTaskTag));
+      if (task !== undefined) this.#failCollecting(task, DATA_FAULT.protocolServiceCrcError);
+      return;
+    }
+    // The header was whole: its number is used up.
+    if (!NUMBERED.has(opcode) || !this.#inOrder(bhs)) return;
+    if (opcode === REQUEST.scsiCommand) this.#fail(bhs, DATA_FAULT.protocolServiceCrcError);
   }
 
   /** The data segment of a Data-Out PDU goes straight to its place, if it is the one that is due. */
@@ -186,13 +235,14 @@ export class Session {
     return task.place(lengthBytes);
   }
 
-  onCollected(bhs: Buffer): void {
+  onCollected(bhs: Buffer, isRight: boolean): void {
     const task = this.#lent;
     this.#lent = undefined;
     if (task === undefined) return;
-    if (this.#collecting.get(task.initiatorTaskTag) === task) this.#tookData(task, bhs, bhs.readUIntBE(5, 3));
-    // Task management of another session has ended the task while its data was coming in.
-    else this.#giveBack(task);
+    // Task management of another session may have ended the task while its data was coming in.
+    if (this.#collecting.get(task.initiatorTaskTag) !== task) this.#giveBack(task);
+    else if (isRight) this.#tookData(task, bhs, dataSegmentLengthOf(bhs));
+    else this.onDataDigestError(bhs);
   }
 
   /** The peer has taken all that was sent. */
@@ -236,6 +286,7 @@ export class Session {
     this.#closed = true;
     for (const task of this.#collecting.values()) this.#giveBack(task);
     this.#collecting.clear();
+    this.#dropHeld();
     for (const task of this.#running.values()) task.aborted = true;
     this.onDrained();
   }
@@ -249,22 +300,27 @@ export class Session {
   async abortTasks(): Promise<void> {
     for (const task of this.#collecting.values()) this.#giveBack(task);
     this.#collecting.clear();
+    this.#dropHeld();
     const running = [...this.#running.values()];
     for (const task of running) task.aborted = true;
     await Promise.all(running.map((task) => task.done));
   }
 
-  /** CmdSN order (RFC 7143, 4.2.2.1). One connection delivers in order, so what is not due is a stray: ignored. */
+  /**
+   * CmdSN order (RFC 7143, 4.2.2.1). One connection delivers in order, so what is not due is a stray, and what comes
+   * while the window is closed was not asked for: both are ignored, as the standard says.
+   */
   #inOrder(bhs: Buffer): boolean {
     if (isImmediate(bhs)) return true;
-    if (bhs.readUInt32BE(AT.cmdSN) !== this.#counters.expCmdSN) return false;
+    const { expCmdSN, maxCmdSN } = this.#counters;
+    if (bhs.readUInt32BE(AT.cmdSN) !== expCmdSN || serialBefore(maxCmdSN, expCmdSN)) return false;
     this.#counters.expCmdSN = serialAdd(this.#counters.expCmdSN, 1);
     return true;
   }
 
   /** The counters as they stand; the window closes as commands pile up, and never moves back. */
   #current(): Counters {
-    const open = this.#host.limits.tasksPerSessionMax - this.#running.size - this.#collecting.size;
+    const open = this.#host.limits.tasksPerSessionMax - this.#taskCount;
     const max = serialAdd(this.#counters.expCmdSN, Math.max(open, 0) - 1);
     if (serialBefore(this.#counters.maxCmdSN, max)) this.#counters.maxCmdSN = max;
     return this.#counters;
@@ -280,6 +336,20 @@ export class Session {
   #command(bhs: Buffer, data: Buffer): void {
     const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
     const isWrite = (bhs.readUInt8(1) & FLAG_WRITE) !== 0;
+    if (this.#isTagInUse(bhs.readUInt32BE(AT.initiatorTaskTag))) {
+      this.#reject(bhs, REJECT_REASON.invalidPduField);
+      return;
+    }
+    // Immediate commands keep to no window.
+    if (this.#taskCount >= this.#host.limits.tasksPerSessionMax + IMMEDIATE_TASKS_MAX) {
+      this.#respond(bhs, { status: STATUS.taskSetFull, sense: undefined }, 0, 0);
+      return;
+    }
+    const { immediateData, firstBurstLength } = this.#parameters;
+    if (isWrite && data.length > (immediateData ? firstBurstLength : 0)) {
+      this.#fail(bhs, DATA_FAULT.unexpectedUnsolicitedData);
+      return;
+    }
     if (isWrite && data.length < expected) {
       this.#beginCollecting(bhs, data, expected);
       return;
@@ -288,8 +358,11 @@ export class Session {
   }
 
   #beginCollecting(bhs: Buffer, data: Buffer, expected: number): void {
-    if (data.length > 0 && !this.#parameters.immediateData)
-      throw new ProtocolError("immediate data was not agreed");
+    // No command writes so much: a buffer of that size is not even asked for.
+    if (expected > TRANSFER_BYTES_MAX) {
+      this.#fail(bhs, SENSE.invalidFieldInCdb);
+      return;
+    }
     const { limits, buffers } = this.#host;
     const roomy = this.#bufferBytes + expected <= limits.sessionBufferBytesMax;
     const buffer = roomy ? buffers.take(expected) : undefined;
@@ -300,12 +373,31 @@ export class Session {
     }
     this.#bufferBytes += buffer.length;
     const task = new WriteTask(bhs, buffer, this.#parameters);
-    if (this.#collecting.has(task.initiatorTaskTag)) throw new ProtocolError("a task tag in use");
     data.copy(buffer);
     task.receivedBytes = data.length;
     this.#collecting.set(task.initiatorTaskTag, task);
-    // The F bit says that no unsolicited data follows.
-    if (isFinal(bhs)) this.#solicit(task);
+    // The F bit says that no unsolicited data follows; with InitialR2T none may.
+    if (isFinal(bhs) || this.#parameters.initialR2T) this.#solicit(task);
+  }
+
+  /** Tasks that are not answered yet. */
+  get #taskCount(): number {
+    return this.#running.size + this.#collecting.size + this.#held.size;
+  }
+
+  #isTagInUse(tag: number): boolean {
+    return this.#collecting.has(tag) || this.#running.has(tag) || this.#held.has(tag);
+  }
+
+  /** Ends a command with CHECK CONDITION. */
+  #fail(bhs: Buffer, code: SenseCode): void {
+    this.#respond(bhs, { status: STATUS.checkCondition, sense: encodeSense(code) }, 0, 0);
+  }
+
+  #failCollecting(task: WriteTask, code: SenseCode): void {
+    this.#endCollecting(task);
+    this.#fail(task.bhs, code);
+    this.#giveBack(task);
   }
 
   #dataOut(bhs: Buffer, data: Buffer): void {
@@ -313,9 +405,7 @@ export class Session {
     if (task === undefined) return;
     const fault = task.check(bhs, data.length);
     if (fault !== undefined) {
-      this.#endCollecting(task);
-      this.#respond(task.bhs, failureOf(new ProtocolError(`Data-Out ${fault}`), true), 0, 0);
-      this.#giveBack(task);
+      this.#failCollecting(task, fault);
       return;
     }
     data.copy(task.place(data.length));
@@ -404,12 +494,22 @@ export class Session {
    * wait until nothing of that session is under way, and keep their order.
    */
   #executeAfter(barrier: Promise<void>, bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined): void {
+    const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
     const header = Buffer.from(bhs);
     const data = owner === undefined ? Buffer.from(dataOut) : dataOut;
+    const held = { owner };
+    this.#held.set(tag, held);
     void barrier.then(() => {
-      if (!this.#closed) this.connection.later(() => this.#execute(header, data, owner));
-      else if (owner !== undefined) this.#giveBack(owner);
+      // Whoever has ended it meanwhile has given its buffer back.
+      if (this.#held.get(tag) !== held) return;
+      this.#held.delete(tag);
+      this.connection.later(() => this.#execute(header, data, owner));
     });
+  }
+
+  #dropHeld(): void {
+    for (const { owner } of this.#held.values()) if (owner !== undefined) this.#giveBack(owner);
+    this.#held.clear();
   }
 
   #write(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined, device: BlockDevice): void {
@@ -588,7 +688,7 @@ export class Session {
     respond: () => void,
   ): void {
     const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
-    if (this.#running.has(tag)) throw new ProtocolError("a task tag in use");
+    assert(!this.#running.has(tag));
     const finish = (answer: () => void) => {
       this.#running.delete(tag);
       if (owner !== undefined) this.#giveBack(owner);
@@ -666,54 +766,110 @@ export class Session {
     transmitter.commit(at, length);
   }
 
+  /** One text negotiation at a time (RFC 7143, 11.10): its request and its answer may each take several PDUs. */
   #text(bhs: Buffer, data: Buffer): void {
-    const continues = bhs.readUInt32BE(AT.targetTransferTag) === TRANSFER_TAG_TEXT;
-    const answer = continues
-      ? this.#textRest
-      : sendTargetsText(decodeText(data), this.#host.directory, this.entry, this.connection);
+    const isNew = bhs.readUInt32BE(AT.targetTransferTag) === TAG_NONE;
+    const isKnown = bhs.readUInt32BE(AT.targetTransferTag) === TRANSFER_TAG_TEXT && this.#isTextOpen;
+    if (!isNew && !isKnown) {
+      this.#reject(bhs, REJECT_REASON.invalidPduField);
+      return;
+    }
+    if (isNew) {
+      this.#textIn = EMPTY;
+      this.#textRest = EMPTY;
+    }
+    const continues = (bhs.readUInt8(1) & TEXT_CONTINUE) !== 0;
+    if (this.#textIn.length + data.length > TEXT_BYTES_MAX) throw new ProtocolError("too much text");
+    this.#textIn = this.#textIn.length === 0 ? Buffer.from(data) : Buffer.concat([this.#textIn, data]);
+    if (!continues && this.#textRest.length === 0) {
+      try {
+        this.#textRest = this.#answerText(decodeText(this.#textIn));
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.#isTextOpen = false;
+        this.#reject(bhs, REJECT_REASON.protocolError);
+        return;
+      } finally {
+        this.#textIn = EMPTY;
+      }
+    }
     const most = Math.min(this.#parameters.maxRecvDataSegmentLength, SLOW_READ_BYTES);
-    const length = Math.min(answer.length, most);
-    this.#textRest = answer.subarray(length);
+    const part = continues ? EMPTY : this.#textRest.subarray(0, most);
+    this.#textRest = this.#textRest.subarray(part.length);
     const more = this.#textRest.length > 0;
+    const ends = !more && !continues && isFinal(bhs);
+    this.#isTextOpen = !ends;
     const { transmitter } = this.connection;
-    const at = transmitter.reserve(length);
+    const at = transmitter.reserve(part.length);
     writeTextResponse(
       transmitter.slab,
       at,
       bhs.readUInt32BE(AT.initiatorTaskTag),
-      more ? TEXT_CONTINUE : FINAL,
-      more ? TRANSFER_TAG_TEXT : TAG_NONE,
-      length,
+      (ends ? FINAL : 0) | (more ? TEXT_CONTINUE : 0),
+      ends ? TAG_NONE : TRANSFER_TAG_TEXT,
+      part.length,
       this.#withStatus(),
     );
-    answer.copy(transmitter.slab, transmitter.dataOffset(at), 0, length);
-    transmitter.commit(at, length);
+    part.copy(transmitter.slab, transmitter.dataOffset(at));
+    transmitter.commit(at, part.length);
+  }
+
+  /** SendTargets, and what the initiator takes in one data segment from now on (RFC 7143, 13.12). */
+  #answerText(keys: readonly [string, string][]): Buffer {
+    const isLength = ([key]: readonly [string, string]) => key === "MaxRecvDataSegmentLength";
+    const settled = negotiate(keys.filter(isLength), this.#parameters, false);
+    const others = keys.filter((pair) => !isLength(pair));
+    const portals = this.#host.portalsFor(this.connection);
+    const found = sendTargetsText(others, this.#host.directory, this.entry, portals);
+    return Buffer.concat([encodeText(settled), found]);
   }
 
   #logout(bhs: Buffer): void {
+    const reason = bhs.readUInt8(1) & 0x7f;
+    if (reason > LOGOUT_REASON.recovery) {
+      this.#reject(bhs, REJECT_REASON.invalidPduField);
+      return;
+    }
+    let response = LOGOUT_RESPONSE.closed;
+    if (reason === LOGOUT_REASON.recovery) response = LOGOUT_RESPONSE.recoveryNotSupported;
+    else if (reason === LOGOUT_REASON.connection && bhs.readUInt16BE(20) !== this.#cid) {
+      response = LOGOUT_RESPONSE.noSuchConnection;
+    }
     const { transmitter } = this.connection;
     const at = transmitter.reserve(0);
-    writeLogoutResponse(transmitter.slab, at, bhs.readUInt32BE(AT.initiatorTaskTag), 0, this.#withStatus());
+    const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
+    writeLogoutResponse(transmitter.slab, at, tag, response, this.#withStatus());
     transmitter.commit(at, 0);
-    this.connection.end();
+    if (response === LOGOUT_RESPONSE.closed) this.connection.end();
   }
 
   #taskManagement(bhs: Buffer): void {
+    if (this.#managing >= MANAGING_MAX) {
+      this.#respondToManagement(bhs, TASK_RESPONSE.rejected);
+      return;
+    }
+    this.#managing += 1;
     const header = Buffer.from(bhs.subarray(0, BHS_BYTES));
     const done = this.#manage(header).then(
       (response) => response,
-      () => TASK_RESPONSE.notSupported,
+      () => TASK_RESPONSE.rejected,
     );
     // The response says that the tasks touch nothing any more: it waits until that is so.
-    void done.then((response) =>
-      this.connection.later(() => {
-        const { transmitter } = this.connection;
-        const at = transmitter.reserve(0);
-        const tag = header.readUInt32BE(AT.initiatorTaskTag);
-        writeTaskManagementResponse(transmitter.slab, at, tag, response, this.#withStatus());
-        transmitter.commit(at, 0);
-      }),
-    );
+    void done.then((response) => {
+      this.#managing -= 1;
+      this.connection.later(() => this.#respondToManagement(header, response));
+      const isColdReset = (header.readUInt8(1) & 0x7f) === TASK_MANAGEMENT.coldReset;
+      if (!isColdReset || response !== TASK_RESPONSE.complete || this.entry === undefined) return;
+      for (const session of [...this.#host.sessionsOf(this.entry)]) session.connection.end();
+    });
+  }
+
+  #respondToManagement(bhs: Buffer, response: number): void {
+    const { transmitter } = this.connection;
+    const at = transmitter.reserve(0);
+    const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
+    writeTaskManagementResponse(transmitter.slab, at, tag, response, this.#withStatus());
+    transmitter.commit(at, 0);
   }
 
   async #manage(bhs: Buffer): Promise<number> {
@@ -730,6 +886,7 @@ export class Session {
       await Promise.all([...this.#host.sessionsOf(entry)].map((session) => session.abortTasks()));
       return TASK_RESPONSE.complete;
     }
+    if (action === TASK_MANAGEMENT.reassign) return TASK_RESPONSE.noReassignment;
     return TASK_RESPONSE.notSupported;
   }
 
@@ -738,6 +895,12 @@ export class Session {
     if (collecting !== undefined) {
       this.#endCollecting(collecting);
       this.#giveBack(collecting);
+      return TASK_RESPONSE.complete;
+    }
+    const held = this.#held.get(tag);
+    if (held !== undefined) {
+      this.#held.delete(tag);
+      if (held.owner !== undefined) this.#giveBack(held.owner);
       return TASK_RESPONSE.complete;
     }
     const running = this.#running.get(tag);

@@ -6,6 +6,7 @@ import { SENSE } from "../scsi/sense.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { DataBuffers } from "./data-buffers.ts";
 import type { TargetDirectory, TargetEntry } from "./directory.ts";
+import { isLoopback, isWildcard, type Portal, portalText } from "./discovery.ts";
 import { DEFAULT_TARGET_LIMITS, type TargetLimits } from "./limits.ts";
 import { isStillAdmitted, type LoggedIn, type LoginRefusal } from "./login.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -15,6 +16,8 @@ export interface TargetOptions {
   readonly clock: Clock;
   readonly random?: Random;
   readonly limits?: TargetLimits;
+  /** What discovery shows as portals, `HOST:PORT` each; without any: the one reached, and the others listened at. */
+  readonly advertised?: readonly string[];
   /** What is worth a line in the log: dropped peers and the like. */
   readonly onEvent?: (event: TargetEvent) => void;
 }
@@ -45,7 +48,8 @@ export class Target implements ConnectionHost, SessionHost {
   readonly buffers: DataBuffers;
   readonly random: Random;
   readonly #onEvent: (event: TargetEvent) => void;
-  readonly #server: Server;
+  readonly #servers: Server[] = [];
+  readonly #advertised: readonly string[];
   readonly #connections = new Set<Connection>();
   /** Sessions without a connection whose last commands are not done. */
   readonly #lingering = new Set<Session>();
@@ -62,20 +66,43 @@ export class Target implements ConnectionHost, SessionHost {
     this.limits = options.limits ?? DEFAULT_TARGET_LIMITS;
     this.buffers = new DataBuffers(this.limits.totalBufferBytesMax);
     this.#onEvent = options.onEvent ?? (() => {});
-    this.#server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
+    this.#advertised = options.advertised ?? [];
   }
 
-  /** Listens; answers the address in use (port 0 chooses a free one). */
+  /** Listens at one more portal; answers the address in use (port 0 chooses a free one). */
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
+    const server = createServer({ pauseOnConnect: true, noDelay: true }, (socket) => this.#accept(socket));
     return new Promise((resolve, reject) => {
-      this.#server.once("error", reject);
-      this.#server.listen(port, host, () => {
-        this.#server.off("error", reject);
-        const address = this.#server.address();
+      server.once("error", reject);
+      server.listen(port, host, () => {
+        server.off("error", reject);
+        // A connection that can't be accepted (no file descriptor left) costs no other.
+        server.on("error", ({ message }) =>
+          this.#onEvent({ type: "refused", remoteAddress: "", reason: message }),
+        );
+        this.#servers.push(server);
+        const address = server.address();
         if (address === null || typeof address === "string") reject(new Error("no address"));
         else resolve({ host: address.address, port: address.port });
       });
     });
+  }
+
+  /** The portals that discovery shows to whoever has come by `reached`, that one first. */
+  portalsFor(reached: Portal): readonly string[] {
+    if (this.#advertised.length > 0) return this.#advertised;
+    const own = portalText(reached);
+    const others = this.#servers.flatMap((server) => {
+      const address = server.address();
+      if (address === null || typeof address === "string") return [];
+      const portal = { localAddress: address.address, localPort: address.port };
+      // What listens everywhere has no address of its own, and loopback is none for another machine.
+      const isUsable =
+        !isWildcard(portal.localAddress) &&
+        isLoopback(portal.localAddress) === isLoopback(reached.localAddress);
+      return isUsable ? [portalText(portal)] : [];
+    });
+    return [...new Set([own, ...others])];
   }
 
   /** Who is logged in to the target. */
@@ -109,7 +136,7 @@ export class Target implements ConnectionHost, SessionHost {
 
   /** Asks all initiators to log out, then ends what is left. */
   async close(): Promise<void> {
-    this.#server.close();
+    for (const server of this.#servers) server.close();
     const closed = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       if (this.#connections.size === 0) resolve();
@@ -139,10 +166,12 @@ export class Target implements ConnectionHost, SessionHost {
   }
 
   hasRoom(entry: TargetEntry | undefined, initiatorName: string, isid: Buffer): boolean {
-    if (entry === undefined) return true;
+    let sessionCount = 0;
+    for (const { session } of this.#connections) if (session !== undefined) sessionCount += 1;
+    if (entry === undefined) return sessionCount < this.limits.sessionsMax;
     const sessions = [...this.sessionsOf(entry)];
     return (
-      sessions.length < this.limits.sessionsPerTargetMax ||
+      (sessions.length < this.limits.sessionsPerTargetMax && sessionCount < this.limits.sessionsMax) ||
       sessions.some((session) => session.initiatorName === initiatorName && session.isid.equals(isid))
     );
   }
@@ -211,12 +240,15 @@ export class Target implements ConnectionHost, SessionHost {
     return before;
   }
 
+  /** Whoever holds connections open without logging in does so at the cost of its own oldest ones. */
+  #makeRoom(): void {
+    const pending = [...this.#connections].filter(({ session }) => session === undefined);
+    if (pending.length < this.limits.pendingConnectionsMax) return;
+    pending[0]?.drop("too many connections that have not logged in");
+  }
+
   #accept(accepted: Socket): void {
-    if (this.#connections.size >= this.limits.connectionsMax) {
-      this.#onEvent({ type: "refused", remoteAddress: accepted.remoteAddress ?? "", reason: "too many" });
-      accepted.destroy();
-      return;
-    }
+    this.#makeRoom();
     const receive = { connection: undefined as Connection | undefined };
     const socket = this.#withReceiveBuffer(accepted, (bytes) => receive.connection?.receive(bytes));
     socket.setNoDelay(true);

@@ -11,23 +11,24 @@ import { crc32c } from "../iscsi/crc32c.ts";
 
 const SLAB_BYTES = 2 * 1024 * 1024;
 const FLUSH_BYTES = 1024 * 1024;
-const SPARE_SLABS_MAX = 4;
+const SPARE_SLABS_MAX = 8;
 
-/** Slabs of connections that need none now, shared by all connections of the thread. */
+/** Slabs that hold nothing now, shared by all connections of the thread: one that only waits has none. */
 const spare: Buffer[] = [];
 
 export class Transmitter {
   headerDigest = false;
   dataDigest = false;
   readonly #socket: Socket;
-  readonly #onDrained: () => void;
+  readonly #onSent: () => void;
   #slab: Buffer | undefined;
   #used = 0;
   #pendingBytes = 0;
 
-  constructor(socket: Socket, onDrained: () => void) {
+  /** `onSent`: the peer has taken something of what had to wait for it. */
+  constructor(socket: Socket, onSent: () => void) {
     this.#socket = socket;
-    this.#onDrained = onDrained;
+    this.#onSent = onSent;
   }
 
   /** Bytes that the socket has not taken yet. */
@@ -84,18 +85,22 @@ export class Transmitter {
     this.#socket.write(slab.subarray(0, bytes), () => {
       if (isTaken) return;
       this.#pendingBytes -= bytes;
-      if (spare.length < SPARE_SLABS_MAX) spare.push(slab);
-      if (this.#pendingBytes === 0) this.#onDrained();
+      spareIt(slab);
+      this.#onSent();
     });
-    // The system has a copy already: the slab, which the caches still hold, is filled again.
-    isTaken = this.#socket.writableLength === 0;
-    if (isTaken) return;
-    this.#pendingBytes += bytes;
     this.#slab = undefined;
+    // The system has a copy already: the slab, which the caches still hold, is filled again next.
+    isTaken = this.#socket.writableLength === 0;
+    if (isTaken) spareIt(slab);
+    else this.#pendingBytes += bytes;
   }
 
   #pduBytes(dataBytes: number): number {
     const header = BHS_BYTES + (this.headerDigest ? DIGEST_BYTES : 0);
     return header + paddedLength(dataBytes) + (this.dataDigest && dataBytes > 0 ? DIGEST_BYTES : 0);
   }
+}
+
+function spareIt(slab: Buffer): void {
+  if (spare.length < SPARE_SLABS_MAX) spare.push(slab);
 }

@@ -1,10 +1,21 @@
 /** A command whose Data-Out buffer is being collected (RFC 7143, 11.7 and 11.8): what has come, what is due next. */
 import { strict as assert } from "node:assert";
-import { AT, BHS_BYTES, isFinal } from "../iscsi/bhs.ts";
+import { AT, BHS_BYTES, isFinal, TAG_NONE } from "../iscsi/bhs.ts";
 import type { SessionParameters } from "../iscsi/negotiation.ts";
+import type { SenseCode } from "../scsi/sense.ts";
 
-/** What is wrong with a Data-Out PDU; the command ends with it. */
-export type DataOutFault = "out of order" | "too long";
+/**
+ * What is wrong with a Data-Out PDU: the command ends with this sense (RFC 7143, 7.8 and 11.4.7.2; SPC-4, annex F). All
+ * are ABORTED COMMAND: the initiator may send the command again.
+ */
+export const DATA_FAULT = {
+  unexpectedUnsolicitedData: { key: 0xb, asc: 0x0c, ascq: 0x0c },
+  protocolServiceCrcError: { key: 0xb, asc: 0x47, ascq: 0x05 },
+  dataPhaseError: { key: 0xb, asc: 0x4b, ascq: 0x00 },
+  illegalTransferTag: { key: 0xb, asc: 0x4b, ascq: 0x01 },
+  tooMuchWriteData: { key: 0xb, asc: 0x4b, ascq: 0x02 },
+  dataOffsetError: { key: 0xb, asc: 0x4b, ascq: 0x05 },
+} as const satisfies Record<string, SenseCode>;
 
 export class WriteTask {
   /** The SCSI Command PDU's header, CDB and all. */
@@ -12,10 +23,9 @@ export class WriteTask {
   readonly buffer: Buffer;
   readonly expectedBytes: number;
   receivedBytes = 0;
-  aborted = false;
   /** End of the burst that was asked for; during unsolicited data the FirstBurstLength. */
   #burstEnd: number;
-  #transferTag: number;
+  #transferTag = TAG_NONE;
   #dataSN = 0;
   #r2tSN = 0;
 
@@ -24,7 +34,6 @@ export class WriteTask {
     this.buffer = buffer;
     this.expectedBytes = bhs.readUInt32BE(AT.expectedDataTransferLength);
     this.#burstEnd = Math.min(this.expectedBytes, parameters.firstBurstLength);
-    this.#transferTag = 0xffffffff;
     assert(this.bhs.length === BHS_BYTES && buffer.length >= this.expectedBytes);
   }
 
@@ -41,14 +50,15 @@ export class WriteTask {
   }
 
   /** Checks that the PDU is the one that is due, before its data is taken. */
-  check(bhs: Buffer, dataBytes: number): DataOutFault | undefined {
+  check(bhs: Buffer, dataBytes: number): SenseCode | undefined {
+    if (bhs.readUInt32BE(AT.targetTransferTag) !== this.#transferTag) return DATA_FAULT.illegalTransferTag;
+    if (bhs.readUInt32BE(AT.dataSN) !== this.#dataSN) return DATA_FAULT.dataPhaseError;
     const offset = bhs.readUInt32BE(AT.bufferOffset);
-    const inOrder =
-      offset === this.receivedBytes &&
-      bhs.readUInt32BE(AT.dataSN) === this.#dataSN &&
-      bhs.readUInt32BE(AT.targetTransferTag) === this.#transferTag;
-    if (!inOrder) return "out of order";
-    return offset + dataBytes > this.#burstEnd ? "too long" : undefined;
+    if (offset !== this.receivedBytes) return DATA_FAULT.dataOffsetError;
+    if (offset + dataBytes <= this.#burstEnd) return undefined;
+    return this.#transferTag === TAG_NONE
+      ? DATA_FAULT.unexpectedUnsolicitedData
+      : DATA_FAULT.tooMuchWriteData;
   }
 
   /** Where the data of the PDU that `check` has passed goes. */
@@ -56,11 +66,11 @@ export class WriteTask {
     return this.buffer.subarray(this.receivedBytes, this.receivedBytes + dataBytes);
   }
 
-  /** The PDU's data is in place. Answers whether its sequence has ended. */
+  /** The PDU's data is in place. Answers whether its sequence has ended: it says so, or nothing more is due in it. */
   took(bhs: Buffer, dataBytes: number): boolean {
     this.receivedBytes += dataBytes;
     this.#dataSN += 1;
-    return isFinal(bhs);
+    return isFinal(bhs) || this.receivedBytes === this.#burstEnd;
   }
 
   /** Opens the next solicited burst; answers what its R2T asks for. */
