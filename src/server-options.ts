@@ -4,7 +4,10 @@ export interface StartOptions {
   readonly dataDir: string;
   /** The API and the console. */
   readonly listen: HostPort;
-  readonly iscsi: HostPort;
+  /** Portals of the iSCSI target, at least one. */
+  readonly iscsi: readonly [HostPort, ...HostPort[]];
+  /** What discovery shows in place of the portals: where initiators come through NAT or a container's port. */
+  readonly iscsiAdvertise: readonly HostPort[];
   /** The vault: `file:///folder` or `s3://bucket/prefix`. */
   readonly storeUrl: string;
   readonly s3Endpoint?: string;

@@ -26,6 +26,7 @@ const OWNER_FILE = "owner-id";
 
 export interface RunningServer {
   readonly api: string;
+  /** The portals, HOST:PORT each, with commas between them. */
   readonly iscsi: string;
   /** Resolves when a part has failed that the process can't go on without. */
   readonly failed: Promise<string>;
@@ -72,6 +73,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ownerId: secretFile(join(dataDir, OWNER_FILE), 16).toString("hex"),
     vaultJsonCachePath: join(dataDir, VAULT_JSON_COPY),
     volumesFolder: join(dataDir, "volumes"),
+    advertisedPortals: options.iscsiAdvertise.map(({ host, port }) => `${urlHost(host)}:${port}`),
     events,
     log: ({ level, message, fields }) => log[level](fields ?? {}, message),
     onFatal: (reason) => {
@@ -91,7 +93,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     rememberVault(dataDir, location);
     const catalog = await Catalog.open({ sqlitePath: join(dataDir, "catalog.sqlite") });
     closers.push(() => catalog.close());
-    const portal = { host: options.iscsi.host, port: options.iscsi.port };
+    const portal = { ...options.iscsi[0] };
     const services = createServices({
       accessKeys,
       catalog,
@@ -121,8 +123,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     services.recoveryPoints.start();
     closers.push(() => services.recoveryPoints.close());
     // Initiators come back on their own after a restart: they find their targets only once the volumes are open.
-    const listening = await plane.listen(options.iscsi.host, options.iscsi.port);
-    portal.port = listening.port;
+    const portals: string[] = [];
+    for (const { host, port } of options.iscsi) {
+      const listening = await plane.listen(host, port);
+      if (portals.length === 0) portal.port = listening.port;
+      portals.push(`${urlHost(listening.host)}:${listening.port}`);
+    }
 
     const api = new ApiServer({
       storageGateway: storageGatewayOperations,
@@ -142,7 +148,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     if (offline) log.warn("serving without the bucket: uploads wait until it answers");
     return {
       api: `http://${urlHost(address.host)}:${address.port}`,
-      iscsi: `${urlHost(listening.host)}:${listening.port}`,
+      iscsi: portals.join(","),
       failed,
       close,
     };

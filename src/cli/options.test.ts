@@ -12,7 +12,8 @@ describe("options of sluicegate start", () => {
   test("without any: loopback, ./data, the account and region of the documentation", () => {
     const options = readStartOptions({}, {}, undefined);
     assert.deepEqual(options.listen, { host: "127.0.0.1", port: 9060 });
-    assert.deepEqual(options.iscsi, { host: "127.0.0.1", port: 3260 });
+    assert.deepEqual(options.iscsi, [{ host: "127.0.0.1", port: 3260 }]);
+    assert.deepEqual(options.iscsiAdvertise, []);
     assert.deepEqual(
       [options.dataDir, options.region, options.accountId],
       ["./data", "us-east-1", "000000000000"],
@@ -31,6 +32,17 @@ describe("options of sluicegate start", () => {
       [options.dataDir, options.accountId, options.region, options.devices],
       ["/from/flag", "222222222222", "eu-west-1", ["/dev/a", "/dev/b"]],
     );
+  });
+
+  test("several portals, and what discovery shows instead of them", () => {
+    const flags = { iscsi: "10.0.0.1:3260, [fd00::1]:3261", "iscsi-advertise": "nas.example.org:3260" };
+    const options = readStartOptions(flags, {}, undefined);
+    assert.deepEqual(options.iscsi, [
+      { host: "10.0.0.1", port: 3260 },
+      { host: "fd00::1", port: 3261 },
+    ]);
+    assert.deepEqual(options.iscsiAdvertise, [{ host: "nas.example.org", port: 3260 }]);
+    assert.throws(() => readStartOptions({ iscsi: "10.0.0.1:3260," }, {}, undefined), OptionError);
   });
 
   test("what can't be used is refused with its name", () => {

@@ -13,7 +13,8 @@ export class OptionError extends Error {
 export const START_OPTIONS = {
   data: "folder for everything the gateway keeps here",
   listen: "address of the API, HOST:PORT",
-  iscsi: "address of the iSCSI target, HOST:PORT",
+  iscsi: "address of the iSCSI target, HOST:PORT (several: a comma between them)",
+  "iscsi-advertise": "address that iSCSI discovery shows instead, HOST:PORT (several: a comma between them)",
   store: "the vault: file:///folder or s3://bucket/prefix",
   "s3-endpoint": "URL of an S3 server other than AWS's",
   "s3-region": "region of the bucket",
@@ -29,7 +30,10 @@ export const START_OPTIONS = {
 export type StartOptionName = keyof typeof START_OPTIONS;
 type Given = Partial<Record<StartOptionName, string>>;
 
-const DEFAULTS: Record<Exclude<StartOptionName, "store" | "s3-endpoint" | "s3-region" | "device">, string> = {
+const DEFAULTS: Record<
+  Exclude<StartOptionName, "store" | "iscsi-advertise" | "s3-endpoint" | "s3-region" | "device">,
+  string
+> = {
   data: "./data",
   listen: "127.0.0.1:9060",
   iscsi: "127.0.0.1:3260",
@@ -60,10 +64,12 @@ export function readStartOptions(
     throw new OptionError(`s3-endpoint: "${s3Endpoint}" is not a URL`);
   }
   const s3Region = get("s3-region");
+  const advertised = get("iscsi-advertise");
   return {
     dataDir: need("data"),
     listen: parseHostPort("listen", need("listen")),
-    iscsi: parseHostPort("iscsi", need("iscsi")),
+    iscsi: parsePortals("iscsi", need("iscsi")),
+    iscsiAdvertise: advertised === undefined ? [] : parsePortals("iscsi-advertise", advertised),
     storeUrl: get("store") ?? "",
     region,
     accountId: account,
@@ -121,6 +127,11 @@ export function parseHostPort(name: string, text: string): HostPort {
   const port = Number(match?.[3]);
   if (host === undefined || port > 65535) throw new OptionError(`${name}: "${text}" is not HOST:PORT`);
   return { host, port };
+}
+
+function parsePortals(name: string, text: string): readonly [HostPort, ...HostPort[]] {
+  const [first = "", ...others] = text.split(",");
+  return [parseHostPort(name, first.trim()), ...others.map((other) => parseHostPort(name, other.trim()))];
 }
 
 function readConfig(path: string): Given {

@@ -31,6 +31,7 @@ import { RemoteError, Rpc } from "./rpc.ts";
 
 export interface DataPlaneOptions extends Omit<BackupWorkerData, "data" | "load"> {
   readonly volumesFolder: string;
+  readonly advertisedPortals: readonly string[];
   readonly events: VolumeHostEvents;
   readonly log: (line: WorkerLogLine) => void;
   /** A worker has failed: what it held in memory is lost, and the process has to end. */
@@ -47,12 +48,12 @@ export class DataPlane
   #onJobProgress: (progress: JobProgress) => void = () => {};
 
   constructor(options: DataPlaneOptions) {
-    const { volumesFolder, events, log, onFatal, ...backupData } = options;
+    const { volumesFolder, advertisedPortals, events, log, onFatal, ...backupData } = options;
     const channel = new MessageChannel();
     const load = makeLoadGauge();
     const data = startWorker(
       "data-worker",
-      { volumesFolder, backup: channel.port1, load } satisfies DataWorkerData,
+      { volumesFolder, advertisedPortals, backup: channel.port1, load } satisfies DataWorkerData,
       [channel.port1],
     );
     const backup = startWorker(
@@ -91,7 +92,7 @@ export class DataPlane
     return this.#backup.call("open");
   }
 
-  /** Takes initiators; answers the address in use. */
+  /** Takes initiators at one more portal; answers the address in use. */
   listen(host: string, port: number): Promise<{ host: string; port: number }> {
     return this.#data.call("listen", host, port);
   }

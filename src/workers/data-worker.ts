@@ -11,6 +11,7 @@ import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
 import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
 import { BLOCK_BYTES } from "../volume/geometry.ts";
+import { LineLimiter } from "./line-limiter.ts";
 import { publishLoad } from "./load-gauge.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
@@ -63,15 +64,17 @@ const fleet = new Fleet({
   },
 });
 
+const iscsiLog = new LineLimiter(systemClock, log);
 const target = new Target({
   clock: systemClock,
+  advertised: given.advertisedPortals,
   directory: {
     list: () => targets.values(),
     find: (name) => targets.get(name.toLowerCase()),
   },
   onEvent: (event) => {
     const level = event.type === "dropped" || event.type === "refused" ? "warn" : "info";
-    log({ level, message: `iscsi ${event.type}`, fields: { ...event } });
+    iscsiLog.write({ level, message: `iscsi ${event.type}`, fields: { ...event } });
   },
 });
 

@@ -3,6 +3,8 @@ import type { MessagePort } from "node:worker_threads";
 
 export interface DataWorkerData {
   readonly volumesFolder: string;
+  /** What iSCSI discovery shows instead of the portals listened at. */
+  readonly advertisedPortals: readonly string[];
   /** To the backup worker. */
   readonly backup: MessagePort;
   /** Where the data worker tells how busy it is: see load-gauge.ts. */
