@@ -16,10 +16,9 @@ import {
   writeSync,
 } from "node:fs";
 import { join, resolve } from "node:path";
-import { volumeArn } from "./gateway/arn.ts";
+import { NO_GATEWAY, volumeArn } from "./gateway/arn.ts";
 import { systemClock } from "./platform/clock.ts";
 import {
-  type GatewayId,
   makeSnapshotId,
   makeVolumeId,
   parseSnapshotId,
@@ -40,8 +39,6 @@ const RUNS_AT_A_TIME = 4;
 /** Blocks that are looked through for zeros in one go. */
 const WINDOW_BLOCKS = 1024 * 1024;
 const WINDOW_NON_ZERO_MAX = 4096;
-/** Of snapshots that no gateway's volume was the source of. */
-const NO_GATEWAY = "sgw-00000000" as GatewayId;
 
 /** An image can't be brought over; the message says why. */
 export class TransferError extends Error {

@@ -3,6 +3,7 @@ import { existsSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { pino } from "pino";
+import { ebsOperations } from "./api/ebs/index.ts";
 import { ec2Operations } from "./api/ec2/index.ts";
 import { ApiServer } from "./api/http-server.ts";
 import { sluicegateOperations } from "./api/sluicegate/index.ts";
@@ -13,7 +14,7 @@ import type { VolumeHostEvents } from "./gateway/ports.ts";
 import { createServices, type Services } from "./gateway/services.ts";
 import { parseThinningRule } from "./gateway/thinning.ts";
 import { systemClock } from "./platform/clock.ts";
-import { systemDisk } from "./platform/disk.ts";
+import { freeBytesAt, systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
 import type { StartOptions } from "./server-options.ts";
@@ -23,6 +24,7 @@ import { RemoteError } from "./workers/rpc.ts";
 
 const KEY_BYTES = 32;
 const OWNER_FILE = "owner-id";
+const TOKEN_KEY_FILE = "token.key";
 
 export interface RunningServer {
   readonly api: string;
@@ -101,7 +103,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       store: plane,
       clock: systemClock,
       random: systemRandom,
+      disk: systemDisk,
       dataDir,
+      freeBytes: () => freeBytesAt(dataDir),
+      secret: secretFile(join(dataDir, TOKEN_KEY_FILE), KEY_BYTES),
       devices: options.devices,
       realm: { region: options.region, accountId: options.accountId },
       portal,
@@ -116,6 +121,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     });
     await services.volumes.openAll();
     await services.snapshots.reconcile();
+    await services.directUploads.resume();
+    closers.push(() => services.directUploads.close());
     services.copier.start();
     closers.push(() => services.copier.close());
     services.upkeep.start();
@@ -133,6 +140,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const api = new ApiServer({
       storageGateway: storageGatewayOperations,
       ec2: ec2Operations,
+      ebs: ebsOperations,
       sluicegate: sluicegateOperations,
       services,
       accessKeys,

@@ -6,16 +6,19 @@ import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import type { AccessKeys, Identity } from "../gateway/access-keys.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
+import { ebsService } from "./ebs-errors.ts";
 import { Ec2Error } from "./ec2-error.ts";
 import type { OperationTable, RequestContext } from "./operation.ts";
 import { answerJsonError, JsonProtocol, jsonError, type WireAnswer, WireError } from "./wire/json11.ts";
 import { PlainJsonProtocol } from "./wire/plain-json.ts";
 import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
+import { RestJsonProtocol } from "./wire/rest-json.ts";
 import { type Caller, verifySignature } from "./wire/sigv4.ts";
 
 export interface ApiServerOptions<Services> {
   readonly storageGateway: OperationTable<Services>;
   readonly ec2: OperationTable<Services>;
+  readonly ebs: OperationTable<Services>;
   /** This gateway's own operations. */
   readonly sluicegate: OperationTable<Services>;
   readonly services: Services;
@@ -39,6 +42,7 @@ export class ApiServer<Services> {
   readonly #json: JsonProtocol<Services>;
   readonly #plain: PlainJsonProtocol<Services>;
   readonly #query: QueryProtocol<Services>;
+  readonly #ebs: RestJsonProtocol<Services>;
   readonly #server: FastifyInstance;
 
   constructor(options: ApiServerOptions<Services>) {
@@ -46,6 +50,7 @@ export class ApiServer<Services> {
     this.#json = new JsonProtocol(options.storageGateway, options.services);
     this.#plain = new PlainJsonProtocol(options.sluicegate, options.services);
     this.#query = new QueryProtocol(options.ec2, options.services);
+    this.#ebs = new RestJsonProtocol(ebsService(options.ebs), options.services);
     this.#server = Fastify({
       logger: false,
       bodyLimit: BODY_BYTES_MAX,
@@ -127,8 +132,11 @@ export class ApiServer<Services> {
       return this.#plain.answer(target, body, context);
     }
     if (typeof target === "string") return this.#json.answer(target, body, context);
-    if (isEbs(request))
-      throw new WireError("UnsupportedOperation", "The EBS direct API is not built yet.", 501);
+    const rest = this.#restOf(request);
+    if (rest !== undefined) {
+      const { method, url, headers } = request;
+      return rest.answer({ method, url, headers, body }, context);
+    }
     if (isQuery(request, caller)) {
       const query = request.url.split("?")[1] ?? "";
       return this.#query.answer(
@@ -139,7 +147,17 @@ export class ApiServer<Services> {
     throw new WireError("UnknownOperationException", "The request names no operation.", 404);
   }
 
+  /** The REST service that a request's path belongs to. */
+  #restOf({ url }: FastifyRequest): RestJsonProtocol<Services> | undefined {
+    return /^\/snapshots([/?]|$)/.test(url) ? this.#ebs : undefined;
+  }
+
   #failure(request: FastifyRequest, requestId: string, error: unknown): WireAnswer {
+    const rest = this.#restOf(request);
+    if (rest !== undefined) {
+      if (rest.error(error) === undefined) this.#options.onInternalError(requestId, error);
+      return rest.answerError(error, requestId);
+    }
     const asXml = request.headers["x-amz-target"] === undefined && isForm(request);
     const known = asXml ? xmlError(error) : jsonError(error);
     if (known === undefined && !(error instanceof WireError) && !(error instanceof Ec2Error)) {
@@ -149,17 +167,16 @@ export class ApiServer<Services> {
   }
 
   #send(reply: FastifyReply, answer: WireAnswer): FastifyReply {
-    return reply.code(answer.status).headers(answer.headers).send(Buffer.from(answer.body, "utf8"));
+    return reply
+      .code(answer.status)
+      .headers(answer.headers)
+      .send(typeof answer.body === "string" ? Buffer.from(answer.body, "utf8") : answer.body);
   }
 
   #requestId(): string {
     const hex = this.#options.random.bytes(16).toString("hex");
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   }
-}
-
-function isEbs(request: FastifyRequest): boolean {
-  return request.url.startsWith("/snapshots");
 }
 
 function isForm(request: FastifyRequest): boolean {

@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { postgresPrograms, type RunningPostgres, startPostgres } from "../../test/servers/postgres.ts";
 import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { Catalog, type CatalogLocation } from "./catalog.ts";
-import type { DiskRow, SnapshotRow, VolumeRow } from "./schema.ts";
+import { type DiskRow, PLAIN_SNAPSHOT, type SnapshotRow, type VolumeRow } from "./schema.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sg-catalog-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -38,6 +38,7 @@ const volumeRow: VolumeRow = {
   recovery_point_every_ms: null,
 };
 const snapshotRow: SnapshotRow = {
+  ...PLAIN_SNAPSHOT,
   id: SNAPSHOT,
   volume_id: VOLUME,
   volume_arn: "arn:aws:storagegateway:x",

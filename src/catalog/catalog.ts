@@ -17,6 +17,7 @@ import type {
   VolumeRow,
 } from "./schema.ts";
 import { sqliteDialect } from "./sqlite.ts";
+import { StartedSnapshots } from "./started-snapshots.ts";
 
 export type CatalogLocation = { readonly sqlitePath: string } | { readonly postgresUrl: string };
 
@@ -26,11 +27,14 @@ export interface Tag {
 }
 
 export class Catalog {
+  /** Snapshots whose blocks clients send. */
+  readonly started: StartedSnapshots;
   readonly #db: Kysely<CatalogSchema>;
   #onChange: () => void = () => {};
 
   private constructor(db: Kysely<CatalogSchema>) {
     this.#db = db;
+    this.started = new StartedSnapshots(db);
   }
 
   /** Opens the catalog and brings its schema to this version. */
@@ -184,6 +188,17 @@ export class Catalog {
     return this.#db.selectFrom("snapshots").selectAll().where("deleted", "=", 1).execute();
   }
 
+  /** Where the content of the volume's snapshots began, if it was with another volume. */
+  async lineageOf(volumeId: VolumeId): Promise<VolumeId | undefined> {
+    const row = await this.#db
+      .selectFrom("snapshots")
+      .select("lineage_id")
+      .where("volume_id", "=", volumeId)
+      .where("lineage_id", "is not", null)
+      .executeTakeFirst();
+    return row?.lineage_id ?? undefined;
+  }
+
   snapshot(id: SnapshotId): Promise<SnapshotRow | undefined> {
     return this.#db.selectFrom("snapshots").selectAll().where("id", "=", id).executeTakeFirst();
   }
@@ -206,6 +221,7 @@ export class Catalog {
   async removeSnapshot(id: SnapshotId): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
       await db.deleteFrom("tags").where("resource_id", "=", id).execute();
+      await db.deleteFrom("started_snapshots").where("snapshot_id", "=", id).execute();
       await db.deleteFrom("snapshots").where("id", "=", id).execute();
     });
   }

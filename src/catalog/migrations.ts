@@ -82,9 +82,56 @@ const recoveryPoints: Migration = {
   },
 };
 
+const directSnapshots: Migration = {
+  async up(db) {
+    const add = (
+      name: string,
+      type: "bigint" | "text" | "varchar(16)" | "varchar(32)" | "varchar(64)" | "integer",
+    ) => db.schema.alterTable("snapshots").addColumn(name, type).execute();
+    await db.schema
+      .alterTable("snapshots")
+      .addColumn("origin", "varchar(16)", (c) => c.notNull().defaultTo("cut"))
+      .execute();
+    await db.schema
+      .alterTable("snapshots")
+      .addColumn("shared_with", "text", (c) => c.notNull().defaultTo("[]"))
+      .execute();
+    await add("lineage_id", "varchar(32)");
+    await add("lock_mode", "varchar(16)");
+    await add("lock_days", "integer");
+    await add("locked_at", "bigint");
+    await add("lock_until", "bigint");
+    await add("cool_off_until", "bigint");
+    await add("policy_id", "varchar(64)");
+    await add("policy_schedule", "text");
+    await db.schema
+      .createTable("started_snapshots")
+      .addColumn("snapshot_id", "varchar(32)", (c) => c.primaryKey())
+      .addColumn("client_token", "varchar(255)", (c) => c.unique())
+      .addColumn("fingerprint", "varchar(64)", (c) => c.notNull())
+      .addColumn("timeout_ms", "bigint", (c) => c.notNull())
+      .addColumn("parent_snapshot_id", "varchar(32)")
+      .addColumn("parent_root_key", "text")
+      .addColumn("state", "varchar(16)", (c) => c.notNull())
+      .execute();
+    await db.schema
+      .createTable("policies")
+      .addColumn("id", "varchar(64)", (c) => c.primaryKey())
+      .addColumn("description", "text", (c) => c.notNull())
+      .addColumn("role_arn", "text", (c) => c.notNull())
+      .addColumn("enabled", "integer", (c) => c.notNull())
+      .addColumn("details", "text", (c) => c.notNull())
+      .addColumn("status", "text")
+      .addColumn("created_at", "bigint", (c) => c.notNull())
+      .addColumn("modified_at", "bigint", (c) => c.notNull())
+      .execute();
+  },
+};
+
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first-light": first,
   "0002-recovery-points": recoveryPoints,
+  "0003-direct-snapshots": directSnapshots,
 };
 
 /** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */

@@ -50,6 +50,59 @@ export interface SnapshotRow {
   readonly full_bytes: number;
   /** 1: deleted by the user while it was pending; goes away when its upload ends. */
   readonly deleted: number;
+  /** How it is made: by a cut of a volume, or from blocks that a client sends. */
+  readonly origin: "cut" | "direct";
+  /** The volume that its content began with, through restores and copies; null: its own. */
+  readonly lineage_id: VolumeId | null;
+  readonly lock_mode: "governance" | "compliance" | null;
+  readonly lock_days: number | null;
+  readonly locked_at: number | null;
+  readonly lock_until: number | null;
+  readonly cool_off_until: number | null;
+  /** Accounts that may make volumes of it, as JSON: ids of 12 digits, or `all`. */
+  readonly shared_with: string;
+  /** The lifecycle policy and the schedule that made it, and whose to delete it is. */
+  readonly policy_id: string | null;
+  readonly policy_schedule: string | null;
+}
+
+/** What most snapshots have in common: cut from a volume, not locked, not shared, made by nobody's policy. */
+export const PLAIN_SNAPSHOT = {
+  origin: "cut",
+  lineage_id: null,
+  lock_mode: null,
+  lock_days: null,
+  locked_at: null,
+  lock_until: null,
+  cool_off_until: null,
+  shared_with: "[]",
+  policy_id: null,
+  policy_schedule: null,
+} as const satisfies Partial<SnapshotRow>;
+
+/** A snapshot whose blocks a client sends, from its start until it is deleted. */
+export interface StartedSnapshotRow {
+  readonly snapshot_id: SnapshotId;
+  /** What makes a repeated start the same one. */
+  readonly client_token: string | null;
+  readonly fingerprint: string;
+  readonly timeout_ms: number;
+  readonly parent_snapshot_id: SnapshotId | null;
+  readonly parent_root_key: string | null;
+  /** open: takes blocks; sealed: is uploaded; ended: completed, or in error. */
+  readonly state: "open" | "sealed" | "ended";
+}
+
+/** A lifecycle policy; `details` is its PolicyDetails as JSON. */
+export interface PolicyRow {
+  readonly id: string;
+  readonly description: string;
+  readonly role_arn: string;
+  readonly enabled: number;
+  readonly details: string;
+  readonly status: string | null;
+  readonly created_at: number;
+  readonly modified_at: number;
 }
 
 /** Tags of gateways, volumes and snapshots, by the id of the resource. */
@@ -74,4 +127,6 @@ export interface CatalogSchema {
   snapshots: SnapshotRow;
   tags: TagRow;
   client_tokens: ClientTokenRow;
+  started_snapshots: StartedSnapshotRow;
+  policies: PolicyRow;
 }

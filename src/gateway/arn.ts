@@ -9,6 +9,9 @@ import {
 
 export const TARGET_PREFIX = "iqn.1997-05.com.amazon:";
 
+/** Of snapshots that no gateway's volume was the source of. */
+export const NO_GATEWAY = "sgw-00000000" as GatewayId;
+
 /** Region and account that stand in every ARN. */
 export interface Realm {
   readonly region: string;

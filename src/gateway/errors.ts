@@ -18,6 +18,7 @@ export const GATEWAY_ERRORS = {
   NotSupported: "The specified operation is not supported.",
   SnapshotIdInvalid: "The specified snapshot is invalid.",
   SnapshotInProgress: "The specified snapshot is in progress.",
+  SnapshotLocked: "The specified snapshot is locked.",
   SnapshotNotFound: "The specified snapshot was not found.",
   StagingAreaFull: "The staging area is full.",
   StorageFailure: "The local storage has failed.",

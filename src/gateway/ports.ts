@@ -209,6 +209,63 @@ export interface SnapshotRecord {
   readonly startedAtMs: number;
   readonly completedAtMs: number;
   readonly fullBytes: number;
+  readonly marks?: SnapshotMarks;
+}
+
+/** What not every snapshot has. */
+export interface SnapshotMarks {
+  /** The volume that its content began with, through restores and copies, where it is another one. */
+  readonly lineageId?: VolumeId;
+  readonly lock?: {
+    readonly mode: "governance" | "compliance";
+    readonly days: number;
+    readonly lockedAtMs: number;
+    readonly untilMs: number;
+    readonly coolOffUntilMs?: number;
+  };
+  /** Accounts that may make volumes of it. */
+  readonly sharedWith?: readonly string[];
+  readonly policy?: { readonly id: string; readonly schedule: string };
+}
+
+/** Which blocks of a root, or of two of them, are asked for; a unit is so many bytes. */
+export interface DirectListing {
+  /** Without it: the blocks that are not all zeros. With it: those in which `afterKey` is not the same. */
+  readonly beforeKey?: string;
+  readonly afterKey: string;
+  readonly unitBytes: number;
+  /** Counted in units, as all indexes here. */
+  readonly first: number;
+  readonly max: number;
+}
+
+/** Up to so many blocks, ascending; `next` is where the list goes on, if it does. It may be shorter than wanted. */
+export interface DirectList {
+  readonly blocks: readonly {
+    readonly index: number;
+    readonly inBefore: boolean;
+    readonly inAfter: boolean;
+  }[];
+  readonly next?: number;
+}
+
+/** A snapshot to be made of blocks that are spooled in a folder. */
+export interface SpoolOrder {
+  readonly volumeId: VolumeId;
+  readonly folder: string;
+  readonly sizeBytes: number;
+  readonly cutAtMs: number;
+  /** The root whose content the snapshot has where no block was sent. */
+  readonly parentRootKey?: string;
+}
+
+/** Snapshots as rows of blocks, and back. */
+export interface DirectStore {
+  listDirectBlocks(listing: DirectListing): Promise<DirectList>;
+  /** The bytes, as of the root; beyond its end there are zeros. */
+  readDirectBlock(rootKey: string, offsetBytes: number, lengthBytes: number): Promise<Buffer>;
+  /** Makes a root of a spool. Safe to repeat. Rejects with an error whose `kind` is "unavailable" where that may help. */
+  uploadSpool(order: SpoolOrder): Promise<{ readonly rootKey: string; readonly fullBytes: number }>;
 }
 
 /** The part of the vault that the domain uses by itself. */
@@ -218,6 +275,8 @@ export interface SnapshotStore {
   /** Takes the name away; what only it reached is freed by garbage collection. No error if there is none. */
   deleteSnapshot(snapshotId: SnapshotId): Promise<void>;
   listSnapshots(): Promise<readonly SnapshotRecord[]>;
+  /** The record as it is in the bucket now; undefined where there is none. */
+  snapshot(snapshotId: SnapshotId): Promise<SnapshotRecord | undefined>;
   /** Whether the snapshot is in the bucket now. */
   hasSnapshot(snapshotId: SnapshotId): Promise<boolean>;
 }

@@ -87,7 +87,11 @@ export class RecoveryPoints {
   async thinGone(): Promise<void> {
     const { catalog, roots } = this.#options;
     const there = new Set((await catalog.volumes()).map(({ id }) => id));
-    for (const volumeId of await roots.listOwnVolumes()) {
+    const own = await roots.listOwnVolumes();
+    const making = new Set((await catalog.pendingSnapshots()).map(({ volume_id }) => volume_id));
+    for (const volumeId of own) {
+      // The root of one that is being made has no name yet.
+      if (making.has(volumeId)) continue;
       if (!there.has(volumeId)) await this.#queue.run(() => this.#thinVolume(volumeId, false));
     }
   }
@@ -140,6 +144,9 @@ export class RecoveryPoints {
     const pins = new Set<string>();
     for (const { root_key } of await catalog.allSnapshots()) if (root_key !== null) pins.add(root_key);
     for (const { parent_root_key } of await catalog.volumes()) {
+      if (parent_root_key !== null) pins.add(parent_root_key);
+    }
+    for (const { parent_root_key } of await catalog.started.unended()) {
       if (parent_root_key !== null) pins.add(parent_root_key);
     }
     for (const key of await roots.listPins()) pins.add(key);

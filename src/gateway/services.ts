@@ -1,13 +1,26 @@
 /** The domain put together: what the API's handlers get. */
+
+import { join } from "node:path";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { Disk } from "../platform/disk.ts";
 import type { Random } from "../platform/random.ts";
 import type { AccessKeys } from "./access-keys.ts";
 import type { Realm } from "./arn.ts";
 import { CatalogCopier } from "./catalog-copy.ts";
+import { DirectReads } from "./direct-reads.ts";
+import { DirectTokens } from "./direct-tokens.ts";
+import { DirectUploads } from "./direct-uploads.ts";
 import { Disks } from "./disks.ts";
 import { Gateways } from "./gateways.ts";
-import type { CatalogStore, RecoveryPointStore, SnapshotStore, VaultKeeper, VolumeHost } from "./ports.ts";
+import type {
+  CatalogStore,
+  DirectStore,
+  RecoveryPointStore,
+  SnapshotStore,
+  VaultKeeper,
+  VolumeHost,
+} from "./ports.ts";
 import { RecoveryPoints } from "./recovery-points.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
@@ -19,12 +32,17 @@ export interface DomainOptions {
   readonly accessKeys: AccessKeys;
   readonly catalog: Catalog;
   readonly host: VolumeHost;
-  readonly store: SnapshotStore & RecoveryPointStore & CatalogStore & VaultKeeper;
+  readonly store: SnapshotStore & DirectStore & RecoveryPointStore & CatalogStore & VaultKeeper;
   /** Which recovery points are kept. */
   readonly thinning: ThinningRule;
   readonly clock: Clock;
   readonly random: Random;
+  readonly disk: Disk;
   readonly dataDir: string;
+  /** Bytes free on the disk of the data folder. */
+  readonly freeBytes: () => number;
+  /** At least 32 random bytes that stay the same: what the gateway seals its tokens with. */
+  readonly secret: Buffer;
   readonly devices: readonly string[];
   readonly realm: Realm;
   readonly portal: { readonly host: string; readonly port: number };
@@ -41,6 +59,8 @@ export interface Services {
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
   readonly recoveryPoints: RecoveryPoints;
+  readonly directReads: DirectReads;
+  readonly directUploads: DirectUploads;
   readonly tags: Tags;
   readonly copier: CatalogCopier;
   readonly upkeep: VaultUpkeep;
@@ -55,7 +75,14 @@ export function createServices(options: DomainOptions): Services {
   const snapshots: Snapshots = new Snapshots({
     ...options,
     volumes,
+    onDirectGone: (id) => directUploads.drop(id),
     onNameGone: (volumeId, rootKey) => recoveryPoints.dropUnnamed(volumeId, rootKey),
+  });
+  const directReads = new DirectReads({ ...options, tokens: new DirectTokens(options.secret) });
+  const directUploads = new DirectUploads({
+    ...options,
+    snapshots,
+    folder: join(options.dataDir, "direct-snapshots"),
   });
   const recoveryPoints: RecoveryPoints = new RecoveryPoints({
     ...options,
@@ -83,5 +110,7 @@ export function createServices(options: DomainOptions): Services {
     tags,
     copier,
     upkeep,
+    directReads,
+    directUploads,
   };
 }

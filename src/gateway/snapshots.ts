@@ -6,11 +6,12 @@
  */
 import { strict as assert } from "node:assert";
 import type { Catalog, Tag } from "../catalog/catalog.ts";
-import type { SnapshotRow, VolumeRow } from "../catalog/schema.ts";
+import { PLAIN_SNAPSHOT, type SnapshotRow, type VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
 import { makeSnapshotId, type SnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import { GatewayError } from "./errors.ts";
+import { lineageOfVolume } from "./lineage.ts";
 import type {
   FailedCut,
   SnapshotRecord,
@@ -20,6 +21,7 @@ import type {
   VolumeHost,
   VolumeHostEvents,
 } from "./ports.ts";
+import { isLocked, marksOf, rowOfMarks } from "./snapshot-marks.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface SnapshotsOptions {
@@ -29,6 +31,8 @@ export interface SnapshotsOptions {
   readonly volumes: Volumes;
   readonly clock: Clock;
   readonly random: Random;
+  /** A snapshot that takes blocks from a client was deleted. */
+  readonly onDirectGone: (id: SnapshotId) => void;
   /** A snapshot of this root was deleted. Never rejects. */
   readonly onNameGone: (volumeId: VolumeId, rootKey: string) => Promise<void>;
   readonly onProblem: (message: string, error: unknown) => void;
@@ -75,6 +79,7 @@ export class Snapshots implements VolumeHostEvents {
     const { catalog, host, random } = this.#options;
     if (volumes.some(({ state }) => state !== "active")) throw new GatewayError("VolumeNotReady");
     const wanted = volumes.map(({ id }) => ({ volumeId: id, snapshotId: makeSnapshotId(random) }));
+    const lineages = await Promise.all(volumes.map((volume) => lineageOfVolume(catalog, volume)));
     const cuts = await host.cut(wanted);
     const rows = volumes.map((volume, i): SnapshotRow => {
       const id = wanted[i]?.snapshotId;
@@ -85,6 +90,7 @@ export class Snapshots implements VolumeHostEvents {
         epoch: cut.epoch,
         state: "pending",
         started_at: cut.cutAtMs,
+        lineage_id: lineages[i] ?? null,
       };
     });
     await catalog.addSnapshots(rows, tags);
@@ -117,6 +123,7 @@ export class Snapshots implements VolumeHostEvents {
       completed_at: clock.nowMs(),
       root_key: point.rootKey,
       full_bytes: fullBytes,
+      lineage_id: await lineageOfVolume(catalog, volume),
     };
     await catalog.addSnapshots([row], tags);
     try {
@@ -145,11 +152,85 @@ export class Snapshots implements VolumeHostEvents {
     const { catalog, store } = this.#options;
     const row = await catalog.snapshot(id);
     if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
+    await this.#checkLock(row);
     await catalog.updateSnapshot(id, { deleted: 1 });
+    if (row.origin === "direct" && row.state !== "completed") {
+      const started = await catalog.started.of(id);
+      if (started?.state === "sealed") return;
+      await catalog.removeSnapshot(id);
+      this.#options.onDirectGone(id);
+      return;
+    }
     if (row.state === "pending") return;
     await store.deleteSnapshot(id);
     await catalog.removeSnapshot(id);
     if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
+  }
+
+  /** Writes down what was changed in the row of a snapshot; of a completed one also in the bucket. */
+  async change(id: SnapshotId, change: Partial<Omit<SnapshotRow, "id">>): Promise<SnapshotRow> {
+    const { catalog } = this.#options;
+    const row = await catalog.snapshot(id);
+    if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
+    const changed = { ...row, ...change };
+    // The bucket first: what is promised here is kept by whoever recovers it.
+    if (row.state === "completed") await this.#putRecord(changed);
+    await catalog.updateSnapshot(id, change);
+    return changed;
+  }
+
+  /** Another name for what a completed snapshot holds; complete when this answers. */
+  async copy(source: SnapshotRow, description: string, tags: readonly Tag[]): Promise<SnapshotRow> {
+    const { catalog, random, clock } = this.#options;
+    const nowMs = clock.nowMs();
+    const row: SnapshotRow = {
+      ...source,
+      ...PLAIN_SNAPSHOT,
+      id: makeSnapshotId(random),
+      lineage_id: source.lineage_id ?? source.volume_id,
+      description,
+      started_at: nowMs,
+      completed_at: nowMs,
+    };
+    await catalog.addSnapshots([row], tags);
+    try {
+      await this.#putRecord(row);
+      // Its root may have gone with the source's name while nothing else held it.
+      if ((await catalog.snapshot(source.id))?.deleted !== 0) throw new GatewayError("SnapshotNotFound");
+    } catch (error) {
+      await this.#options.store.deleteSnapshot(row.id);
+      await catalog.removeSnapshot(row.id);
+      throw error;
+    }
+    return row;
+  }
+
+  /** A snapshot that was made of a client's blocks is in the bucket. */
+  async completeDirect(
+    id: SnapshotId,
+    { rootKey, fullBytes }: { readonly rootKey: string; readonly fullBytes: number },
+  ): Promise<void> {
+    const { catalog, clock } = this.#options;
+    const row = await catalog.snapshot(id);
+    if (row === undefined) return;
+    const change = {
+      state: "completed",
+      root_key: rootKey,
+      full_bytes: fullBytes,
+      completed_at: clock.nowMs(),
+    } as const;
+    if (row.deleted === 0) await this.#putRecord({ ...row, ...change });
+    await catalog.updateSnapshot(id, change);
+    this.#progress.delete(keyOf(row.volume_id, row.epoch));
+    const now = await catalog.snapshot(id);
+    if (now?.deleted === 1) await this.#forget(now);
+  }
+
+  /** A snapshot that was to be made of a client's blocks will never be. */
+  async failDirect(id: SnapshotId, reason: string): Promise<void> {
+    const { catalog } = this.#options;
+    if ((await catalog.snapshot(id))?.deleted === 1) await catalog.removeSnapshot(id);
+    else await catalog.updateSnapshot(id, { state: "error", reason });
   }
 
   /** Replaces tags; those of a completed snapshot are kept in the bucket too. */
@@ -166,6 +247,7 @@ export class Snapshots implements VolumeHostEvents {
   async reconcile(): Promise<void> {
     const { catalog, host, onProblem } = this.#options;
     for (const row of await catalog.pendingSnapshots()) {
+      if (row.origin !== "cut") continue;
       const state = await host.cutState(row.volume_id, row.epoch);
       if (state.state === "uploaded") this.cutUploaded(state);
       else if (state.state === "failed") this.cutFailed({ ...cutOf(row), reason: state.reason });
@@ -234,6 +316,7 @@ export class Snapshots implements VolumeHostEvents {
 
   #rowOf(volume: VolumeRow, id: SnapshotId, description: string): SnapshotRow {
     return {
+      ...PLAIN_SNAPSHOT,
       id,
       volume_id: volume.id,
       volume_arn: this.#options.volumes.arnOf(volume),
@@ -294,7 +377,24 @@ export class Snapshots implements VolumeHostEvents {
       startedAtMs: row.started_at,
       completedAtMs: row.completed_at ?? row.started_at,
       fullBytes: row.full_bytes,
+      ...marksOf(row),
     });
+  }
+
+  /** Rejects where the snapshot is locked: by what is known here, or by what another gateway has put into the bucket. */
+  async #checkLock(row: SnapshotRow): Promise<void> {
+    const nowMs = this.#options.clock.nowMs();
+    if (isLocked(row, nowMs)) throw new GatewayError("SnapshotLocked");
+    if (row.state !== "completed") return;
+    // A record that is damaged tells of no lock; it can still be deleted.
+    const record = await this.#options.store.snapshot(row.id).catch((error: unknown) => {
+      if ((error as { kind?: unknown }).kind !== "corrupt") throw error;
+      return undefined;
+    });
+    const marks = rowOfMarks(record?.marks);
+    if (!isLocked({ ...PLAIN_SNAPSHOT, ...marks }, nowMs)) return;
+    await this.#options.catalog.updateSnapshot(row.id, marks);
+    throw new GatewayError("SnapshotLocked");
   }
 
   async #deletedRows(): Promise<SnapshotRow[]> {
@@ -310,6 +410,8 @@ export class Snapshots implements VolumeHostEvents {
   async #adopt(record: SnapshotRecord): Promise<void> {
     if ((await this.#options.catalog.snapshot(record.snapshotId)) !== undefined) return;
     const row: SnapshotRow = {
+      ...PLAIN_SNAPSHOT,
+      ...rowOfMarks(record.marks),
       id: record.snapshotId,
       volume_id: record.volumeId,
       volume_arn: record.volumeArn,

@@ -191,6 +191,12 @@ function blockDeviceSize(fd: number): number {
   return (low + 1) * 512;
 }
 
+/** Bytes that are free on the disk that holds `path`. */
+export function freeBytesAt(path: string): number {
+  const { bavail, bsize } = fs.statfsSync(path);
+  return bavail * bsize;
+}
+
 /** The machine's own file system. */
 export const systemDisk: Disk = {
   open(path, options = {}) {

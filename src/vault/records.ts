@@ -37,6 +37,18 @@ export class Records {
     }
   }
 
+  /** The snapshot's record; undefined where there is none. */
+  async snapshot(snapshotId: SnapshotId): Promise<SnapshotRecord | undefined> {
+    const key = snapshotKey(snapshotId);
+    try {
+      return decodeSnapshot(key, this.#sealer.unsealJson(key, await this.#store.get(key)));
+    } catch (error) {
+      const fault = fromStoreError(error, `reading ${key}`);
+      if (fault instanceof VaultError && fault.kind === "notFound") return undefined;
+      throw fault;
+    }
+  }
+
   /** All snapshots whose records can be read; those that can't are told to `onProblem` and left out. */
   async listSnapshots(onProblem = this.#onProblem): Promise<SnapshotRecord[]> {
     const records: SnapshotRecord[] = [];

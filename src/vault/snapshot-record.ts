@@ -13,6 +13,8 @@ export interface SnapshotRecord {
   readonly startedAtMs: number;
   readonly completedAtMs: number;
   readonly fullBytes: number;
+  /** What the vault only keeps: locks, shares, whose policy made it. */
+  readonly marks?: object;
 }
 
 /** The record with its format version, as it is sealed. */
@@ -32,7 +34,8 @@ export function decodeSnapshot(key: string, value: unknown): SnapshotRecord {
     ) &&
     Array.isArray(record.tags) &&
     record.tags.every((tag) => typeof tag?.key === "string" && typeof tag.value === "string") &&
-    Number.isSafeInteger(record.volumeSizeBytes);
+    Number.isSafeInteger(record.volumeSizeBytes) &&
+    (record.marks === undefined || (typeof record.marks === "object" && record.marks !== null));
   if (!good) throw new VaultError("corrupt", `${key} is not a snapshot record`);
   return record;
 }

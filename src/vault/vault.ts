@@ -353,6 +353,12 @@ export class Vault {
     });
   }
 
+  /** Size of the root, and of its blocks. */
+  async describeRoot(key: string): Promise<{ readonly sizeBytes: number; readonly blockBytes: number }> {
+    const { sizeBytes, blockBytes } = (await this.#roots.view(key)).root;
+    return { sizeBytes, blockBytes };
+  }
+
   /** Every volume that has a root. */
   async listVolumes(): Promise<VolumeId[]> {
     const found = new Set<VolumeId>();

@@ -1,7 +1,7 @@
 /** The backup worker: hash, compress, encrypt, packs, bucket. Everything slow about a volume happens here. */
 import { strict as assert } from "node:assert";
 import { parentPort, workerData } from "node:worker_threads";
-import type { BandwidthLimits } from "../gateway/ports.ts";
+import type { BandwidthLimits, DirectListing, SpoolOrder } from "../gateway/ports.ts";
 import { openStore } from "../objects/open-store.ts";
 import { type Clock, delay, systemClock } from "../platform/clock.ts";
 import { Courtesy } from "../platform/courtesy.ts";
@@ -16,6 +16,7 @@ import { type Bandwidth, Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
 import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
+import { listUnits, readBytes, uploadSpool } from "./direct-blocks.ts";
 import { readLoad } from "./load-gauge.ts";
 import type { BackupWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
@@ -49,6 +50,7 @@ const main = new Rpc(parentPort, {
   },
   listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
   deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
+  snapshot: (id: SnapshotId) => opened().records.snapshot(id),
   listSnapshots: () => opened().records.listSnapshots(),
   listPins: () => opened().records.listPins(),
   hasSnapshot: (id: SnapshotId) => opened().records.hasSnapshot(id),
@@ -57,6 +59,10 @@ const main = new Rpc(parentPort, {
     opened().collect(isDryRun, jobProgress(), forget),
   verify: (samplePercent: number) => opened().verify(samplePercent, jobProgress()),
   settle: () => opened().settle(),
+  listDirectBlocks: (listing: DirectListing) => listUnits(opened(), clock, listing),
+  readDirectBlock: (rootKey: string, offsetBytes: number, lengthBytes: number) =>
+    readBytes(opened(), rootKey, offsetBytes, lengthBytes),
+  uploadSpool: (order: SpoolOrder) => uploadSpool(opened(), systemDisk, order),
   putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });

@@ -9,11 +9,15 @@ import type {
   CollectionReport,
   Cut,
   CutState,
+  DirectList,
+  DirectListing,
+  DirectStore,
   GatewayStorage,
   JobProgress,
   RecoveryPointStore,
   SnapshotRecord,
   SnapshotStore,
+  SpoolOrder,
   StorageUsage,
   StoredRoot,
   VaultKeeper,
@@ -39,7 +43,14 @@ export interface DataPlaneOptions extends Omit<BackupWorkerData, "data" | "load"
 }
 
 export class DataPlane
-  implements VolumeHost, SnapshotStore, RecoveryPointStore, BandwidthControl, CatalogStore, VaultKeeper
+  implements
+    VolumeHost,
+    SnapshotStore,
+    DirectStore,
+    RecoveryPointStore,
+    BandwidthControl,
+    CatalogStore,
+    VaultKeeper
 {
   readonly #data: Rpc;
   readonly #backup: Rpc;
@@ -176,6 +187,10 @@ export class DataPlane
     return this.#backup.call("deleteRoots", volumeId, rootKeys);
   }
 
+  snapshot(snapshotId: SnapshotId): Promise<SnapshotRecord | undefined> {
+    return this.#backup.call("snapshot", snapshotId);
+  }
+
   listSnapshots(): Promise<readonly SnapshotRecord[]> {
     return this.#backup.call("listSnapshots");
   }
@@ -208,6 +223,19 @@ export class DataPlane
 
   settle(): Promise<void> {
     return this.#backup.call("settle");
+  }
+
+  listDirectBlocks(listing: DirectListing): Promise<DirectList> {
+    return this.#backup.call("listDirectBlocks", listing);
+  }
+
+  async readDirectBlock(rootKey: string, offsetBytes: number, lengthBytes: number): Promise<Buffer> {
+    const bytes = await this.#backup.call<Uint8Array>("readDirectBlock", rootKey, offsetBytes, lengthBytes);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  uploadSpool(order: SpoolOrder): Promise<{ readonly rootKey: string; readonly fullBytes: number }> {
+    return this.#backup.call("uploadSpool", order);
   }
 
   putCatalog(catalog: unknown): Promise<void> {

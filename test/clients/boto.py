@@ -1,8 +1,11 @@
 """Calls AWS services with boto3: one JSON request a line in, one JSON answer a line out.
 
+Bytes are {"$bytes": Base64} in arguments, and so in results.
+
 A request is {"service", "method", "args"}; "method" may name a client method, "paginate:<method>" or
 "wait:<waiter>". The answer is {"ok": result} or {"error": {...}} with what a user of boto3 would see.
 """
+import base64
 import datetime
 import json
 import sys
@@ -10,6 +13,7 @@ import sys
 import boto3
 import botocore.config
 import botocore.exceptions
+import botocore.response
 
 settings = json.loads(sys.argv[1])
 config = botocore.config.Config(
@@ -35,6 +39,10 @@ def client(service):
     return clients[service]
 
 
+def bytes_of(value):
+    return base64.b64decode(value["$bytes"]) if "$bytes" in value else value
+
+
 def call(request):
     target = client(request["service"])
     method, args = request["method"], request["args"]
@@ -51,12 +59,14 @@ def call(request):
 def plain(value):
     if isinstance(value, datetime.datetime):
         return value.isoformat()
+    if isinstance(value, botocore.response.StreamingBody):
+        return {"$bytes": base64.b64encode(value.read()).decode()}
     raise TypeError(type(value))
 
 
 for line in sys.stdin:
     try:
-        answer = {"ok": call(json.loads(line))}
+        answer = {"ok": call(json.loads(line, object_hook=bytes_of))}
     except botocore.exceptions.ClientError as error:
         response = error.response
         answer = {
@@ -66,6 +76,7 @@ for line in sys.stdin:
                 "message": response["Error"]["Message"],
                 "status": response["ResponseMetadata"]["HTTPStatusCode"],
                 "errorCode": response.get("error", {}).get("errorCode"),
+                "reason": response.get("Reason"),
             }
         }
     except Exception as error:  # The test decides what to make of it.

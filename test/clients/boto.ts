@@ -21,6 +21,8 @@ export class BotoError extends Error {
   readonly status: number | undefined;
   /** `error.errorCode` of a Storage Gateway error. */
   readonly errorCode: string | null | undefined;
+  /** `Reason` of an error of the EBS direct API. */
+  readonly reason: string | null | undefined;
 
   constructor(fields: {
     class: string;
@@ -28,12 +30,14 @@ export class BotoError extends Error {
     code?: string;
     status?: number;
     errorCode?: string | null;
+    reason?: string | null;
   }) {
     super(fields.message);
     this.className = fields.class;
     this.code = fields.code;
     this.status = fields.status;
     this.errorCode = fields.errorCode;
+    this.reason = fields.reason;
   }
 }
 
@@ -65,6 +69,16 @@ export class Boto {
   /** Calls a method of the EC2 client. */
   ec2(method: string, args: object = {}): Promise<Answer> {
     return this.#call("ec2", method, args);
+  }
+
+  /** Calls a method of the EBS direct client; bytes are `{ $bytes: Base64 }`. */
+  ebs(method: string, args: object = {}): Promise<Answer> {
+    return this.#call("ebs", method, args);
+  }
+
+  /** Calls a method of the Data Lifecycle Manager client. */
+  dlm(method: string, args: object = {}): Promise<Answer> {
+    return this.#call("dlm", method, args);
   }
 
   close(): void {

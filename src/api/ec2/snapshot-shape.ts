@@ -1,13 +1,23 @@
 import type { Snapshot } from "@aws-sdk/client-ec2";
+import { NO_GATEWAY } from "../../gateway/arn.ts";
 import type { SnapshotView } from "../../gateway/snapshots.ts";
+import { upperCaseId } from "../../platform/ids.ts";
 
 const GIB = 1024 ** 3;
+
+/** The volume that EC2 shows for a snapshot that no volume was the source of. */
+const NO_VOLUME = "vol-ffffffff";
+
+/** The source of a snapshot, as EC2 shows it. */
+export function shownVolumeId({ volume_arn, volume_id }: SnapshotView["row"]): string {
+  return volume_arn.includes(`/${upperCaseId(NO_GATEWAY)}/`) ? NO_VOLUME : volume_id;
+}
 
 /** A snapshot as EC2 shows it; ids in lower case. */
 export function snapshotShape({ row, tags, progressPercent }: SnapshotView, ownerId: string): Snapshot {
   return {
     SnapshotId: row.id,
-    VolumeId: row.volume_id,
+    VolumeId: shownVolumeId(row),
     State: row.state,
     StartTime: new Date(row.started_at),
     Progress: `${progressPercent}%`,

@@ -13,7 +13,7 @@ import { type ServiceModel, STORAGE_GATEWAY_MODEL, validate, validationMessage }
 export interface WireAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
+  readonly body: string | Uint8Array;
 }
 
 /** An error without a shape of its own in the model. */
@@ -194,6 +194,15 @@ function wrongType(model: ServiceModel, shapeName: string, value: unknown, path:
       for (const item of value) {
         if (item === null) return `${path} has an empty item.`;
         const wrong = wrongType(model, shape.member ?? "", item, path);
+        if (wrong !== undefined) return wrong;
+      }
+      return undefined;
+    }
+    case "map": {
+      if (typeof value !== "object" || Array.isArray(value)) return is("an object");
+      for (const item of Object.values(value)) {
+        const wrong =
+          item === null ? `${path} has an empty item.` : wrongType(model, shape.value ?? "", item, path);
         if (wrong !== undefined) return wrong;
       }
       return undefined;

@@ -3,11 +3,18 @@
  *
  * Members that a model does not know are passed over, as AWS does. Types are checked where the request is decoded.
  */
+import ebsModel from "../model/ebs.json" with { type: "json" };
 import ec2Model from "../model/ec2.json" with { type: "json" };
 import sluicegateModel from "../model/sluicegate.json" with { type: "json" };
 import storageGatewayModel from "../model/storage-gateway.json" with { type: "json" };
 
-interface Shape {
+/** Where a member of a REST request or answer stands, when not in the JSON body; `name` is the one it has there. */
+interface Place {
+  readonly in: "uri" | "querystring" | "header" | "payload";
+  readonly name?: string;
+}
+
+export interface Shape {
   readonly type: string;
   readonly min?: number;
   readonly max?: number;
@@ -18,17 +25,32 @@ interface Shape {
   readonly member?: string;
   readonly key?: string;
   readonly value?: string;
+  readonly places?: Readonly<Record<string, Place>>;
+  readonly timestampFormat?: string;
 }
 
 /** The constraints of one service. */
 export interface ServiceModel {
   readonly operations: Readonly<Record<string, string | null>>;
+  /** Of a REST service: method, path and status of each operation, and the shape of its answer. */
+  readonly rest?: Readonly<
+    Record<
+      string,
+      {
+        readonly method: string;
+        readonly uri: string;
+        readonly status: number;
+        readonly output: string | null;
+      }
+    >
+  >;
   readonly shapes: Readonly<Record<string, Shape>>;
 }
 
 export const STORAGE_GATEWAY_MODEL: ServiceModel = storageGatewayModel as ServiceModel;
 export const SLUICEGATE_MODEL: ServiceModel = sluicegateModel as ServiceModel;
 export const EC2_MODEL: ServiceModel = ec2Model as ServiceModel;
+export const EBS_MODEL: ServiceModel = ebsModel as ServiceModel;
 
 const ERRORS_MAX = 20;
 const DEPTH_MAX = 16;
@@ -52,7 +74,11 @@ export function validationMessage(errors: readonly string[]): string {
 export function compilePattern(pattern: string): RegExp {
   let compiled = patterns.get(pattern);
   if (compiled === undefined) {
-    const source = pattern.replaceAll("\\A", "^").replaceAll("\\z", "$").replaceAll("\\Z", "$");
+    const source = pattern
+      .replaceAll("\\A", "^")
+      .replaceAll("\\z", "$")
+      .replaceAll("\\Z", "$")
+      .replaceAll("\\p{all}", "\\s\\S");
     compiled = regExp(`^(?:${source})$`);
     patterns.set(pattern, compiled);
   }
@@ -89,6 +115,11 @@ function check(
     }
   } else if (shape.type === "map" && typeof value === "object") {
     checkSize(shape, Object.keys(value).length, value, path, errors);
+    for (const [key, item] of Object.entries(value)) {
+      if (shape.key !== undefined) check(model, shape.key, key, `${path}.key`, errors, depth + 1);
+      if (shape.value !== undefined)
+        check(model, shape.value, item, `${path}.${key}.member`, errors, depth + 1);
+    }
   } else if (typeof value === "string") checkText(shape, value, path, errors);
   else if (typeof value === "number") checkRange(shape, value, path, errors);
 }
