@@ -79,17 +79,25 @@ onGateway(
     .option("--description <text>", "what they are", "sluicegate snapshot create"),
 ).action(snapshotCreate);
 
-onGateway(
+const onEbs = (command: Command): Command =>
+  onGateway(command)
+    .option("--ebs-endpoint <url>", "EBS direct API of another endpoint than AWS's")
+    .option("--ebs-region <region>", "region of that EBS; without it the gateway's")
+    .option("--ebs-profile <name>", "credentials for it: a profile of the shared credentials file");
+
+onEbs(
   snapshot
     .command("export <snapshot> <file>")
-    .description("write a snapshot to a disk image")
+    .description("write a snapshot to a disk image, or to an EBS snapshot with ebs in place of the file")
+    .option("--base <snapshot>", "to EBS: send only what has changed since this one")
+    .option("--parent <snapshot>", "the EBS snapshot that --base was exported to")
     .option("--format <format>", "raw or qcow2; without it what the file's name says")
     .option("--holes", "go on where a block is damaged; exit code 3 then"),
 ).action(snapshotExport);
-onGateway(
+onEbs(
   snapshot
     .command("import <file>")
-    .description("make a snapshot of a disk image")
+    .description("make a snapshot of a disk image, or of an EBS snapshot: ebs:snap-…")
     .option("--format <format>", "raw or qcow2; without it what the file's name says")
     .option("--description <text>", "what it is", "sluicegate snapshot import")
     .option("--account <number>", "the account in ARNs", process.env.SLUICEGATE_ACCOUNT ?? "000000000000"),

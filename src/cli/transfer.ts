@@ -1,7 +1,8 @@
-/** `sluicegate snapshot export` and `import`. */
+/** `sluicegate snapshot export` and `import`: disk images, and EBS snapshots. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stayAlive } from "../platform/clock.ts";
+import { type EbsEndpoint, exportToEbs, importFromEbs } from "../server-ebs-transfer.ts";
 import { exportSnapshot, type ImageFormat, importImage, type TransferProgress } from "../server-transfer.ts";
 import { ApiClient, ClientError, ENDPOINT_FILE } from "./client.ts";
 import { clearBar, showBar } from "./progress-bar.ts";
@@ -12,18 +13,40 @@ interface Choice {
   readonly format?: string;
 }
 
+const EBS_PREFIX = "ebs:";
 const MIB = 1024 ** 2;
 /** The image has holes. */
 const EXIT_DAMAGED = 3;
 
-/** Writes a snapshot to a disk image. Ends with exit code 3 where blocks of it could not be had. */
+/** Which EBS is meant; without an endpoint it is AWS's. */
+interface EbsChoice {
+  readonly ebsEndpoint?: string;
+  readonly ebsRegion?: string;
+  readonly ebsProfile?: string;
+}
+
+/** Writes a snapshot to a disk image, or with `ebs` in place of a path to an EBS snapshot. Ends with exit code 3 where blocks of it could not be had. */
 export async function snapshotExport(
   snapshotId: string,
   path: string,
-  choice: Choice & { readonly holes?: boolean },
+  choice: Choice & EbsChoice & { readonly holes?: boolean; readonly base?: string; readonly parent?: string },
 ): Promise<void> {
   const letGo = stayAlive();
   try {
+    if (path === "ebs") {
+      const { base, parent } = choice;
+      if ((base === undefined) !== (parent === undefined))
+        throw new ClientError(
+          "--base and --parent go together: what was exported, and what it was exported to",
+        );
+      const id = await exportToEbs({
+        ...{ dataDir: choice.data, snapshotId, ebs: ebsOf(choice), onProgress },
+        ...(base !== undefined && parent !== undefined && { base: { snapshotId: base, parentId: parent } }),
+      });
+      clearBar();
+      process.stdout.write(`${id}\n`);
+      return;
+    }
     const { holes } = await exportSnapshot({
       ...{ dataDir: choice.data, snapshotId, path, format: formatOf(path, choice.format) },
       passesOver: choice.holes === true,
@@ -39,18 +62,20 @@ export async function snapshotExport(
   }
 }
 
-/** Makes a snapshot of a disk image. */
+/** Makes a snapshot of a disk image, or with `ebs:SNAPSHOT` in place of a path of an EBS snapshot. */
 export async function snapshotImport(
   path: string,
-  choice: Choice & { readonly description: string; readonly account: string },
+  choice: Choice & EbsChoice & { readonly description: string; readonly account: string },
 ): Promise<void> {
   const letGo = stayAlive();
   try {
-    const snapshotId = await importImage({
-      ...{ dataDir: choice.data, path, format: formatOf(path, choice.format) },
-      ...{ description: choice.description, region: choice.region, accountId: choice.account },
-      onProgress,
-    });
+    const made = {
+      ...{ dataDir: choice.data, description: choice.description },
+      ...{ region: choice.region, accountId: choice.account, onProgress },
+    };
+    const snapshotId = path.startsWith(EBS_PREFIX)
+      ? await importFromEbs({ ...made, remoteId: path.slice(EBS_PREFIX.length), ebs: ebsOf(choice) })
+      : await importImage({ ...made, path, format: formatOf(path, choice.format) });
     clearBar();
     // A gateway that does not run finds it when it starts.
     if (existsSync(join(choice.data, ENDPOINT_FILE)))
@@ -59,6 +84,14 @@ export async function snapshotImport(
   } finally {
     letGo();
   }
+}
+
+function ebsOf({ ebsEndpoint, ebsRegion, ebsProfile, region }: Choice & EbsChoice): EbsEndpoint {
+  return {
+    region: ebsRegion ?? region,
+    ...(ebsEndpoint !== undefined && { endpoint: ebsEndpoint }),
+    ...(ebsProfile !== undefined && { profile: ebsProfile }),
+  };
 }
 
 function onProgress({ doneBytes, totalBytes }: TransferProgress): void {
