@@ -1,8 +1,9 @@
 /** The composition root: builds everything, in the order in which it has to come up, and takes it down again. */
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { pino } from "pino";
+import type { AdminServices } from "./admin/admin-services.ts";
 import { ebsOperations } from "./api/ebs/index.ts";
 import { ec2Operations } from "./api/ec2/index.ts";
 import { ApiServer } from "./api/http-server.ts";
@@ -17,6 +18,7 @@ import { systemClock } from "./platform/clock.ts";
 import { freeBytesAt, systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
+import { createWatch } from "./server-admin.ts";
 import type { StartOptions } from "./server-options.ts";
 import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
 import { DataPlane } from "./workers/data-plane.ts";
@@ -25,6 +27,10 @@ import { RemoteError } from "./workers/rpc.ts";
 const KEY_BYTES = 32;
 const OWNER_FILE = "owner-id";
 const TOKEN_KEY_FILE = "token.key";
+// The same folder up from a source tree and from a built one.
+const { version: VERSION } = JSON.parse(
+  readFileSync(new URL("../package.json", import.meta.url), "utf8"),
+) as { version: string };
 
 export interface RunningServer {
   readonly api: string;
@@ -95,6 +101,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     rememberVault(dataDir, location);
     const catalog = await Catalog.open({ sqlitePath: join(dataDir, "catalog.sqlite") });
     closers.push(() => catalog.close());
+    const watch = createWatch({
+      ...{ dataDir, catalog, plane, log, onProblem, version: VERSION },
+      ...{ clock: systemClock, disk: systemDisk, random: systemRandom },
+    });
+    closers.push(() => watch.close());
     const portal = { ...options.iscsi[0] };
     const services = createServices({
       accessKeys,
@@ -112,6 +123,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       portal,
       thinning: parseThinningRule(options.keepRecoveryPoints),
       onProblem,
+      onSnapshotEnded: (snapshot) => watch.onSnapshotEnded(snapshot),
+      onJobEnded: (job) => watch.onJobEnded(job),
     });
     later.services = services;
     closers.push(() => services.snapshots.close());
@@ -137,20 +150,22 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       portals.push(`${urlHost(listening.host)}:${listening.port}`);
     }
 
-    const api = new ApiServer({
+    const api = new ApiServer<Services & AdminServices>({
       storageGateway: storageGatewayOperations,
       ec2: ec2Operations,
       ebs: ebsOperations,
       sluicegate: sluicegateOperations,
-      services,
+      services: { ...services, metrics: watch.metrics, activity: watch.activity, health: watch.health },
       accessKeys,
-      isReady: () => true,
+      probes: watch.probes,
+      onCall: (call) => watch.onCall(call),
       onInternalError: (requestId, error) => log.error({ err: error, requestId }, "a request failed"),
       clock: systemClock,
       random: systemRandom,
       region: options.region,
       accountId: options.accountId,
     });
+    await watch.start();
     const address = await api.listen(options.listen.host, options.listen.port);
     closers.push(() => api.close());
     if (offline) log.warn("serving without the bucket: uploads wait until it answers");

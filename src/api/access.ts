@@ -38,18 +38,30 @@ export class Operations<Services> {
   }
 
   /**
-   * The operation of that name, or undefined where it is not built. Throws an AccessDeniedError where the caller may not
-   * use it, built or not.
+   * The operation of that name, or undefined where it is not built. What becomes of it is traced in the context. Throws
+   * an AccessDeniedError where the caller may not use it, built or not.
    */
   find(
     name: string,
-    { identity, accountId }: RequestContext,
+    { identity, accountId, trace }: RequestContext,
   ): Operation<Services, unknown, unknown> | undefined {
+    const operation = this.#byName.get(name);
+    trace.service = this.#service;
+    if (operation !== undefined) trace.operation = name;
     if (identity.role !== "admin" && !isForReaders(name)) {
       throw new AccessDeniedError(
         `User: arn:aws:iam::${accountId}:user/${identity.name} is not authorized to perform: ${this.#service}:${name}`,
       );
     }
-    return this.#byName.get(name);
+    if (operation === undefined) return undefined;
+    return {
+      name,
+      async handle(services, input, context) {
+        trace.input = input;
+        const output: unknown = await operation.handle(services, input, context);
+        trace.output = output;
+        return output;
+      },
+    };
   }
 }

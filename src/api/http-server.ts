@@ -3,17 +3,21 @@
  * its form (EC2) or its path (EBS); who may ask shows in its signature, which is checked before anything is parsed.
  */
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { ApiCall } from "../admin/api-call.ts";
 import type { AccessKeys, Identity } from "../gateway/access-keys.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
+import { AccessDeniedError, isMutating } from "./access.ts";
 import { ebsService } from "./ebs-errors.ts";
 import { Ec2Error } from "./ec2-error.ts";
-import type { OperationTable, RequestContext } from "./operation.ts";
+import type { CallTrace, OperationTable, RequestContext } from "./operation.ts";
+import { type Probes, routeProbes } from "./probes.ts";
+import type { RestError } from "./rest-error.ts";
 import { answerJsonError, JsonProtocol, jsonError, type WireAnswer, WireError } from "./wire/json11.ts";
 import { PlainJsonProtocol } from "./wire/plain-json.ts";
 import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
 import { RestJsonProtocol } from "./wire/rest-json.ts";
-import { type Caller, verifySignature } from "./wire/sigv4.ts";
+import { type Caller, SignatureError, verifySignature } from "./wire/sigv4.ts";
 
 export interface ApiServerOptions<Services> {
   readonly storageGateway: OperationTable<Services>;
@@ -23,8 +27,10 @@ export interface ApiServerOptions<Services> {
   readonly sluicegate: OperationTable<Services>;
   readonly services: Services;
   readonly accessKeys: AccessKeys;
-  /** Whether the gateway serves: what /readyz tells. */
-  readonly isReady: () => boolean;
+  /** What /healthz, /readyz and /metrics answer. */
+  readonly probes: Probes;
+  /** Told of every request after it was answered. Must not throw. */
+  readonly onCall: (call: ApiCall) => void;
   /** An error that the caller is told nothing of. */
   readonly onInternalError: (requestId: string, error: unknown) => void;
   readonly clock: Clock;
@@ -79,14 +85,7 @@ export class ApiServer<Services> {
     // The signature covers the bytes: they are kept as they came.
     server.removeAllContentTypeParsers();
     server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
-    server.get("/healthz", async (_request, reply) => reply.type("text/plain").send("ok\n"));
-    server.get("/readyz", async (_request, reply) => {
-      const ready = this.#options.isReady();
-      return reply
-        .code(ready ? 200 : 503)
-        .type("text/plain")
-        .send(ready ? "ready\n" : "starting\n");
-    });
+    routeProbes(server, this.#options.probes);
     server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const tooLarge = error.statusCode === 413;
       const known =
@@ -108,16 +107,43 @@ export class ApiServer<Services> {
 
   async #handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
     const requestId = this.#requestId();
+    const trace: CallTrace = {};
+    const beganMs = this.#options.clock.monotonicMs();
     let answer: WireAnswer;
+    let problem: unknown;
     try {
-      answer = await this.#answer(request, requestId);
+      answer = await this.#answer(request, requestId, trace);
     } catch (error) {
+      problem = error ?? new Error("an error without a value");
       answer = this.#failure(request, requestId, error);
     }
+    this.#tell(request, requestId, trace, answer.status, problem, beganMs);
     return this.#send(reply, answer);
   }
 
-  async #answer(request: FastifyRequest, requestId: string): Promise<WireAnswer> {
+  #tell(
+    request: FastifyRequest,
+    requestId: string,
+    { service = "unknown", operation = "", caller, input, output }: CallTrace,
+    status: number,
+    problem: unknown,
+    beganMs: number,
+  ): void {
+    const userAgent = request.headers["user-agent"];
+    this.#options.onCall({
+      ...{ requestId, service, operation, status, input, output },
+      isMutating: operation !== "" && isMutating(operation),
+      ...(caller !== undefined && { caller }),
+      remoteAddress: request.ip,
+      ...(userAgent !== undefined && { userAgent }),
+      ...(problem !== undefined && {
+        error: errorOf(this.#restOf(request)?.error(problem), problem, status),
+      }),
+      tookMs: this.#options.clock.monotonicMs() - beganMs,
+    });
+  }
+
+  async #answer(request: FastifyRequest, requestId: string, trace: CallTrace): Promise<WireAnswer> {
     const { clock, region, accountId, accessKeys } = this.#options;
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const caller: Caller<Identity> = verifySignature(
@@ -126,7 +152,8 @@ export class ApiServer<Services> {
     );
     const { accessKeyId, identity } = caller;
     accessKeys.used(accessKeyId);
-    const context: RequestContext = { requestId, accessKeyId, identity, accountId, region };
+    trace.caller = { accessKeyId, ...identity };
+    const context: RequestContext = { requestId, accessKeyId, identity, accountId, region, trace };
     const target = request.headers["x-amz-target"];
     if (typeof target === "string" && PlainJsonProtocol.isMeant(target)) {
       return this.#plain.answer(target, body, context);
@@ -177,6 +204,30 @@ export class ApiServer<Services> {
     const hex = this.#options.random.bytes(16).toString("hex");
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   }
+}
+
+/** Whether it was the caller that was turned away, and not the request. */
+function isRefusal(problem: unknown): boolean {
+  return problem instanceof AccessDeniedError || problem instanceof SignatureError;
+}
+
+/** What the activity log says of an error: what the caller was told of it. */
+function errorOf(
+  rest: RestError | undefined,
+  problem: unknown,
+  status: number,
+): NonNullable<ApiCall["error"]> {
+  const json = rest ?? jsonError(problem);
+  const xml = json === undefined ? xmlError(problem) : undefined;
+  return {
+    code:
+      (json && "errorCode" in json ? json.errorCode : undefined) ??
+      json?.type ??
+      xml?.code ??
+      "InternalError",
+    message: json?.message ?? xml?.message ?? "An internal error has occurred.",
+    isDenied: status === 401 || status === 403 || isRefusal(problem),
+  };
 }
 
 function isForm(request: FastifyRequest): boolean {

@@ -22,6 +22,18 @@ export interface RequestContext {
   readonly identity: Identity;
   readonly accountId: string;
   readonly region: string;
+  readonly trace: CallTrace;
+}
+
+/** What a request turned out to be: filled in on its way, for metrics and the activity log. */
+export interface CallTrace {
+  /** Set where the signature is good. */
+  caller?: { readonly accessKeyId: string } & Identity;
+  service?: string;
+  /** Set for operations that exist. */
+  operation?: string;
+  input?: unknown;
+  output?: unknown;
 }
 
 /** A table of operations whose shapes differ: what a protocol's router holds. */

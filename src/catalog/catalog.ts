@@ -26,6 +26,13 @@ export interface Tag {
   readonly value: string;
 }
 
+export interface SnapshotCount {
+  readonly volume_id: VolumeId;
+  readonly state: SnapshotRow["state"];
+  readonly count: number;
+  readonly newest: number;
+}
+
 export class Catalog {
   /** Snapshots whose blocks clients send. */
   readonly started: StartedSnapshots;
@@ -166,6 +173,23 @@ export class Catalog {
   /** All snapshots that were not deleted. */
   snapshots(): Promise<SnapshotRow[]> {
     return this.#db.selectFrom("snapshots").selectAll().where("deleted", "=", 0).orderBy("id").execute();
+  }
+
+  /** How many snapshots each volume has in each state, and the newest moment that one of them is of. */
+  async snapshotCounts(): Promise<SnapshotCount[]> {
+    const rows = await this.#db
+      .selectFrom("snapshots")
+      .select(({ fn }) => [
+        "volume_id",
+        "state",
+        fn.countAll().as("count"),
+        fn.max("started_at").as("newest"),
+      ])
+      .where("deleted", "=", 0)
+      .groupBy(["volume_id", "state"])
+      .execute();
+    // PostgreSQL answers sums and counts as text.
+    return rows.map((row) => ({ ...row, count: Number(row.count), newest: Number(row.newest) }));
   }
 
   /** All snapshots, also those that were deleted and are still to be taken away. */

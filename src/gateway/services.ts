@@ -2,6 +2,7 @@
 
 import { join } from "node:path";
 import type { Catalog } from "../catalog/catalog.ts";
+import type { SnapshotRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Disk } from "../platform/disk.ts";
 import type { Random } from "../platform/random.ts";
@@ -25,7 +26,7 @@ import { RecoveryPoints } from "./recovery-points.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
 import type { ThinningRule } from "./thinning.ts";
-import { VaultUpkeep } from "./vault-upkeep.ts";
+import { type VaultJob, VaultUpkeep } from "./vault-upkeep.ts";
 import { Volumes } from "./volumes.ts";
 
 export interface DomainOptions {
@@ -47,6 +48,10 @@ export interface DomainOptions {
   readonly realm: Realm;
   readonly portal: { readonly host: string; readonly port: number };
   readonly onProblem: (message: string, error: unknown) => void;
+  /** Told of every snapshot that is completed or has failed. Must not throw. */
+  readonly onSnapshotEnded?: (snapshot: SnapshotRow) => void;
+  /** Told of every job of the vault that has ended. Must not throw. */
+  readonly onJobEnded?: (job: VaultJob) => void;
 }
 
 export interface Services {
@@ -95,6 +100,7 @@ export function createServices(options: DomainOptions): Services {
     clock: options.clock,
     beforeCollecting: () => recoveryPoints.thinGone(),
     onProblem: options.onProblem,
+    ...(options.onJobEnded !== undefined && { onJobEnded: options.onJobEnded }),
   });
   const tags = new Tags({ catalog: options.catalog, gateways, volumes });
   const { realm, portal, accessKeys } = options;

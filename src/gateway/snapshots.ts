@@ -36,6 +36,8 @@ export interface SnapshotsOptions {
   /** A snapshot of this root was deleted. Never rejects. */
   readonly onNameGone: (volumeId: VolumeId, rootKey: string) => Promise<void>;
   readonly onProblem: (message: string, error: unknown) => void;
+  /** Told of every snapshot that is completed or has failed. Must not throw. */
+  readonly onSnapshotEnded?: (snapshot: SnapshotRow) => void;
 }
 
 /** A snapshot as it is at the moment. */
@@ -302,6 +304,7 @@ export class Snapshots implements VolumeHostEvents {
       await this.#options.catalog.updateSnapshot(row.id, { state, root_key, full_bytes, completed_at });
       const now = await this.#options.catalog.snapshot(row.id);
       if (now?.deleted === 1) await this.#forget(now);
+      else this.#options.onSnapshotEnded?.(done);
     });
   }
 
@@ -310,7 +313,11 @@ export class Snapshots implements VolumeHostEvents {
       const row = await this.#pendingRow(cut);
       if (row === undefined) return;
       if (row.deleted === 1) await this.#options.catalog.removeSnapshot(row.id);
-      else await this.#options.catalog.updateSnapshot(row.id, { state: "error", reason: cut.reason });
+      else {
+        const failed = { state: "error", reason: cut.reason } as const;
+        await this.#options.catalog.updateSnapshot(row.id, failed);
+        this.#options.onSnapshotEnded?.({ ...row, ...failed });
+      }
     });
   }
 

@@ -27,6 +27,8 @@ export interface VaultUpkeepOptions {
   /** Takes away what stands in the way of a collection, such as moments of volumes that are gone. */
   readonly beforeCollecting: () => Promise<void>;
   readonly onProblem: (message: string, error: unknown) => void;
+  /** Told of every job that has ended. Must not throw. */
+  readonly onJobEnded?: (job: VaultJob) => void;
 }
 
 const SETTLE_EVERY_MS = 5 * 60_000;
@@ -101,7 +103,9 @@ export class VaultUpkeep {
     };
     const end = (how: Partial<VaultJob>) => {
       this.#running = undefined;
-      this.#last.set(kind, { ...begun, state: "done", endedAtMs: clock.nowMs(), ...how });
+      const job: VaultJob = { ...begun, state: "done", endedAtMs: clock.nowMs(), ...how };
+      this.#last.set(kind, job);
+      this.#options.onJobEnded?.(job);
     };
     this.#running = run(onProgress).then(end, (error: unknown) => {
       end({ state: "failed", reason: error instanceof Error ? error.message : String(error) });

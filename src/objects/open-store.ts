@@ -1,6 +1,7 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { DirectoryStore } from "./directory.ts";
+import { MeasuredStore } from "./measured.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { RetryingStore } from "./retrying.ts";
 
@@ -10,6 +11,8 @@ export interface OpenStoreOptions {
   readonly s3Region?: string;
   readonly clock: Clock;
   readonly random: Random;
+  /** Told of the part of the store that counts: each attempt is a request to it. */
+  readonly onMeasured?: (measured: MeasuredStore) => void;
 }
 
 /** The store's URL can't be used. */
@@ -20,7 +23,12 @@ export class StoreUrlError extends Error {
 /** Opens `file:///dir` or `s3://bucket/prefix`. Nothing is asked of an S3 server yet. */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<ObjectStore> {
   const parsed = parseStoreUrl(url);
-  if (parsed.scheme === "file") return DirectoryStore.open(parsed.path);
+  const measured = (store: ObjectStore): MeasuredStore => {
+    const wrapped = new MeasuredStore(store, options.clock);
+    options.onMeasured?.(wrapped);
+    return wrapped;
+  };
+  if (parsed.scheme === "file") return measured(await DirectoryStore.open(parsed.path));
   // Loaded only where it is used: the SDK takes a while.
   const { S3Store } = await import("./s3.ts");
   const store = new S3Store({
@@ -30,7 +38,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     pathStyle: options.s3Endpoint !== undefined,
     ...(options.s3Endpoint !== undefined && { endpoint: options.s3Endpoint }),
   });
-  return new RetryingStore(store, options.clock, options.random);
+  return new RetryingStore(measured(store), options.clock, options.random);
 }
 
 export type StoreUrl =

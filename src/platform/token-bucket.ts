@@ -7,6 +7,18 @@
  */
 import type { Clock } from "./clock.ts";
 
+/** Who has bytes to move asks it first. */
+export interface ByteLimit {
+  /**
+   * Resolves when so many bytes may go. `isBackground`: after everybody else who waits. Rejects with the signal's
+   * reason when it is aborted first.
+   */
+  take(
+    bytes: number,
+    options?: { readonly isBackground?: boolean; readonly signal?: AbortSignal },
+  ): Promise<void>;
+}
+
 interface Waiting {
   readonly bytes: number;
   readonly isBackground: boolean;
@@ -17,7 +29,7 @@ interface Waiting {
 const BURST_MS = 500;
 const WAIT_MS_MIN = 5;
 
-export class TokenBucket {
+export class TokenBucket implements ByteLimit {
   readonly #clock: Clock;
   #bytesPerSecond: number | undefined;
   #bytes = 0;
@@ -42,10 +54,6 @@ export class TokenBucket {
     return this.#bytesPerSecond;
   }
 
-  /**
-   * Resolves when so many bytes may go. `isBackground`: after everybody else who waits. Rejects with the signal's
-   * reason when it is aborted first.
-   */
   take(
     bytes: number,
     options: { readonly isBackground?: boolean; readonly signal?: AbortSignal } = {},

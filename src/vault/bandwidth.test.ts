@@ -19,8 +19,8 @@ function epoch(volume: number, random: SeededRandom): MemoryEpoch {
   return new MemoryEpoch({ volumeId, epoch: 1, sizeBytes: BLOCKS * BLOCK, blockBytes: BLOCK, changes });
 }
 
-function bandwidth(clock: ManualClock): Bandwidth {
-  return { upload: new TokenBucket(clock), download: new TokenBucket(clock) };
+function bandwidth(clock: ManualClock) {
+  return { upload: new TokenBucket(clock), download: new TokenBucket(clock) } satisfies Bandwidth;
 }
 
 /** Lets time pass until the work is done; how long it took. */

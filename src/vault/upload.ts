@@ -50,6 +50,8 @@ export interface EpochSource {
 export interface EpochProgress {
   readonly doneBlocks: number;
   readonly totalBlocks: number;
+  /** Of the packs sent so far. */
+  readonly uploadedBytes: number;
 }
 
 /** A root that is durable in the bucket with all that it reaches. */
@@ -150,6 +152,11 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, writer: Root
   const zeros = Buffer.alloc(blockBytes);
   let content = Buffer.alloc(0);
   let done = 0;
+  const progressOf = (doneBlocks: number): EpochProgress => ({
+    doneBlocks,
+    totalBlocks: Math.max(source.dirtyBlockCount, doneBlocks),
+    uploadedBytes: parts.packs.uploadedBytes,
+  });
   for (const batch of source.dirtyBlocks()) {
     if (content.length < batch.length * blockBytes) content = Buffer.alloc(batch.length * blockBytes);
     await source.readBlocks(batch, content);
@@ -159,12 +166,12 @@ async function storeBlocks(source: EpochSource, parts: UploadParts, writer: Root
       else await writer.set(block, await storeBlock(bytes, block, source, parts.packs, writer));
       done += 1;
       if (done % BLOCKS_PER_TURN !== 0) continue;
-      parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
+      parts.onProgress(progressOf(done));
       await parts.pause();
       throwIfStopped(parts.signal);
     }
   }
-  parts.onProgress({ doneBlocks: done, totalBlocks: Math.max(source.dirtyBlockCount, done) });
+  parts.onProgress(progressOf(done));
 }
 
 /** Makes sure that the vault has the block's content, by as few bytes as it takes; answers its entry. */

@@ -8,7 +8,7 @@ import type { VolumeId } from "../platform/ids.ts";
 import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
-import type { TokenBucket } from "../platform/token-bucket.ts";
+import type { ByteLimit } from "../platform/token-bucket.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { type CollectionProgress, type CollectionReport, Collector } from "./collector.ts";
 import { Cycles } from "./cycles.ts";
@@ -60,8 +60,8 @@ export interface VaultOptions extends VaultSecret {
 
 /** What one gateway may send and fetch. */
 export interface Bandwidth {
-  readonly upload: TokenBucket;
-  readonly download: TokenBucket;
+  readonly upload: ByteLimit;
+  readonly download: ByteLimit;
 }
 
 const BLOCK_BYTES_DEFAULT = 64 * 1024;
@@ -210,7 +210,7 @@ export class Vault {
     source: EpochSource,
     onProgress: (progress: EpochProgress) => void,
     signal: AbortSignal,
-    limit: TokenBucket | undefined,
+    limit: ByteLimit | undefined,
   ): Promise<UploadedRoot> {
     await this.#keeper.whole(() => this.#membership.ready());
     const references = this.#membership.begin(source.parentRootKey);

@@ -110,8 +110,7 @@ export class CachedVolume extends EngineVolume {
       options.sizeBytes / BLOCK_BYTES,
       world.pages,
     );
-    let lostBlocks = epochs.dirty.dirtyBlocks;
-    for (const closed of epochs.closed) lostBlocks += closed.dirty.dirtyBlocks;
+    const lostBlocks = epochs.unsavedBlocks;
     await epochs.reset(reason);
     epochs.close();
     return lostBlocks;
@@ -129,9 +128,7 @@ export class CachedVolume extends EngineVolume {
 
   /** Blocks that are not in the bucket yet. */
   get dirtyBlocks(): number {
-    let blocks = this.epochs.dirty.dirtyBlocks;
-    for (const closed of this.epochs.closed) blocks += closed.dirty.dirtyBlocks;
-    return blocks;
+    return this.epochs.unsavedBlocks;
   }
 
   override tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {

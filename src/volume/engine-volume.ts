@@ -11,7 +11,7 @@ import { SyncError } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
-import type { ClosedEpoch, EpochState } from "./epoch-state.ts";
+import { type ClosedEpoch, CutRefused, type EpochState } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { isUnavailable, toDeviceError } from "./root-reader.ts";
@@ -19,11 +19,6 @@ import type { SlotPool } from "./slot-pool.ts";
 import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
 import { isZeros, ZEROS } from "./zeros.ts";
-
-/** A cut was asked for that can't be made now. */
-export class CutRefused extends Error {
-  override readonly name = "CutRefused";
-}
 
 /** The progress of a restored volume towards its own disk, 0 to 1, or undefined. */
 export type RestoreProgress = number | undefined;
@@ -91,10 +86,7 @@ export abstract class EngineVolume {
 
   /** Bytes of the blocks that hold something: exact after an upload, an upper bound in between. */
   get usedBytes(): number {
-    let blocks = this.epochs.dirty.dirtyBlocks;
-    for (const closed of this.epochs.closed) blocks += closed.dirty.dirtyBlocks;
-    const known = this.epochs.lastUploaded?.fullBytes ?? 0;
-    return Math.min(this.sizeBytes, known + blocks * BLOCK_BYTES);
+    return Math.min(this.sizeBytes, (this.epochs.lastUploaded?.fullBytes ?? 0) + this.unsavedBytes);
   }
 
   /** Whether there is nowhere to keep what a cut needs: no upload buffer, or no cache. */
@@ -110,6 +102,11 @@ export abstract class EngineVolume {
   /** Whether something was written since the last cut. */
   get isDirty(): boolean {
     return this.epochs.dirty.dirtyBlocks > 0;
+  }
+
+  /** See `Epochs.unsavedBlocks`. */
+  get unsavedBytes(): number {
+    return this.epochs.unsavedBlocks * BLOCK_BYTES;
   }
 
   get closedEpochs(): number {

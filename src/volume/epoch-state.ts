@@ -21,3 +21,8 @@ export type EpochState =
   | ({ readonly state: "uploaded" } & RecoveryPoint)
   | { readonly state: "failed"; readonly reason: string }
   | { readonly state: "unknown" };
+
+/** A cut was asked for that can't be made now. */
+export class CutRefused extends Error {
+  override readonly name = "CutRefused";
+}

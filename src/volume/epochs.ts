@@ -118,6 +118,13 @@ export class Epochs {
     return this.#dirty;
   }
 
+  /** Blocks that are not in the bucket yet; one that several epochs hold counts for each. */
+  get unsavedBlocks(): number {
+    let blocks = this.#dirty.dirtyBlocks;
+    for (const closed of this.#closed) blocks += closed.dirty.dirtyBlocks;
+    return blocks;
+  }
+
   /** Closed epochs that are not in the bucket yet, oldest first. */
   get closed(): readonly ClosedEpoch[] {
     return this.#closed;

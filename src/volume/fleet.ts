@@ -13,6 +13,7 @@ import type { EngineVolume } from "./engine-volume.ts";
 import type { UploadedEpoch } from "./epoch-log.ts";
 import type { UploadOrder } from "./epoch-source.ts";
 import type { EpochState } from "./epoch-state.ts";
+import { stateOf, type VolumeState } from "./figures.ts";
 import { GatewayPools } from "./gateway-pools.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { PageBudget } from "./page-budget.ts";
@@ -51,8 +52,8 @@ export interface FleetOptions {
   readonly folder: string;
   readonly disk: Disk;
   readonly clock: Clock;
-  /** The vault, over the line of one gateway. */
-  readonly rootsOf: (gatewayId: GatewayId) => RootReader;
+  /** The vault, over the line of one gateway, as it is read for one volume. */
+  readonly rootsOf: (gatewayId: GatewayId, volumeId: VolumeId) => RootReader;
   readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
   /** The volume's upload under way is not wanted any more; it may end at any time. */
   readonly cancelUpload: (volumeId: VolumeId) => void;
@@ -148,7 +149,7 @@ export class Fleet {
         ...(parentRootKey !== undefined && { parentRootKey }),
       };
       const missingStorage = definition.kind === "cached" ? pools.missingCache : pools.missingBuffer;
-      const world = this.#worldOf(definition.gatewayId);
+      const world = this.#worldOf(definition);
       let volume: EngineVolume;
       if (definition.kind === "cached") {
         const storage = { cache: pools.cache, ...(missingStorage !== undefined && { missingStorage }) };
@@ -278,7 +279,7 @@ export class Fleet {
         const folder = join(this.#options.folder, volumeId);
         const lostBlocks =
           member === undefined
-            ? await CachedVolume.resetClosed({ ...definition, folder }, this.#worldOf(gatewayId), reason)
+            ? await CachedVolume.resetClosed({ ...definition, folder }, this.#worldOf(definition), reason)
             : await member.volume.reset(reason);
         this.#members.delete(volumeId);
         lost.set(volumeId, lostBlocks);
@@ -296,6 +297,18 @@ export class Fleet {
     const volume = this.#members.get(volumeId)?.volume;
     if (!(volume instanceof CachedVolume)) throw new DeviceError("notReady", `${volumeId} is not open`);
     return volume.locate(epoch, blocks);
+  }
+
+  /** Every open volume as it stands. */
+  states(): VolumeState[] {
+    return [...this.#members.values()].map(({ definition, volume }) =>
+      stateOf(definition.gatewayId, definition.kind, volume),
+    );
+  }
+
+  /** Every gateway that has had storage or a volume since the start. */
+  gatewayIds(): GatewayId[] {
+    return [...this.#pools.keys()];
   }
 
   usage(gatewayId: GatewayId): FleetUsage {
@@ -329,8 +342,8 @@ export class Fleet {
     });
   }
 
-  #worldOf(gatewayId: GatewayId): VolumeWorld {
-    return { ...this.#world, roots: this.#options.rootsOf(gatewayId) };
+  #worldOf({ gatewayId, volumeId }: FleetVolume): VolumeWorld {
+    return { ...this.#world, roots: this.#options.rootsOf(gatewayId, volumeId) };
   }
 
   #poolsOf(gatewayId: GatewayId): GatewayPools {

@@ -1,7 +1,10 @@
 /** The backup worker: hash, compress, encrypt, packs, bucket. Everything slow about a volume happens here. */
 import { strict as assert } from "node:assert";
+import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
+import type { BackupFigures } from "../gateway/measurements.ts";
 import type { BandwidthLimits, DirectListing, SpoolOrder } from "../gateway/ports.ts";
+import type { MeasuredStore } from "../objects/measured.ts";
 import { openStore } from "../objects/open-store.ts";
 import { type Clock, delay, systemClock } from "../platform/clock.ts";
 import { Courtesy } from "../platform/courtesy.ts";
@@ -16,6 +19,7 @@ import { type Bandwidth, Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
 import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
+import { CloudMeter } from "./cloud-meter.ts";
 import { listUnits, readBytes, uploadSpool } from "./direct-blocks.ts";
 import { readLoad } from "./load-gauge.ts";
 import type { BackupWorkerData, WorkerLogLine } from "./messages.ts";
@@ -35,7 +39,15 @@ assert(parentPort !== null);
 const clock: Clock = systemClock;
 const courtesy = new Courtesy(clock, () => readLoad(given.load));
 let vault: Vault | undefined;
-const bandwidths = new Map<GatewayId, Bandwidth>();
+/** The limits of each gateway. */
+interface Line extends Bandwidth {
+  readonly upload: TokenBucket;
+  readonly download: TokenBucket;
+}
+
+const lines = new Map<GatewayId, Line>();
+const meter = new CloudMeter();
+let measured: MeasuredStore | undefined;
 /** The uploads under way, each of which can be stopped. */
 const uploads = new Map<VolumeId, AbortController>();
 
@@ -64,14 +76,23 @@ const main = new Rpc(parentPort, {
     readBytes(opened(), rootKey, offsetBytes, lengthBytes),
   uploadSpool: (order: SpoolOrder) => uploadSpool(opened(), systemDisk, order),
   putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),
+  figures: () => figures(),
+  askStore: () => measured?.probe(PROBED_KEY, ASKED_MS) ?? figures().store,
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
 });
 
 const data = new Rpc(given.data, {
   uploadEpoch: (order: UploadOrder) => uploadEpoch(order),
   cancelUpload: (volumeId: VolumeId) => uploads.get(volumeId)?.abort(),
-  readBlocks: (gatewayId: GatewayId, rootKey: string, first: number, count: number, isBackground: boolean) =>
-    opened().readBlocks(rootKey, first, count, bandwidthOf(gatewayId), isBackground),
+  readBlocks: (
+    gatewayId: GatewayId,
+    volumeId: VolumeId,
+    rootKey: string,
+    first: number,
+    count: number,
+    isBackground: boolean,
+  ) => opened().readBlocks(rootKey, first, count, lineOf(gatewayId, volumeId), isBackground),
+  forgetVolume: (volumeId: VolumeId) => meter.forget(volumeId),
   checkLease: (volumeId: VolumeId) => opened().checkLease(volumeId),
   nonZeroBlocks: (rootKey: string, first: number, count: number, max: number) =>
     opened().nonZeroBlocks(rootKey, first, count, max),
@@ -91,13 +112,46 @@ function jobProgress(): (progress: { phase: string; done: number; total: number 
 }
 
 /** What a gateway may send and fetch; without limits until they are set. */
-function bandwidthOf(gatewayId: GatewayId): Bandwidth {
-  let bandwidth = bandwidths.get(gatewayId);
+function bandwidthOf(gatewayId: GatewayId): Line {
+  let bandwidth = lines.get(gatewayId);
   if (bandwidth === undefined) {
     bandwidth = { upload: new TokenBucket(clock), download: new TokenBucket(clock) };
-    bandwidths.set(gatewayId, bandwidth);
+    lines.set(gatewayId, bandwidth);
   }
   return bandwidth;
+}
+
+/** A gateway's line to the bucket, with what comes over it counted as the volume's. */
+function lineOf(gatewayId: GatewayId, volumeId: VolumeId): Bandwidth {
+  const { upload, download } = bandwidthOf(gatewayId);
+  return { upload, download: meter.downloads(gatewayId, volumeId, download) };
+}
+
+const PROBE_EVERY_MS = 15_000;
+/** Who asks gets an answer that is so old at most. */
+const ASKED_MS = 5_000;
+/** An object that every vault has. */
+const PROBED_KEY = "vault.json";
+
+/** Whether the bucket answers is known even while nobody needs it. */
+async function probe(): Promise<void> {
+  await measured?.probe(PROBED_KEY, PROBE_EVERY_MS);
+  clock.after(PROBE_EVERY_MS, () => void probe());
+}
+
+let loopBefore = performance.eventLoopUtilization();
+
+/** What was counted since the start, and whether the bucket answers. */
+function figures(): BackupFigures {
+  const loopNow = performance.eventLoopUtilization();
+  const { utilization } = performance.eventLoopUtilization(loopNow, loopBefore);
+  loopBefore = loopNow;
+  return {
+    ...meter.figures,
+    requests: measured?.figures ?? [],
+    store: measured?.reachability ?? { state: "unknown", sinceMs: clock.nowMs() },
+    utilization,
+  };
 }
 
 function log(line: WorkerLogLine): void {
@@ -117,6 +171,9 @@ async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
   const store = await openStore(given.storeUrl, {
     clock,
     random: systemRandom,
+    onMeasured: (wrapped) => {
+      measured = wrapped;
+    },
     ...(given.s3Endpoint !== undefined && { s3Endpoint: given.s3Endpoint }),
     ...(given.s3Region !== undefined && { s3Region: given.s3Region }),
   });
@@ -135,12 +192,14 @@ async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
   };
   try {
     vault = await Vault.open(options);
+    void probe();
     systemDisk.replaceFile(given.vaultJsonCachePath, vault.vaultJson);
     return { vaultId: vault.vaultId, offline: false };
   } catch (error) {
     const passing = error instanceof VaultError && error.kind === "unavailable";
     if (!passing || known === undefined) throw error;
     log({ level: "warn", message: `the bucket gives no answer: ${error.message}` });
+    void probe();
     void openLater(options);
     return { vaultId: known, offline: true };
   }
@@ -170,12 +229,19 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
   const epoch = new LocalEpoch(order, systemDisk, {
     locate: (volumeId: VolumeId, number: number, blocks: readonly number[]) =>
       data.call<readonly SlotLocation[]>("locate", volumeId, number, blocks),
-    readBase: (rootKey, block) => target.readBlocks(rootKey, block, 1, bandwidthOf(order.gatewayId)),
+    readBase: (rootKey, block) =>
+      target.readBlocks(rootKey, block, 1, lineOf(order.gatewayId, order.volumeId)),
   });
   const { volumeId } = order;
   const stop = new AbortController();
   let toldAtMs = 0;
-  const tell = ({ doneBlocks, totalBlocks }: EpochProgress) => {
+  let countedBytes = 0;
+  const count = (uploadedBytes: number) => {
+    meter.uploaded(order.gatewayId, volumeId, uploadedBytes - countedBytes);
+    countedBytes = uploadedBytes;
+  };
+  const tell = ({ doneBlocks, totalBlocks, uploadedBytes }: EpochProgress) => {
+    count(uploadedBytes);
     const nowMs = clock.monotonicMs();
     if (nowMs - toldAtMs < PROGRESS_EVERY_MS) return;
     toldAtMs = nowMs;
@@ -184,6 +250,7 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
   uploads.set(volumeId, stop);
   try {
     const uploaded = await target.uploadEpoch(epoch, tell, stop.signal, bandwidthOf(order.gatewayId));
+    count(uploaded.uploadedBytes);
     return { epoch: order.epoch, ...uploaded };
   } finally {
     uploads.delete(volumeId);

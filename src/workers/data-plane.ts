@@ -1,6 +1,7 @@
 /** The data plane as the main thread sees it: two workers, and the domain's ports in front of them. */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { GatewayError } from "../gateway/errors.ts";
+import type { BackupFigures, DataFigures, MeasuredPlane, StoreHealth } from "../gateway/measurements.ts";
 import type {
   BandwidthControl,
   BandwidthLimits,
@@ -50,7 +51,8 @@ export class DataPlane
     RecoveryPointStore,
     BandwidthControl,
     CatalogStore,
-    VaultKeeper
+    VaultKeeper,
+    MeasuredPlane
 {
   readonly #data: Rpc;
   readonly #backup: Rpc;
@@ -240,6 +242,18 @@ export class DataPlane
 
   putCatalog(catalog: unknown): Promise<void> {
     return this.#backup.call("putCatalog", catalog);
+  }
+
+  dataFigures(): Promise<DataFigures> {
+    return this.#data.call("figures");
+  }
+
+  backupFigures(): Promise<BackupFigures> {
+    return this.#backup.call("figures");
+  }
+
+  askStore(): Promise<StoreHealth> {
+    return this.#backup.call("askStore");
   }
 
   /** A call that a volume refuses because of the state it is in. */

@@ -1,6 +1,8 @@
 /** The data worker: iSCSI, SCSI and the volumes, in one thread, so that a hot read crosses none. */
 import { strict as assert } from "node:assert";
+import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
+import type { DataFigures } from "../gateway/measurements.ts";
 import { systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
@@ -11,6 +13,7 @@ import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
 import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
 import { BLOCK_BYTES } from "../volume/geometry.ts";
+import { MeteredDevice } from "./io-meter.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import { publishLoad } from "./load-gauge.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
@@ -27,6 +30,7 @@ assert(parentPort !== null);
 publishLoad(given.load, systemClock);
 const targets = new Map<string, TargetEntry>();
 const targetNames = new Map<VolumeId, string>();
+const meters = new Map<VolumeId, MeteredDevice>();
 /** Volumes that are known and could not be opened, with the reason. */
 const broken = new Map<VolumeId, string>();
 
@@ -39,9 +43,9 @@ const fleet = new Fleet({
   folder: given.volumesFolder,
   disk: systemDisk,
   clock: systemClock,
-  rootsOf: (gatewayId) => ({
+  rootsOf: (gatewayId, volumeId) => ({
     readBlocks: async (rootKey, first, count, isBackground = false) => {
-      const args = [gatewayId, rootKey, first, count, isBackground];
+      const args = [gatewayId, volumeId, rootKey, first, count, isBackground];
       const bytes = await backup.call<Uint8Array>("readBlocks", ...args);
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
@@ -100,6 +104,7 @@ const main = new Rpc(parentPort, {
   cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
   report: (volumeId: VolumeId) => report(volumeId),
   usage: (gatewayId: GatewayId) => fleet.usage(gatewayId),
+  figures: () => figures(),
   close: async () => {
     await target.close();
     await fleet.close();
@@ -131,7 +136,9 @@ async function open({ chap, ...definition }: HostedVolume): Promise<unknown> {
     broken.delete(volumeId);
     targetNames.set(volumeId, targetName);
     const identity = identityOf(volumeId);
-    targets.set(targetName.toLowerCase(), { targetName, device: volume, identity, credentials: chap ?? [] });
+    const device = new MeteredDevice(volume, systemClock, meters.get(volumeId));
+    meters.set(volumeId, device);
+    targets.set(targetName.toLowerCase(), { targetName, device, identity, credentials: chap ?? [] });
   } catch (error) {
     broken.set(volumeId, error instanceof Error ? error.message : String(error));
     throw error;
@@ -156,6 +163,26 @@ async function remove(volumeId: VolumeId): Promise<void> {
   }
   broken.delete(volumeId);
   await fleet.remove({ volumeId });
+  meters.delete(volumeId);
+  backup.tell("forgetVolume", volumeId);
+}
+
+let loopBefore = performance.eventLoopUtilization();
+
+/** What was counted since the start, and how everything stands: asked some times a minute. */
+function figures(): DataFigures {
+  const loopNow = performance.eventLoopUtilization();
+  const { utilization } = performance.eventLoopUtilization(loopNow, loopBefore);
+  loopBefore = loopNow;
+  const volumes = fleet.states().flatMap((state) => {
+    const meter = meters.get(state.volumeId);
+    if (meter === undefined) return [];
+    const { reads, writes, flushes, unmappedBytes, failedIos, queuedWrites } = meter;
+    const initiators = target.sessions(targetNames.get(state.volumeId) ?? "").length;
+    return [{ ...state, reads, writes, flushes, unmappedBytes, failedIos, queuedWrites, initiators }];
+  });
+  const gateways = fleet.gatewayIds().map((gatewayId) => ({ gatewayId, ...fleet.usage(gatewayId) }));
+  return { volumes, gateways, utilization };
 }
 
 function report(volumeId: VolumeId): unknown {

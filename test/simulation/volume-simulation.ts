@@ -10,7 +10,8 @@
 import { strict as assert } from "node:assert";
 import { DeviceError } from "../../src/platform/device-error.ts";
 import type { GatewayId, VolumeId } from "../../src/platform/ids.ts";
-import { CutRefused, type EngineVolume } from "../../src/volume/engine-volume.ts";
+import type { EngineVolume } from "../../src/volume/engine-volume.ts";
+import { CutRefused } from "../../src/volume/epoch-state.ts";
 import { Fleet } from "../../src/volume/fleet.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
 import { ManualClock } from "../kit/manual-clock.ts";

@@ -1,4 +1,5 @@
 /** This gateway's own operations, beside AWS's. */
+import type { AdminServices } from "../../admin/admin-services.ts";
 import type { Services } from "../../gateway/services.ts";
 import type { OperationTable } from "../operation.ts";
 import {
@@ -8,7 +9,9 @@ import {
   listAccessKeys,
   rotateAccessKey,
 } from "./access-keys.ts";
+import { describeHealth, listActivity } from "./activity.ts";
 import { createSnapshots } from "./create-snapshots.ts";
+import { getMetrics, listMetrics } from "./metrics.ts";
 import {
   createSnapshotFromRecoveryPoint,
   listRecoveryPoints,
@@ -17,15 +20,19 @@ import {
 import { resizeVolume } from "./resize-volume.ts";
 import { adoptSnapshots, describeVaultJobs, startVaultJob } from "./vault-jobs.ts";
 
-export const sluicegateOperations: OperationTable<Services> = [
+export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   adoptSnapshots,
   createAccessKey,
   createSession,
   createSnapshotFromRecoveryPoint,
   createSnapshots,
   deleteAccessKey,
+  describeHealth,
   describeVaultJobs,
+  getMetrics,
   listAccessKeys,
+  listActivity,
+  listMetrics,
   listRecoveryPoints,
   rotateAccessKey,
   resizeVolume,

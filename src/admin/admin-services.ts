@@ -1,0 +1,10 @@
+import type { ActivityLog } from "./activity-log.ts";
+import type { Health } from "./health.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** What the API's handlers get beside the domain: how the gateway does, and what was done with it. */
+export interface AdminServices {
+  readonly metrics: Metrics;
+  readonly activity: ActivityLog;
+  readonly health: Health;
+}

@@ -1,0 +1,179 @@
+/** The part of the composition root that watches: metrics, health, alarms, the activity log. */
+import { statfs } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { ActivityLog } from "./admin/activity-log.ts";
+import type { AdminServices } from "./admin/admin-services.ts";
+import { Alarms } from "./admin/alarms.ts";
+import type { ApiCall } from "./admin/api-call.ts";
+import { ApiMeter } from "./admin/api-meter.ts";
+import { CallJournal } from "./admin/call-journal.ts";
+import type { GatewayEvent } from "./admin/event.ts";
+import { Health } from "./admin/health.ts";
+import { Metrics } from "./admin/metrics.ts";
+import { CONTENT_TYPE, exposition } from "./admin/prometheus.ts";
+import type { SnapshotFigures } from "./admin/sample.ts";
+import { VaultMeter } from "./admin/vault-meter.ts";
+import type { Probes } from "./api/probes.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import type { SnapshotRow } from "./catalog/schema.ts";
+import type { VaultJob } from "./gateway/vault-upkeep.ts";
+import type { Clock } from "./platform/clock.ts";
+import type { Disk } from "./platform/disk.ts";
+import type { VolumeId } from "./platform/ids.ts";
+import type { Random } from "./platform/random.ts";
+import type { DataPlane } from "./workers/data-plane.ts";
+
+const METRICS_TOKEN_FILE = "metrics-token";
+const TOKEN_BYTES = 24;
+
+export interface WatchOptions {
+  readonly dataDir: string;
+  readonly version: string;
+  readonly catalog: Catalog;
+  readonly plane: DataPlane;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly random: Random;
+  readonly log: Logger;
+  readonly onProblem: (message: string, error: unknown) => void;
+}
+
+/** What the rest of the server tells it, and asks it. */
+export interface Watch extends AdminServices {
+  readonly probes: Probes;
+  onCall(call: ApiCall): void;
+  onSnapshotEnded(snapshot: SnapshotRow): void;
+  onJobEnded(job: VaultJob): void;
+  /** From now on samples are taken. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export function createWatch(options: WatchOptions): Watch {
+  const { dataDir, catalog, plane, clock, log, onProblem } = options;
+  const activity = ActivityLog.open(dataDir, clock, onProblem);
+  const journal = new CallJournal(activity, clock);
+  const apiMeter = new ApiMeter();
+  const vaultMeter = new VaultMeter();
+  const alarms = new Alarms();
+  const startedAtMs = clock.nowMs();
+
+  const tell = (event: GatewayEvent) => {
+    activity.event(event);
+    const level = event.severity === "warning" ? "warn" : event.severity;
+    log[level]({ event: event.type, resources: event.resources }, event.message);
+  };
+  const metrics = new Metrics({
+    ...{ plane, clock, onProblem },
+    catalogFigures: () => catalogFigures(catalog),
+    vaultFigures: () => vaultMeter.figures,
+    apiFigures: () => apiMeter.figures,
+    processFigures: () => {
+      const { user, system } = process.cpuUsage();
+      return {
+        cpuSeconds: (user + system) / 1e6,
+        residentBytes: process.memoryUsage.rss(),
+        startedAtMs,
+        version: options.version,
+      };
+    },
+    onSample: (sample) => {
+      for (const event of alarms.look(sample)) tell(event);
+    },
+  });
+  const health = new Health({
+    ...{ plane, clock },
+    askCatalog: () => catalog.gateways(),
+    alarms: () => alarms.active,
+    freeShare: async () => {
+      const { bavail, blocks } = await statfs(dataDir);
+      return blocks === 0 ? 1 : bavail / blocks;
+    },
+  });
+  return {
+    ...{ metrics, activity, health },
+    probes: {
+      isAlive: async () => (await health.report()).isReady,
+      readiness: async () => {
+        const { isReady, status } = await health.report();
+        return {
+          isReady,
+          words: !isReady ? "not ready" : status === "ok" ? "ready" : `ready, with ${status}`,
+        };
+      },
+      metrics: async () => {
+        const { now, before } = await metrics.current();
+        return { contentType: CONTENT_TYPE, text: exposition(now, before) };
+      },
+      metricsToken: metricsToken(options),
+      onProblem,
+    },
+    onCall(call) {
+      apiMeter.count(call);
+      journal.take(call);
+      const { requestId, service, operation, status, caller, error, tookMs, remoteAddress } = call;
+      log.info(
+        {
+          ...{ requestId, service, operation, status, remoteAddress, tookMs: Math.round(tookMs) },
+          ...(caller !== undefined && { accessKeyId: caller.accessKeyId }),
+          ...(error !== undefined && { errorCode: error.code }),
+        },
+        "request",
+      );
+    },
+    onSnapshotEnded: (snapshot) => tell(snapshotEvent(snapshot, clock.nowMs())),
+    onJobEnded: (job) => {
+      const event = vaultMeter.ended(job, clock.nowMs());
+      if (event !== undefined) tell(event);
+    },
+    async start() {
+      const message = `Sluicegate ${options.version} has started.`;
+      tell({ type: "GatewayStarted", severity: "info", atMs: clock.nowMs(), message, resources: [] });
+      await metrics.start();
+    },
+    async close() {
+      health.closing();
+      metrics.close();
+      activity.close();
+    },
+  };
+}
+
+function snapshotEvent(snapshot: SnapshotRow, atMs: number): GatewayEvent {
+  const resources = [snapshot.id, snapshot.volume_arn];
+  const what = `The snapshot ${snapshot.id} of ${snapshot.volume_id} ("${snapshot.description}")`;
+  return snapshot.state === "completed"
+    ? { type: "SnapshotCompleted", severity: "info", atMs, message: `${what} is completed.`, resources }
+    : {
+        ...{ type: "SnapshotFailed", severity: "error", atMs, resources },
+        message: `${what} has failed: ${snapshot.reason ?? "no reason is known"}.`,
+      };
+}
+
+async function catalogFigures(
+  catalog: Catalog,
+): ReturnType<ConstructorParameters<typeof Metrics>[0]["catalogFigures"]> {
+  const [gateways, counts] = await Promise.all([catalog.gateways(), catalog.snapshotCounts()]);
+  const snapshots = new Map<VolumeId, SnapshotFigures>();
+  for (const { volume_id, state, count, newest } of counts) {
+    const figures = snapshots.get(volume_id) ?? { completed: 0, pending: 0, failed: 0 };
+    snapshots.set(volume_id, {
+      ...figures,
+      ...(state === "completed" && { completed: count, newestAtMs: newest }),
+      ...(state === "pending" && { pending: count }),
+      ...(state === "error" && { failed: count }),
+    });
+  }
+  return { gatewayNames: new Map(gateways.map(({ id, name }) => [id, name])), snapshots };
+}
+
+/** What opens `/metrics` to other machines; made at the first start (mode 0600). */
+function metricsToken({ dataDir, disk, random }: WatchOptions): string {
+  const path = join(dataDir, METRICS_TOKEN_FILE);
+  const there = disk.readFile(path)?.toString("utf8").trim();
+  if (there !== undefined && there !== "") return there;
+  const made = random.bytes(TOKEN_BYTES).toString("base64url");
+  disk.replaceFile(path, Buffer.from(`${made}\n`));
+  return made;
+}
