@@ -11,6 +11,7 @@ import { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/schema.ts";
 import { type CatalogCopy, type CopiedVolume, readCatalogCopy } from "./gateway/catalog-copy.ts";
 import { createDiskFile } from "./gateway/disks.ts";
+import { emptySchedule } from "./gateway/schedule.ts";
 import { openStore } from "./objects/open-store.ts";
 import { systemClock } from "./platform/clock.ts";
 import { systemDisk } from "./platform/disk.ts";
@@ -202,11 +203,15 @@ async function bringBack(
           volume_id: null,
         };
       };
-      const disks = [disk("upload-buffer", "UPLOAD_BUFFER", sizes.uploadBufferSizeBytes)];
-      if (gateway.kind === "CACHED") disks.push(disk("cache", "CACHE_STORAGE", sizes.cacheSizeBytes));
+      const isThere = gateway.state !== "deleted";
+      const disks = isThere ? [disk("upload-buffer", "UPLOAD_BUFFER", sizes.uploadBufferSizeBytes)] : [];
+      if (gateway.kind === "CACHED" && isThere)
+        disks.push(disk("cache", "CACHE_STORAGE", sizes.cacheSizeBytes));
       await catalog.addGateway(gateway, disks);
       await catalog.putTags(gateway.id, tags);
     }
+    // A start makes no others beside them.
+    if (copy.gateways.length > 0) await catalog.setSetting("default-gateways", "made");
     for (const volume of volumes) {
       const row = rowOf(volume);
       if (row === undefined || volume.definition === undefined) continue;
@@ -224,6 +229,11 @@ async function bringBack(
         };
         await catalog.addVolume(row, { disk, tags });
       }
+      for (const credential of volume.definition.chap ?? []) await catalog.chap.put(credential);
+      for (const schedule of volume.definition.schedules ?? []) {
+        const begun = emptySchedule(schedule.id, row, schedule.kind, systemClock.nowMs());
+        await catalog.schedules.put({ ...begun, ...schedule });
+      }
       restored.push(row.id);
     }
   } finally {
@@ -238,12 +248,16 @@ async function bringBack(
 /** The volume as it begins here: with its newest moment as its parent, a stored one on a new file. */
 function rowOf({ definition, newest }: FoundVolume): VolumeRow | undefined {
   if (definition === undefined || newest === undefined) return undefined;
-  const { tags: _, ...row } = definition;
+  const { tags: _tags, chap: _chap, schedules: _schedules, ...row } = definition;
+  const isDetached = row.attachment === "detached";
+  const hasDisk = row.kind === "stored" && !isDetached;
   return {
     ...row,
-    disk_id: row.kind === "stored" ? (`${row.id}.img` as NonNullable<VolumeRow["disk_id"]>) : null,
+    disk_id: hasDisk ? (`${row.id}.img` as NonNullable<VolumeRow["disk_id"]>) : null,
     preserve_existing_data: 0,
     parent_root_key: newest.rootKey,
-    state: "creating",
+    state: isDetached ? "active" : "creating",
+    // One that was on its way out serves again: what had not arrived is lost, and may have to be written again.
+    attachment: isDetached ? "detached" : "attached",
   };
 }

@@ -12,7 +12,7 @@ import { storageGatewayOperations } from "./api/storage-gateway/index.ts";
 import { Catalog } from "./catalog/catalog.ts";
 import { AccessKeys } from "./gateway/access-keys.ts";
 import type { VolumeHostEvents } from "./gateway/ports.ts";
-import { createServices, type Services } from "./gateway/services.ts";
+import { createServices, type Services, type Software } from "./gateway/services.ts";
 import { parseThinningRule } from "./gateway/thinning.ts";
 import { systemClock } from "./platform/clock.ts";
 import { freeBytesAt, systemDisk } from "./platform/disk.ts";
@@ -20,6 +20,7 @@ import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
 import { createWatch } from "./server-admin.ts";
 import type { StartOptions } from "./server-options.ts";
+import { connect, reachableAddress } from "./server-portal.ts";
 import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
 import { DataPlane } from "./workers/data-plane.ts";
 import { RemoteError } from "./workers/rpc.ts";
@@ -31,6 +32,7 @@ const TOKEN_KEY_FILE = "token.key";
 const { version: VERSION } = JSON.parse(
   readFileSync(new URL("../package.json", import.meta.url), "utf8"),
 ) as { version: string };
+const SOFTWARE_KEY = "software";
 
 export interface RunningServer {
   readonly api: string;
@@ -106,7 +108,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       ...{ clock: systemClock, disk: systemDisk, random: systemRandom },
     });
     closers.push(() => watch.close());
-    const portal = { ...options.iscsi[0] };
+    const [{ host, port }] = options.iscsi;
+    const portal = { host, port, address: options.iscsiAdvertise[0]?.host ?? reachableAddress(host) };
     const services = createServices({
       accessKeys,
       catalog,
@@ -121,6 +124,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       devices: options.devices,
       realm: { region: options.region, accountId: options.accountId },
       portal,
+      software: await softwareOf(catalog, VERSION),
+      probePortal: () => connect(portal.address, portal.port),
       thinning: parseThinningRule(options.keepRecoveryPoints),
       onProblem,
       onSnapshotEnded: (snapshot) => watch.onSnapshotEnded(snapshot),
@@ -132,10 +137,17 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       cacheBytes: options.cacheSizeBytes,
       uploadBufferBytes: options.uploadBufferSizeBytes,
     });
+    await services.bandwidth.start();
+    closers.push(() => services.bandwidth.close());
     await services.volumes.openAll();
+    await services.attachments.resume();
+    closers.push(() => services.attachments.close());
     await services.snapshots.reconcile();
     await services.directUploads.resume();
     closers.push(() => services.directUploads.close());
+    await services.schedules.start();
+    closers.push(() => services.schedules.close());
+    closers.push(() => services.lifecycle.close());
     services.copier.start();
     closers.push(() => services.copier.close());
     services.upkeep.start();
@@ -159,6 +171,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       accessKeys,
       probes: watch.probes,
       onCall: (call) => watch.onCall(call),
+      activationKey: () => services.gateways.activationKey(),
       onInternalError: (requestId, error) => log.error({ err: error, requestId }, "a request failed"),
       clock: systemClock,
       random: systemRandom,
@@ -199,6 +212,16 @@ function withoutNewKey(dataDir: string, error: unknown): unknown {
   rmSync(path);
   const advice = `put its key into ${path}, or bring its gateway back with \`sluicegate recover\``;
   return new DataFolderError(`there is a vault already at that store: ${advice}`, { cause: error });
+}
+
+/** The version that runs, and since when: a new one is noted. */
+async function softwareOf(catalog: Catalog, version: string): Promise<Software> {
+  const known = await catalog.setting(SOFTWARE_KEY);
+  const before = known === undefined ? undefined : (JSON.parse(known) as Software);
+  if (before?.version === version) return before;
+  const software = { version, updatedAtMs: systemClock.nowMs() };
+  await catalog.setSetting(SOFTWARE_KEY, JSON.stringify(software));
+  return software;
 }
 
 /** Random bytes that are made once and kept (mode 0600). */

@@ -31,6 +31,8 @@ export interface ApiServerOptions<Services> {
   readonly probes: Probes;
   /** Told of every request after it was answered. Must not throw. */
   readonly onCall: (call: ApiCall) => void;
+  /** A new key to activate a gateway with. */
+  readonly activationKey: () => Promise<string>;
   /** An error that the caller is told nothing of. */
   readonly onInternalError: (requestId: string, error: unknown) => void;
   readonly clock: Clock;
@@ -102,7 +104,28 @@ export class ApiServer<Services> {
     });
     server.setNotFoundHandler((request, reply) => this.#handle(request, reply));
     server.post("/", (request, reply) => this.#handle(request, reply));
-    server.get("/", (request, reply) => this.#handle(request, reply));
+    server.get("/", (request, reply) =>
+      isActivation(request) ? this.#activate(request, reply) : this.#handle(request, reply),
+    );
+  }
+
+  /** `GET /?activationRegion=…`: a key for ActivateGateway, for whoever reaches this. It is good for nothing else. */
+  async #activate(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const { activationRegion, gatewayType } = request.query as Record<string, unknown>;
+    if (activationRegion !== this.#options.region) {
+      return reply.code(400).type("text/plain").send(`activationRegion: this is ${this.#options.region}\n`);
+    }
+    const query = new URLSearchParams({
+      gatewayType: typeof gatewayType === "string" ? gatewayType : "CACHED",
+      activationKey: await this.#options.activationKey(),
+      activationRegion,
+    });
+    const host = request.headers.host ?? "";
+    const origin = /^[\w.:[\]-]{1,255}$/.test(host) ? `http://${host}` : "";
+    return reply
+      .code(302)
+      .headers({ location: `${origin}/?${query}`, "cache-control": "no-store" })
+      .send("");
   }
 
   async #handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -228,6 +251,15 @@ function errorOf(
     message: json?.message ?? xml?.message ?? "An internal error has occurred.",
     isDenied: status === 401 || status === 403 || isRefusal(problem),
   };
+}
+
+function isActivation(request: FastifyRequest): boolean {
+  return (request.query as Record<string, unknown>).activationRegion !== undefined && !isKeyed(request);
+}
+
+/** Where the answer to an activation leads to: no question any more. */
+function isKeyed(request: FastifyRequest): boolean {
+  return (request.query as Record<string, unknown>).activationKey !== undefined;
 }
 
 function isForm(request: FastifyRequest): boolean {

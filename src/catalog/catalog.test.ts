@@ -6,7 +6,7 @@ import { after, before, describe, test } from "node:test";
 import { postgresPrograms, type RunningPostgres, startPostgres } from "../../test/servers/postgres.ts";
 import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { Catalog, type CatalogLocation } from "./catalog.ts";
-import { type DiskRow, PLAIN_SNAPSHOT, type SnapshotRow, type VolumeRow } from "./schema.ts";
+import { type DiskRow, type GatewayRow, PLAIN_SNAPSHOT, type SnapshotRow, type VolumeRow } from "./schema.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "sg-catalog-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
@@ -36,6 +36,9 @@ const volumeRow: VolumeRow = {
   state: "creating",
   created_at: 1_700_000_000_123,
   recovery_point_every_ms: null,
+  attachment: "attached",
+  network_interface: null,
+  detached_used_bytes: null,
 };
 const snapshotRow: SnapshotRow = {
   ...PLAIN_SNAPSHOT,
@@ -87,7 +90,15 @@ function contract(
     };
 
     test("keeps gateways, disks, volumes, tokens and tags, across a restart", async () => {
-      const gateway = { id: GATEWAY, name: "g", kind: "STORED", timezone: "GMT", created_at: 1 } as const;
+      const gateway: GatewayRow = {
+        id: GATEWAY,
+        name: "g",
+        kind: "STORED",
+        timezone: "GMT",
+        created_at: 1,
+        state: "running",
+        settings: "{}",
+      };
       await catalog.addGateway(gateway, [disk("cache")]);
       const tags = [
         { key: "b", value: "2" },

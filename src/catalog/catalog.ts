@@ -5,13 +5,16 @@
  */
 import { Kysely } from "kysely";
 import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import { ChapTable } from "./chap-table.ts";
 import { migrate } from "./migrations.ts";
 import { postgresDialect } from "./postgres.ts";
+import { ScheduleTable } from "./schedule-table.ts";
 import type {
   CatalogSchema,
   ClientTokenRow,
   DiskRow,
   GatewayRow,
+  ScheduleRow,
   SnapshotRow,
   TagRow,
   VolumeRow,
@@ -36,12 +39,18 @@ export interface SnapshotCount {
 export class Catalog {
   /** Snapshots whose blocks clients send. */
   readonly started: StartedSnapshots;
+  /** Who may log in where. */
+  readonly chap: ChapTable;
+  /** When snapshots are made by themselves. */
+  readonly schedules: ScheduleTable;
   readonly #db: Kysely<CatalogSchema>;
   #onChange: () => void = () => {};
 
   private constructor(db: Kysely<CatalogSchema>) {
     this.#db = db;
     this.started = new StartedSnapshots(db);
+    this.chap = new ChapTable(db, () => this.#onChange());
+    this.schedules = new ScheduleTable(db, () => this.#onChange());
   }
 
   /** Opens the catalog and brings its schema to this version. */
@@ -84,6 +93,22 @@ export class Catalog {
     this.#onChange();
   }
 
+  async updateGateway(id: GatewayId, change: Partial<Omit<GatewayRow, "id">>): Promise<void> {
+    await this.#db.updateTable("gateways").set(change).where("id", "=", id).execute();
+    this.#onChange();
+  }
+
+  /** Removes a gateway and its tags, and frees its disks. It must have no volumes; where it has, nothing is changed. */
+  async removeGateway(id: GatewayId): Promise<void> {
+    await this.#db.transaction().execute(async (db) => {
+      await db.deleteFrom("disks").where("gateway_id", "=", id).execute();
+      await db.deleteFrom("tags").where("resource_id", "=", id).execute();
+      await db.deleteFrom("client_tokens").where("gateway_id", "=", id).execute();
+      await db.deleteFrom("gateways").where("id", "=", id).execute();
+    });
+    this.#onChange();
+  }
+
   disks(): Promise<DiskRow[]> {
     return this.#db.selectFrom("disks").selectAll().orderBy("id").execute();
   }
@@ -109,6 +134,7 @@ export class Catalog {
       readonly disk?: DiskRow;
       readonly tags: readonly Tag[];
       readonly token?: ClientTokenRow;
+      readonly schedule?: ScheduleRow;
     },
   ): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
@@ -117,6 +143,7 @@ export class Catalog {
       const tags = tagRows(volume.id, parts.tags);
       if (tags.length > 0) await db.insertInto("tags").values(tags).execute();
       if (parts.token !== undefined) await db.insertInto("client_tokens").values(parts.token).execute();
+      if (parts.schedule !== undefined) await db.insertInto("schedules").values(parts.schedule).execute();
     });
     this.#onChange();
   }
@@ -141,6 +168,41 @@ export class Catalog {
     this.#onChange();
   }
 
+  /** The volume is nowhere from now on: its content is the root, and its disk is free. */
+  async detachVolume(id: VolumeId, rootKey: string, usedBytes: number): Promise<void> {
+    const change = {
+      attachment: "detached",
+      parent_root_key: rootKey,
+      detached_used_bytes: usedBytes,
+      disk_id: null,
+      preserve_existing_data: 0,
+    } as const;
+    await this.#db.transaction().execute(async (db) => {
+      await db.updateTable("volumes").set(change).where("id", "=", id).execute();
+      await db.deleteFrom("disks").where("volume_id", "=", id).execute();
+    });
+    this.#onChange();
+  }
+
+  async setAttachment(id: VolumeId, attachment: VolumeRow["attachment"]): Promise<void> {
+    await this.#db.updateTable("volumes").set({ attachment }).where("id", "=", id).execute();
+    this.#onChange();
+  }
+
+  /** The volume belongs to this gateway from now on, and is still to be made there. */
+  async attachVolume(
+    id: VolumeId,
+    to: Pick<VolumeRow, "gateway_id" | "target_name" | "disk_id" | "network_interface">,
+    disk: DiskRow | undefined,
+  ): Promise<void> {
+    const change = { ...to, attachment: "attached", state: "creating", detached_used_bytes: null } as const;
+    await this.#db.transaction().execute(async (db) => {
+      await db.updateTable("volumes").set(change).where("id", "=", id).execute();
+      if (disk !== undefined) await db.insertInto("disks").values(disk).execute();
+    });
+    this.#onChange();
+  }
+
   /** Frees a gateway's disks of one kind of use. */
   async removeDisks(gatewayId: GatewayId, allocation: DiskRow["allocation"]): Promise<void> {
     await this.#db
@@ -150,12 +212,14 @@ export class Catalog {
       .execute();
   }
 
-  /** Removes a volume, its tags and token, and frees its disk. Its snapshots stay. */
+  /** Removes a volume, its tags, token, credentials and schedules, and frees its disk. Its snapshots stay. */
   async removeVolume(id: VolumeId): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
       await db.deleteFrom("disks").where("volume_id", "=", id).execute();
       await db.deleteFrom("tags").where("resource_id", "=", id).execute();
       await db.deleteFrom("client_tokens").where("volume_id", "=", id).execute();
+      await db.deleteFrom("chap_credentials").where("volume_id", "=", id).execute();
+      await db.deleteFrom("schedules").where("volume_id", "=", id).execute();
       await db.deleteFrom("volumes").where("id", "=", id).execute();
     });
     this.#onChange();
@@ -227,9 +291,16 @@ export class Catalog {
     return this.#db.selectFrom("snapshots").selectAll().where("id", "=", id).executeTakeFirst();
   }
 
-  /** Adds snapshots that all have these tags, all or nothing. */
-  async addSnapshots(snapshots: readonly SnapshotRow[], tags: readonly Tag[]): Promise<void> {
+  /** Adds snapshots that all have these tags, and what they change of a schedule, all or nothing. */
+  async addSnapshots(
+    snapshots: readonly SnapshotRow[],
+    tags: readonly Tag[],
+    schedule?: { readonly id: string; readonly change: Partial<Omit<ScheduleRow, "id">> },
+  ): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
+      if (schedule !== undefined) {
+        await db.updateTable("schedules").set(schedule.change).where("id", "=", schedule.id).execute();
+      }
       for (const snapshot of snapshots) {
         await db.insertInto("snapshots").values(snapshot).execute();
         const rows = tagRows(snapshot.id, tags);
@@ -248,6 +319,20 @@ export class Catalog {
       await db.deleteFrom("started_snapshots").where("snapshot_id", "=", id).execute();
       await db.deleteFrom("snapshots").where("id", "=", id).execute();
     });
+  }
+
+  /** What was remembered under the key, or undefined. */
+  async setting(key: string): Promise<string | undefined> {
+    const row = await this.#db.selectFrom("settings").selectAll().where("key", "=", key).executeTakeFirst();
+    return row?.value;
+  }
+
+  async setSetting(key: string, value: string): Promise<void> {
+    await this.#db
+      .insertInto("settings")
+      .values({ key, value })
+      .onConflict((on) => on.column("key").doUpdateSet({ value }))
+      .execute();
   }
 
   tags(resourceId: string): Promise<Tag[]> {

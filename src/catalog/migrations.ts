@@ -128,10 +128,72 @@ const directSnapshots: Migration = {
   },
 };
 
+const controlPlane: Migration = {
+  async up(db) {
+    await db.schema
+      .alterTable("gateways")
+      .addColumn("state", "varchar(16)", (c) => c.notNull().defaultTo("running"))
+      .execute();
+    await db.schema
+      .alterTable("gateways")
+      .addColumn("settings", "text", (c) => c.notNull().defaultTo("{}"))
+      .execute();
+    await db.schema
+      .alterTable("volumes")
+      .addColumn("attachment", "varchar(16)", (c) => c.notNull().defaultTo("attached"))
+      .execute();
+    await db.schema.alterTable("volumes").addColumn("network_interface", "varchar(64)").execute();
+    await db.schema.alterTable("volumes").addColumn("detached_used_bytes", "bigint").execute();
+    await db.schema.alterTable("snapshots").addColumn("schedule_run", "varchar(128)").execute();
+    // A schedule never makes two snapshots of a volume for one moment, whatever happens in between.
+    await db.schema
+      .createIndex("snapshots_by_schedule_run")
+      .unique()
+      .on("snapshots")
+      .columns(["schedule_run", "volume_id"])
+      .execute();
+    await db.schema.createIndex("snapshots_by_state").on("snapshots").column("state").execute();
+    await db.schema
+      .createTable("chap_credentials")
+      .addColumn("volume_id", "varchar(32)", (c) => c.notNull())
+      .addColumn("initiator_name", "varchar(255)", (c) => c.notNull())
+      .addColumn("initiator_secret", "varchar(100)", (c) => c.notNull())
+      .addColumn("target_secret", "varchar(100)")
+      .addPrimaryKeyConstraint("chap_credentials_pk", ["volume_id", "initiator_name"])
+      .execute();
+    await db.schema
+      .createTable("schedules")
+      .addColumn("id", "varchar(64)", (c) => c.primaryKey())
+      .addColumn("volume_id", "varchar(32)", (c) => c.notNull())
+      .addColumn("kind", "varchar(16)", (c) => c.notNull())
+      .addColumn("name", "varchar(128)", (c) => c.notNull())
+      .addColumn("start_hour", "integer")
+      .addColumn("recurrence_hours", "integer")
+      .addColumn("cron", "varchar(256)")
+      .addColumn("timezone", "varchar(64)")
+      .addColumn("description", "text", (c) => c.notNull())
+      .addColumn("tags", "text", (c) => c.notNull())
+      .addColumn("enabled", "integer", (c) => c.notNull())
+      .addColumn("settled_until", "bigint", (c) => c.notNull())
+      .addColumn("last_run_at", "bigint")
+      .addColumn("last_snapshot_id", "varchar(32)")
+      .addColumn("missed_runs", "integer", (c) => c.notNull())
+      .addColumn("problem", "text")
+      .execute();
+    await db.schema.createIndex("schedules_by_volume").on("schedules").column("volume_id").execute();
+    await db.schema
+      .createTable("settings")
+      .addColumn("key", "varchar(64)", (c) => c.primaryKey())
+      .addColumn("value", "text", (c) => c.notNull())
+      .execute();
+  },
+};
+
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first-light": first,
   "0002-recovery-points": recoveryPoints,
   "0003-direct-snapshots": directSnapshots,
+  "0004-control-plane": controlPlane,
 };
 
 /** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */

@@ -7,6 +7,10 @@ export interface GatewayRow {
   readonly kind: "STORED" | "CACHED";
   readonly timezone: string;
   readonly created_at: number;
+  /** `deleted`: kept for the volumes that were detached from it. */
+  readonly state: "running" | "shutdown" | "deleted";
+  /** JSON of what else was set of it: the domain's GatewaySettings. */
+  readonly settings: string;
 }
 
 /** A disk that is in use; free ones are only on the file system. */
@@ -33,6 +37,57 @@ export interface VolumeRow {
   readonly created_at: number;
   /** Milliseconds between recovery points; 0: none; null: as usual for the kind. */
   readonly recovery_point_every_ms: number | null;
+  /** `detaching`: its initiators are gone, and what is not in the bucket yet is on its way. */
+  readonly attachment: "attached" | "detaching" | "detached";
+  /** The address of the portal as it was given; null: the gateway's own. */
+  readonly network_interface: string | null;
+  /** Of a detached volume: bytes of the blocks that hold something. */
+  readonly detached_used_bytes: number | null;
+}
+
+/** Who may log in to a volume's target, by CHAP. */
+export interface ChapRow {
+  readonly volume_id: VolumeId;
+  /** In lower case. */
+  readonly initiator_name: string;
+  readonly initiator_secret: string;
+  /** Mutual CHAP. */
+  readonly target_secret: string | null;
+}
+
+/** When snapshots of a volume are made by themselves. */
+export interface ScheduleRow {
+  readonly id: string;
+  readonly volume_id: VolumeId;
+  /** `volume`: the one that AWS's API knows of a volume; `own`: one of any number besides. */
+  readonly kind: "volume" | "own";
+  /** An `own` schedule's name, or empty. */
+  readonly name: string;
+  /** Of a `volume` schedule. */
+  readonly start_hour: number | null;
+  readonly recurrence_hours: number | null;
+  /** Of an `own` schedule. */
+  readonly cron: string | null;
+  /** Null: the gateway's. */
+  readonly timezone: string | null;
+  readonly description: string;
+  /** JSON: the tags of each snapshot. */
+  readonly tags: string;
+  readonly enabled: number;
+  /** Whatever was due until then is dealt with: made, or given up and told. */
+  readonly settled_until: number;
+  readonly last_run_at: number | null;
+  readonly last_snapshot_id: SnapshotId | null;
+  /** Moments at which no snapshot could be made, since the schedule was set. */
+  readonly missed_runs: number;
+  /** Why the last attempt failed; null after one that went well. */
+  readonly problem: string | null;
+}
+
+/** What the gateway's process has to remember of itself. */
+export interface SettingRow {
+  readonly key: string;
+  readonly value: string;
 }
 
 export interface SnapshotRow {
@@ -64,6 +119,8 @@ export interface SnapshotRow {
   /** The lifecycle policy and the schedule that made it, and whose to delete it is. */
   readonly policy_id: string | null;
   readonly policy_schedule: string | null;
+  /** The schedule and the moment that it was due for; null for one that somebody has asked for. */
+  readonly schedule_run: string | null;
 }
 
 /** What most snapshots have in common: cut from a volume, not locked, not shared, made by nobody's policy. */
@@ -78,6 +135,7 @@ export const PLAIN_SNAPSHOT = {
   shared_with: "[]",
   policy_id: null,
   policy_schedule: null,
+  schedule_run: null,
 } as const satisfies Partial<SnapshotRow>;
 
 /** A snapshot whose blocks a client sends, from its start until it is deleted. */
@@ -129,4 +187,7 @@ export interface CatalogSchema {
   client_tokens: ClientTokenRow;
   started_snapshots: StartedSnapshotRow;
   policies: PolicyRow;
+  chap_credentials: ChapRow;
+  schedules: ScheduleRow;
+  settings: SettingRow;
 }

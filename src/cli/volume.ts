@@ -24,8 +24,7 @@ interface Volume {
 
 export async function volumeList(choice: GatewayChoice): Promise<void> {
   for (const volume of await volumesOf(client(choice))) {
-    const progress =
-      volume.VolumeProgress === undefined ? "" : ` ${(100 * volume.VolumeProgress).toFixed(1)} %`;
+    const progress = volume.VolumeProgress === undefined ? "" : ` ${volume.VolumeProgress.toFixed(1)} %`;
     const size = `${volume.VolumeSizeInBytes / GIB} GiB`;
     const columns = [
       volume.VolumeId,

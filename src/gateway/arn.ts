@@ -52,3 +52,14 @@ export function parseVolumeArn(
   const volumeId = parseVolumeId(match?.[2] ?? "");
   return gatewayId === undefined || volumeId === undefined ? undefined : { gatewayId, volumeId };
 }
+
+/** Gateway and whole iSCSI name that an ARN names, or undefined where it is not a target's ARN of this realm. */
+export function parseTargetArn(
+  realm: Realm,
+  arn: string,
+): { gatewayId: GatewayId; targetName: string } | undefined {
+  const match = /^(.+)\/target\/([^/]+)$/.exec(arn);
+  const gatewayId = parseGatewayArn(realm, match?.[1] ?? "");
+  const targetName = match?.[2]?.toLowerCase();
+  return gatewayId === undefined || targetName === undefined ? undefined : { gatewayId, targetName };
+}

@@ -3,13 +3,23 @@
  * tags, so that another machine can bring them back. Snapshots have records of their own there.
  */
 import type { Catalog, Tag } from "../catalog/catalog.ts";
-import type { GatewayRow, VolumeRow } from "../catalog/schema.ts";
+import type { ChapRow, GatewayRow, ScheduleRow, VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import type { CatalogStore } from "./ports.ts";
 
 export type CopiedGateway = GatewayRow & { readonly tags: readonly Tag[] };
-export type CopiedVolume = VolumeRow & { readonly tags: readonly Tag[] };
+/** Who may log in, and the schedules: absent in copies from before there were any. */
+export type CopiedVolume = VolumeRow & {
+  readonly tags: readonly Tag[];
+  readonly chap?: readonly ChapRow[];
+  readonly schedules?: readonly CopiedSchedule[];
+};
+/** What was asked for: how its runs went changes too often. */
+export type CopiedSchedule = Omit<
+  ScheduleRow,
+  "settled_until" | "last_run_at" | "last_snapshot_id" | "missed_runs" | "problem"
+>;
 
 export interface CatalogCopy {
   readonly savedAtMs: number;
@@ -101,10 +111,12 @@ export class CatalogCopier {
 
   async #saveNow(): Promise<void> {
     const { catalog, store, clock } = this.#options;
-    const [gateways, volumes, tags] = await Promise.all([
+    const [gateways, volumes, tags, chap, schedules] = await Promise.all([
       catalog.gateways(),
       catalog.volumes(),
       catalog.allTags(),
+      catalog.chap.all(),
+      catalog.schedules.all(),
     ]);
     const tagsOf = (id: string) =>
       tags.filter(({ resource_id }) => resource_id === id).map(({ key, value }) => ({ key, value }));
@@ -112,13 +124,30 @@ export class CatalogCopier {
       gateways: gateways.map((row) => ({ ...row, tags: tagsOf(row.id) })),
       volumes: volumes
         .filter(({ state }) => state !== "deleting")
-        .map((row) => ({ ...row, tags: tagsOf(row.id) })),
+        .map((row) => ({
+          ...row,
+          tags: tagsOf(row.id),
+          chap: chap.filter(({ volume_id }) => volume_id === row.id),
+          schedules: schedules.filter(({ volume_id }) => volume_id === row.id).map(asked),
+        })),
     };
     const text = JSON.stringify(copy);
     if (text === this.#saved) return;
     await store.putCatalog({ savedAtMs: clock.nowMs(), ...copy } satisfies CatalogCopy);
     this.#saved = text;
   }
+}
+
+function asked(row: ScheduleRow): CopiedSchedule {
+  const {
+    settled_until: _s,
+    last_run_at: _l,
+    last_snapshot_id: _i,
+    missed_runs: _m,
+    problem: _p,
+    ...rest
+  } = row;
+  return rest;
 }
 
 /** Reads a copy out of the bucket; undefined where it is none that is known here. */

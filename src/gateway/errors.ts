@@ -1,8 +1,12 @@
 /**
- * The error codes of the Storage Gateway API that this gateway answers (`StorageGatewayError.errorCode`), with the
+ * The error codes of the Storage Gateway API (`StorageGatewayError.errorCode`) that this gateway answers, with the
  * message texts that clients match on. Terraform compares the texts, so they are part of the contract.
  */
 export const GATEWAY_ERRORS = {
+  ActivationKeyExpired: "The specified activation key has expired.",
+  ActivationKeyInvalid: "The specified activation key is invalid.",
+  ActivationKeyNotFound: "The specified activation key was not found.",
+  BandwidthThrottleScheduleNotFound: "The specified bandwidth throttle was not found.",
   DiskAlreadyAllocated: "The specified disk is already allocated.",
   DiskDoesNotExist: "The specified disk does not exist.",
   DiskSizeGreaterThanVolumeMaxSize: "The specified disk size is greater than the maximum volume size.",
@@ -11,16 +15,22 @@ export const GATEWAY_ERRORS = {
   GatewayInternalError: "A gateway internal error occurred.",
   GatewayNotConnected: "The specified gateway is not connected.",
   GatewayNotFound: "The specified gateway was not found.",
+  InitiatorInvalid: "The specified initiator is invalid.",
+  InitiatorNotFound: "The specified initiator was not found.",
   InternalError: "An internal error occurred.",
   InvalidParameters: "The specified request contains invalid parameters.",
-  LocalStorageLimitExceeded: "The local storage limit was exceeded.",
+  InvalidSchedule: "The specified schedule is invalid.",
   MaximumVolumeCountExceeded: "The maximum volume count was exceeded.",
+  NetworkConfigurationChanged: "The gateway network configuration has changed.",
+  NoDisksAvailable: "The gateway has no disk for this.",
   NotSupported: "The specified operation is not supported.",
+  RegionInvalid: "The specified region is invalid.",
+  SnapshotDeleted: "The specified snapshot was deleted.",
   SnapshotIdInvalid: "The specified snapshot is invalid.",
   SnapshotInProgress: "The specified snapshot is in progress.",
   SnapshotLocked: "The specified snapshot is locked.",
   SnapshotNotFound: "The specified snapshot was not found.",
-  StagingAreaFull: "The staging area is full.",
+  SnapshotScheduleNotFound: "The specified snapshot schedule was not found.",
   StorageFailure: "The local storage has failed.",
   TargetAlreadyExists: "The specified target already exists.",
   TargetInvalid: "The specified target is invalid.",
@@ -47,4 +57,9 @@ export class GatewayError extends Error {
     super(detail === undefined ? GATEWAY_ERRORS[code] : `${GATEWAY_ERRORS[code]} ${detail}`, options);
     this.code = code;
   }
+}
+
+/** The error of a request with a bad parameter. */
+export function invalid(detail: string): GatewayError {
+  return new GatewayError("InvalidParameters", detail);
 }

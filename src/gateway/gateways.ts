@@ -1,14 +1,18 @@
-/** Gateways and their storage: cache and upload buffer. */
-import type { Catalog } from "../catalog/catalog.ts";
+/** Gateways: made, found, changed; and their storage, cache and upload buffer. */
+import { createHash } from "node:crypto";
+import type { Catalog, Tag } from "../catalog/catalog.ts";
 import type { DiskRow, GatewayRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type GatewayId, makeGatewayId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
+import { checkActivationKey, makeActivationKey } from "./activation.ts";
 import { parseGatewayArn, type Realm } from "./arn.ts";
 import { createDiskFile, type Disks } from "./disks.ts";
-import { GatewayError } from "./errors.ts";
+import { GatewayError, invalid } from "./errors.ts";
+import { changedSettings, type GatewaySettings, readSettings } from "./gateway-settings.ts";
 import type { DiskLocation, GatewayStorage, StorageUsage, VolumeHost } from "./ports.ts";
+import { zoneOffsetMs } from "./time-zone.ts";
 
 export interface GatewaysOptions {
   readonly catalog: Catalog;
@@ -19,6 +23,27 @@ export interface GatewaysOptions {
   readonly random: Random;
 }
 
+export interface NewGateway {
+  readonly activationKey: string;
+  readonly name: string;
+  readonly timezone: string;
+  readonly region: string;
+  /** `CACHED` without it. */
+  readonly type?: string;
+  readonly tags: readonly Tag[];
+}
+
+/** What can be changed of a gateway; what is not given stays. */
+export interface GatewayChange {
+  readonly name?: string;
+  readonly timezone?: string;
+  readonly settings?: { readonly [K in keyof GatewaySettings]?: GatewaySettings[K] | undefined };
+}
+
+const ACTIVATION_SECRET = "activation-secret";
+const ACTIVATION_SECRET_BYTES = 32;
+const DEFAULTS_MADE = "default-gateways";
+
 export class Gateways {
   readonly #options: GatewaysOptions;
   readonly #queue = new SerialQueue();
@@ -27,12 +52,13 @@ export class Gateways {
     this.#options = options;
   }
 
-  /** The first start: one gateway of each kind, each with the disks it needs. */
+  /** The first start: one gateway of each kind, each with the disks it needs. Later starts make none again. */
   async makeDefaults(
     dataDir: string,
     sizes: { cacheBytes: number; uploadBufferBytes: number },
   ): Promise<void> {
     const { catalog } = this.#options;
+    if ((await catalog.setting(DEFAULTS_MADE)) !== undefined) return;
     const there = await catalog.gateways();
     await this.#makeDefault(there, dataDir, "default-stored", "STORED", [
       {
@@ -49,18 +75,96 @@ export class Gateways {
         sizeBytes: sizes.uploadBufferBytes,
       },
     ]);
+    await catalog.setSetting(DEFAULTS_MADE, "made");
   }
 
-  list(): Promise<GatewayRow[]> {
-    return this.#options.catalog.gateways();
+  /** All gateways, also those that are shut down. */
+  async list(): Promise<GatewayRow[]> {
+    return (await this.#options.catalog.gateways()).filter(({ state }) => state !== "deleted");
   }
 
-  /** The gateway of an ARN. Throws GatewayNotFound. */
+  /** The gateway of an ARN. Throws GatewayNotFound, or GatewayNotConnected for one that is shut down. */
   async byArn(arn: string): Promise<GatewayRow> {
+    const gateway = await this.knownByArn(arn);
+    if (gateway.state !== "running") throw new GatewayError("GatewayNotConnected");
+    return gateway;
+  }
+
+  /** The gateway of an ARN, whether it runs or not. Throws GatewayNotFound. */
+  async knownByArn(arn: string): Promise<GatewayRow> {
     const id = parseGatewayArn(this.#options.realm, arn);
     const gateway = id === undefined ? undefined : await this.#options.catalog.gateway(id);
-    if (gateway === undefined) throw new GatewayError("GatewayNotFound");
+    if (gateway === undefined || gateway.state === "deleted") throw new GatewayError("GatewayNotFound");
     return gateway;
+  }
+
+  /** The zone of a gateway, also of one that is deleted and still has volumes. */
+  async timezoneOf(id: GatewayId): Promise<string> {
+    return (await this.#options.catalog.gateway(id))?.timezone ?? "GMT";
+  }
+
+  /** A key to activate a gateway with, good for half an hour. */
+  async activationKey(): Promise<string> {
+    const { clock, random } = this.#options;
+    return makeActivationKey(await this.#activationSecret(), clock.nowMs(), random);
+  }
+
+  /**
+   * Makes a gateway without disks. The same request again answers with the same gateway; a key that another one was
+   * activated with is invalid.
+   */
+  activate(wanted: NewGateway): Promise<GatewayRow> {
+    return this.#queue.run(async () => {
+      const { catalog, realm, clock, random } = this.#options;
+      const { activationKey, name, timezone, tags } = wanted;
+      if (wanted.region !== realm.region) {
+        throw invalid(`GatewayRegion: this is ${realm.region}, not ${wanted.region}.`);
+      }
+      const kind = kindOf(wanted.type ?? "CACHED");
+      checkZone(timezone);
+      const there = await this.list();
+      const fingerprint = createHash("sha256")
+        .update(JSON.stringify([name, timezone, kind]))
+        .digest("hex");
+      const before = there.find((row) => readSettings(row).activation?.key === activationKey);
+      if (before !== undefined) {
+        if (readSettings(before).activation?.fingerprint === fingerprint) return before;
+        throw new GatewayError("ActivationKeyInvalid", "Another gateway was activated with it.");
+      }
+      checkActivationKey(activationKey, await this.#activationSecret(), clock.nowMs());
+      checkNameIsFree(there, name, undefined);
+      const settings: GatewaySettings = { activation: { key: activationKey, fingerprint } };
+      const row: GatewayRow = {
+        id: makeGatewayId(random),
+        name,
+        kind,
+        timezone,
+        created_at: clock.nowMs(),
+        state: "running",
+        settings: JSON.stringify(settings),
+      };
+      await catalog.addGateway(row, []);
+      await catalog.putTags(row.id, tags);
+      await this.openStorage(row.id);
+      return row;
+    });
+  }
+
+  /** Changes what is given of the gateway; answers it as it is then. */
+  update(gateway: GatewayRow, change: GatewayChange): Promise<GatewayRow> {
+    return this.#queue.run(async () => {
+      const { name, timezone, settings } = change;
+      const now = (await this.#options.catalog.gateway(gateway.id)) ?? gateway;
+      if (timezone !== undefined) checkZone(timezone);
+      if (name !== undefined) checkNameIsFree(await this.list(), name, gateway.id);
+      const columns = {
+        ...(name !== undefined && { name }),
+        ...(timezone !== undefined && { timezone }),
+        ...(settings !== undefined && { settings: changedSettings(now, settings) }),
+      };
+      if (Object.keys(columns).length > 0) await this.#options.catalog.updateGateway(gateway.id, columns);
+      return { ...now, ...columns };
+    });
   }
 
   /** Puts free disks to use as cache or upload buffer. */
@@ -71,6 +175,7 @@ export class Gateways {
   ): Promise<void> {
     return this.#queue.run(async () => {
       const { catalog, disks } = this.#options;
+      if (names.length === 0) throw invalid("DiskIds is empty.");
       const rows: DiskRow[] = [];
       for (const name of names) {
         const disk = await disks.free(gateway.id, name);
@@ -89,7 +194,7 @@ export class Gateways {
     });
   }
 
-  /** Runs `action` with no other use of free disks between its look and its claim. */
+  /** Runs `action` with no other use of free disks, names and gateways between its look and its claim. */
   exclusively<T>(action: () => Promise<T>): Promise<T> {
     return this.#queue.run(action);
   }
@@ -110,6 +215,15 @@ export class Gateways {
 
   usage(gatewayId: GatewayId): Promise<StorageUsage> {
     return this.#options.host.usage(gatewayId);
+  }
+
+  async #activationSecret(): Promise<Buffer> {
+    const { catalog, random } = this.#options;
+    const there = await catalog.setting(ACTIVATION_SECRET);
+    if (there !== undefined) return Buffer.from(there, "base64");
+    const made = random.bytes(ACTIVATION_SECRET_BYTES);
+    await catalog.setSetting(ACTIVATION_SECRET, made.toString("base64"));
+    return made;
   }
 
   async #makeDefault(
@@ -135,6 +249,29 @@ export class Gateways {
         volume_id: null,
       };
     });
-    await catalog.addGateway({ id, name, kind, timezone: "GMT", created_at: clock.nowMs() }, rows);
+    const created_at = clock.nowMs();
+    await catalog.addGateway(
+      { id, name, kind, timezone: "GMT", created_at, state: "running", settings: "{}" },
+      rows,
+    );
+  }
+}
+
+/** The kind that is meant by a GatewayType. Those of other services are known, and not built. */
+function kindOf(type: string): GatewayRow["kind"] {
+  if (type === "STORED" || type === "CACHED") return type;
+  if (type === "VTL" || type.startsWith("FILE_")) {
+    throw new GatewayError("NotSupported", `This is a volume gateway: STORED or CACHED, not ${type}.`);
+  }
+  throw invalid("GatewayType: STORED or CACHED.");
+}
+
+function checkZone(zone: string): void {
+  if (zoneOffsetMs(zone) === undefined) throw invalid("GatewayTimezone: GMT, or such as GMT-8:00.");
+}
+
+function checkNameIsFree(there: readonly GatewayRow[], name: string, own: GatewayId | undefined): void {
+  if (there.some((row) => row.name === name && row.id !== own)) {
+    throw invalid(`There is a gateway named ${name} already.`);
   }
 }

@@ -62,10 +62,10 @@ export interface VolumeDefinition {
   readonly chap?: readonly ChapCredential[];
 }
 
-/** A volume to be cut, and the name of the snapshot that this makes. */
+/** A volume to be cut, and the name of the snapshot that this makes; without one it is a recovery point. */
 export interface WantedCut {
   readonly volumeId: VolumeId;
-  readonly snapshotId: SnapshotId;
+  readonly snapshotId?: SnapshotId;
 }
 
 /** The states of a volume that this gateway tells (api: VolumeStatus). */
@@ -150,6 +150,15 @@ export interface VolumeHost {
   setStorage(gatewayId: GatewayId, storage: GatewayStorage): Promise<void>;
   /** Makes a new volume ready to serve, or opens an existing one as it was left, and offers its target. */
   open(volume: VolumeDefinition): Promise<VolumeReport>;
+  /** Ends the volume's sessions and offers its target no more; its uploads go on. No error where it is not open. */
+  withdraw(volumeId: VolumeId): Promise<void>;
+  /**
+   * Ends the volume's sessions, makes everything durable and lets go of it; `open` finds it as it was. No error where
+   * it is not open.
+   */
+  suspend(volumeId: VolumeId): Promise<void>;
+  /** Lets go of all disks of a gateway that has no volumes any more, and makes them fit for another use. */
+  removeStorage(gatewayId: GatewayId): Promise<void>;
   /** Closes the volume's sessions and forgets its local state (a stored volume's disk keeps its bytes). */
   remove(volumeId: VolumeId): Promise<void>;
   /**
@@ -279,6 +288,15 @@ export interface SnapshotStore {
   snapshot(snapshotId: SnapshotId): Promise<SnapshotRecord | undefined>;
   /** Whether the snapshot is in the bucket now. */
   hasSnapshot(snapshotId: SnapshotId): Promise<boolean>;
+}
+
+/** Who may write the roots of volumes. */
+export interface VolumeLeases {
+  /**
+   * The volume begins anew here, with a root of its own as its parent: what it writes from now on is told from what it
+   * wrote before by a lease generation of its own. Rejects where another gateway owns it.
+   */
+  renewLease(volumeId: VolumeId): Promise<void>;
 }
 
 /** The copy of the catalog that is kept in the bucket. */

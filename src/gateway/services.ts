@@ -5,24 +5,32 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { SnapshotRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Disk } from "../platform/disk.ts";
+import type { SnapshotId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import type { AccessKeys } from "./access-keys.ts";
 import type { Realm } from "./arn.ts";
+import { Attachments } from "./attachments.ts";
+import { Bandwidth } from "./bandwidth.ts";
 import { CatalogCopier } from "./catalog-copy.ts";
+import { Chap } from "./chap.ts";
 import { DirectReads } from "./direct-reads.ts";
 import { DirectTokens } from "./direct-tokens.ts";
 import { DirectUploads } from "./direct-uploads.ts";
 import { Disks } from "./disks.ts";
 import { Gateways } from "./gateways.ts";
+import { Lifecycle } from "./lifecycle.ts";
 import type {
+  BandwidthControl,
   CatalogStore,
   DirectStore,
   RecoveryPointStore,
   SnapshotStore,
   VaultKeeper,
   VolumeHost,
+  VolumeLeases,
 } from "./ports.ts";
 import { RecoveryPoints } from "./recovery-points.ts";
+import { Schedules } from "./schedules.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
 import type { ThinningRule } from "./thinning.ts";
@@ -33,7 +41,13 @@ export interface DomainOptions {
   readonly accessKeys: AccessKeys;
   readonly catalog: Catalog;
   readonly host: VolumeHost;
-  readonly store: SnapshotStore & DirectStore & RecoveryPointStore & CatalogStore & VaultKeeper;
+  readonly store: SnapshotStore &
+    DirectStore &
+    RecoveryPointStore &
+    CatalogStore &
+    VaultKeeper &
+    VolumeLeases &
+    BandwidthControl;
   /** Which recovery points are kept. */
   readonly thinning: ThinningRule;
   readonly clock: Clock;
@@ -46,7 +60,10 @@ export interface DomainOptions {
   readonly secret: Buffer;
   readonly devices: readonly string[];
   readonly realm: Realm;
-  readonly portal: { readonly host: string; readonly port: number };
+  readonly portal: Portal;
+  readonly software: Software;
+  /** Rejects, with the reason, unless initiators can reach the portal. */
+  readonly probePortal: () => Promise<void>;
   readonly onProblem: (message: string, error: unknown) => void;
   /** Told of every snapshot that is completed or has failed. Must not throw. */
   readonly onSnapshotEnded?: (snapshot: SnapshotRow) => void;
@@ -54,11 +71,27 @@ export interface DomainOptions {
   readonly onJobEnded?: (job: VaultJob) => void;
 }
 
+/** Where initiators reach the volumes. */
+export interface Portal {
+  /** Where it listens: perhaps everywhere. */
+  readonly host: string;
+  readonly port: number;
+  /** One address by which it can be reached. */
+  readonly address: string;
+}
+
+/** The program that runs. */
+export interface Software {
+  readonly version: string;
+  /** When this version ran here for the first time. */
+  readonly updatedAtMs: number;
+}
+
 export interface Services {
   readonly realm: Realm;
   readonly accessKeys: AccessKeys;
-  /** Where initiators reach the volumes. */
-  readonly portal: { readonly host: string; readonly port: number };
+  readonly portal: Portal;
+  readonly software: Software;
   readonly gateways: Gateways;
   readonly disks: Disks;
   readonly volumes: Volumes;
@@ -69,7 +102,15 @@ export interface Services {
   readonly tags: Tags;
   readonly copier: CatalogCopier;
   readonly upkeep: VaultUpkeep;
+  readonly attachments: Attachments;
+  readonly bandwidth: Bandwidth;
+  readonly chap: Chap;
+  readonly lifecycle: Lifecycle;
+  readonly schedules: Schedules;
 }
+
+/** The bucket is asked for it to see whether it answers. */
+const NO_SNAPSHOT = "snap-00000000000000000" as SnapshotId;
 
 /** Builds the services; nothing is opened yet. */
 export function createServices(options: DomainOptions): Services {
@@ -103,10 +144,21 @@ export function createServices(options: DomainOptions): Services {
     ...(options.onJobEnded !== undefined && { onJobEnded: options.onJobEnded }),
   });
   const tags = new Tags({ catalog: options.catalog, gateways, volumes });
-  const { realm, portal, accessKeys } = options;
+  const attachments = new Attachments({ ...options, leases: options.store, gateways, disks, volumes });
+  const lifecycle = new Lifecycle({
+    ...options,
+    gateways,
+    disks,
+    volumes,
+    probeBucket: async () => {
+      await options.store.hasSnapshot(NO_SNAPSHOT);
+    },
+  });
+  const { realm, portal, software, accessKeys } = options;
   return {
     realm,
     portal,
+    software,
     accessKeys,
     gateways,
     disks,
@@ -118,5 +170,10 @@ export function createServices(options: DomainOptions): Services {
     upkeep,
     directReads,
     directUploads,
+    attachments,
+    bandwidth: new Bandwidth({ ...options, control: options.store }),
+    chap: new Chap(options),
+    lifecycle,
+    schedules: new Schedules({ ...options, snapshots }),
   };
 }

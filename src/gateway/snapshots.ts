@@ -22,7 +22,7 @@ import type {
   VolumeHostEvents,
 } from "./ports.ts";
 import { isLocked, marksOf, rowOfMarks } from "./snapshot-marks.ts";
-import type { Volumes } from "./volumes.ts";
+import { isInUse, type Volumes } from "./volumes.ts";
 
 export interface SnapshotsOptions {
   readonly catalog: Catalog;
@@ -46,6 +46,12 @@ export interface SnapshotView {
   readonly tags: readonly Tag[];
   /** 0 to 100; 100 only when completed. */
   readonly progressPercent: number;
+}
+
+/** The schedule that makes a snapshot, and the moment it was due for. */
+export interface ScheduleRun {
+  readonly id: string;
+  readonly dueAtMs: number;
 }
 
 const RETRY_MS = 5_000;
@@ -77,9 +83,10 @@ export class Snapshots implements VolumeHostEvents {
     volumes: readonly VolumeRow[],
     description: string,
     tags: readonly Tag[],
+    schedule?: ScheduleRun,
   ): Promise<SnapshotRow[]> {
     const { catalog, host, random } = this.#options;
-    if (volumes.some(({ state }) => state !== "active")) throw new GatewayError("VolumeNotReady");
+    if (!volumes.every(isInUse)) throw new GatewayError("VolumeNotReady");
     const wanted = volumes.map(({ id }) => ({ volumeId: id, snapshotId: makeSnapshotId(random) }));
     const lineages = await Promise.all(volumes.map((volume) => lineageOfVolume(catalog, volume)));
     const cuts = await host.cut(wanted);
@@ -93,9 +100,10 @@ export class Snapshots implements VolumeHostEvents {
         state: "pending",
         started_at: cut.cutAtMs,
         lineage_id: lineages[i] ?? null,
+        ...(schedule !== undefined && { schedule_run: `${schedule.id}@${schedule.dueAtMs}` }),
       };
     });
-    await catalog.addSnapshots(rows, tags);
+    await catalog.addSnapshots(rows, tags, schedule && settled(schedule, rows));
     // The uploads may have ended before the rows were there to be told.
     for (const row of rows) {
       const state = await host.cutState(row.volume_id, row.epoch);
@@ -337,6 +345,7 @@ export class Snapshots implements VolumeHostEvents {
       root_key: null,
       full_bytes: 0,
       deleted: 0,
+      schedule_run: null,
     };
   }
 
@@ -432,9 +441,21 @@ export class Snapshots implements VolumeHostEvents {
       root_key: record.rootKey,
       full_bytes: record.fullBytes,
       deleted: 0,
+      schedule_run: null,
     };
     await this.#options.catalog.addSnapshots([row], record.tags);
   }
+}
+
+/** What the snapshots of a run change of its schedule. */
+function settled({ id, dueAtMs }: ScheduleRun, rows: readonly SnapshotRow[]) {
+  const change = {
+    settled_until: dueAtMs,
+    last_run_at: rows[0]?.started_at ?? null,
+    last_snapshot_id: rows[0]?.id ?? null,
+    problem: null,
+  };
+  return { id, change };
 }
 
 function keyOf(volumeId: string, epoch: number): string {

@@ -1,5 +1,6 @@
 /** Tags of gateways and volumes; those of snapshots belong to EC2. */
 import type { Catalog, Tag } from "../catalog/catalog.ts";
+import type { GatewayRow } from "../catalog/schema.ts";
 import { GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { Volumes } from "./volumes.ts";
@@ -15,6 +16,11 @@ export class Tags {
     readonly volumes: Volumes;
   }) {
     this.#options = options;
+  }
+
+  /** The tags of a gateway, whether it runs or not. */
+  ofGateway(gateway: GatewayRow): Promise<Tag[]> {
+    return this.#options.catalog.tags(gateway.id);
   }
 
   async list(resourceArn: string): Promise<Tag[]> {

@@ -10,11 +10,13 @@ import type { DiskRow, GatewayRow, SnapshotRow, VolumeRow } from "../catalog/sch
 import type { Clock } from "../platform/clock.ts";
 import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
-import { parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
-import { type Disks, growDisk } from "./disks.ts";
+import { parseTargetArn, parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
+import { credentialOf } from "./chap.ts";
+import { type Disks, growDisk, type LocalDisk } from "./disks.ts";
 import { GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { SnapshotStore, VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
+import { defaultSchedule } from "./schedule.ts";
 
 const GIB = 1024 ** 3;
 const STORED_BYTES_MAX = 16 * 1024 * GIB;
@@ -43,6 +45,8 @@ export interface NewStoredVolume {
   readonly preserveExistingData: boolean;
   readonly snapshotId?: string;
   readonly targetName: string;
+  /** The portal's address, as initiators know it. */
+  readonly networkInterface: string;
   readonly tags: readonly Tag[];
 }
 
@@ -52,6 +56,8 @@ export interface NewCachedVolume {
   readonly snapshotId?: string;
   readonly sourceVolumeArn?: string;
   readonly targetName: string;
+  /** The portal's address, as initiators know it. */
+  readonly networkInterface: string;
   readonly clientToken: string;
   readonly tags: readonly Tag[];
 }
@@ -72,18 +78,33 @@ export class Volumes {
   /** Opens every volume as it was left; one that can't be opened is told by its status and stops no other. */
   async openAll(): Promise<void> {
     const { catalog, gateways, onProblem } = this.#options;
-    for (const gateway of await catalog.gateways()) {
+    for (const gateway of await gateways.list()) {
       await gateways.openStorage(gateway.id).catch((error: unknown) => {
         onProblem(`the storage of ${gateway.name} can't be used`, error);
       });
     }
+    await this.#forgetGateways();
+    const running = new Set(
+      (await gateways.list()).filter(({ state }) => state === "running").map(({ id }) => id),
+    );
     for (const row of await catalog.volumes()) {
       try {
         if (row.state === "deleting") await this.#finishRemoval(row.id);
-        else await this.#open(row);
+        // What is left of it here is older than what it will begin with when it is attached again.
+        else if (row.attachment === "detached") await this.#options.host.remove(row.id);
+        else if (running.has(row.gateway_id)) await this.open(row);
       } catch (error) {
         onProblem(`${row.id} can't be opened`, error);
       }
+    }
+  }
+
+  /** A deleted gateway is kept for the volumes that were detached from it; when they are gone, it goes. */
+  async #forgetGateways(): Promise<void> {
+    const { catalog } = this.#options;
+    const needed = new Set((await catalog.volumes()).map(({ gateway_id }) => gateway_id));
+    for (const { id, state } of await catalog.gateways()) {
+      if (state === "deleted" && !needed.has(id)) await catalog.removeGateway(id);
     }
   }
 
@@ -91,28 +112,52 @@ export class Volumes {
     return this.#options.catalog.volumes();
   }
 
-  /** The volume of an ARN. Throws VolumeNotFound. */
+  /**
+   * The volume of an ARN; the gateway in it may be one that the volume was attached to before. Throws VolumeNotFound,
+   * or GatewayNotConnected where its gateway is shut down.
+   */
   async byArn(arn: string): Promise<VolumeRow> {
-    const parsed = parseVolumeArn(this.#options.realm, arn);
-    const row = parsed === undefined ? undefined : await this.#options.catalog.volume(parsed.volumeId);
-    if (row === undefined || row.state === "deleting" || row.gateway_id !== parsed?.gatewayId) {
-      throw new GatewayError("VolumeNotFound");
-    }
+    const { catalog, realm } = this.#options;
+    const parsed = parseVolumeArn(realm, arn);
+    const row = parsed === undefined ? undefined : await catalog.volume(parsed.volumeId);
+    if (row === undefined || row.state === "deleting") throw new GatewayError("VolumeNotFound");
+    if (row.attachment === "detached") return row;
+    const gateway = await catalog.gateway(row.gateway_id);
+    if (gateway?.state !== "running") throw new GatewayError("GatewayNotConnected");
     return row;
   }
 
+  /** The volume that a target's ARN names. Throws TargetInvalid for what is no such ARN, TargetNotFound. */
+  async byTargetArn(arn: string): Promise<VolumeRow> {
+    const parsed = parseTargetArn(this.#options.realm, arn);
+    if (parsed === undefined) throw new GatewayError("TargetInvalid");
+    const row = (await this.list()).find(
+      ({ target_name, gateway_id, state }) =>
+        target_name === parsed.targetName && gateway_id === parsed.gatewayId && state !== "deleting",
+    );
+    if (row === undefined) throw new GatewayError("TargetNotFound");
+    return this.byArn(this.arnOf(row));
+  }
+
   async view(row: VolumeRow): Promise<VolumeView> {
+    const { catalog, host } = this.#options;
+    const volumeId = row.id;
     if (row.state === "creating") {
-      const report = { volumeId: row.id, status: "CREATING" as const, usedBytes: 0, initiators: [] };
-      return { row, report };
+      return { row, report: { volumeId, status: "CREATING", usedBytes: 0, initiators: [] } };
     }
-    return { row, report: await this.#options.host.report(row.id) };
+    const isOpen =
+      row.attachment !== "detached" && (await catalog.gateway(row.gateway_id))?.state === "running";
+    if (isOpen) return { row, report: await host.report(volumeId) };
+    const usedBytes = row.detached_used_bytes ?? 0;
+    const reason = row.attachment === "detached" ? "the volume is detached" : "the gateway is shut down";
+    return { row, report: { volumeId, status: "AVAILABLE", reason, usedBytes, initiators: [] } };
   }
 
   createStored(wanted: NewStoredVolume): Promise<VolumeRow> {
     return this.#options.gateways.exclusively(async () => {
       const gateway = await this.#gatewayFor(wanted.gatewayArn, "STORED");
-      const targetName = await this.#freeTargetName(wanted.targetName);
+      await this.checkCount(gateway);
+      const targetName = await this.freeTargetName(wanted.targetName);
       const snapshot = await this.#snapshotFor(wanted.snapshotId);
       const disk = await this.#options.disks.free(gateway.id, wanted.diskId);
       if (disk.sizeBytes < GIB || disk.sizeBytes % GIB !== 0) throw new GatewayError("DiskSizeNotGigAligned");
@@ -121,30 +166,25 @@ export class Volumes {
         throw new GatewayError("DiskSizeLessThanVolumeSize");
       }
       const row = this.#row(gateway, "stored", disk.sizeBytes, targetName, snapshot, {
+        networkInterface: wanted.networkInterface,
         diskId: disk.diskId,
         preserve: wanted.preserveExistingData,
       });
-      const use: DiskRow = {
-        id: disk.diskId,
-        gateway_id: gateway.id,
-        allocation: "STORED_iSCSI_VOLUME",
-        path: disk.path,
-        size_bytes: disk.sizeBytes,
-        volume_id: row.id,
-      };
-      await this.#options.catalog.addVolume(row, { disk: use, tags: wanted.tags });
+      const use = diskOf(row, disk);
+      const schedule = defaultSchedule(row, gateway, this.#options.clock.nowMs());
+      await this.#options.catalog.addVolume(row, { disk: use, tags: wanted.tags, schedule });
       return this.#make(row);
     });
   }
 
   createCached(wanted: NewCachedVolume): Promise<VolumeRow> {
     return this.#options.gateways.exclusively(async () => {
-      const gateway = await this.#gatewayFor(wanted.gatewayArn, "CACHED", wanted.clientToken);
+      const gateway = await this.#gatewayFor(wanted.gatewayArn, "CACHED");
       const fingerprint = fingerprintOf(wanted);
       const before = await this.#options.catalog.clientToken(gateway.id, wanted.clientToken);
       if (before !== undefined) return this.#sameAgain(before.fingerprint, fingerprint, before.volume_id);
-      await this.#checkCount(gateway);
-      const targetName = await this.#freeTargetName(wanted.targetName);
+      await this.checkCount(gateway);
+      const targetName = await this.freeTargetName(wanted.targetName);
       if (wanted.sourceVolumeArn !== undefined && wanted.snapshotId !== undefined) {
         throw new GatewayError("InvalidParameters", "SnapshotId and SourceVolumeARN exclude each other.");
       }
@@ -163,10 +203,9 @@ export class Volumes {
           "VolumeSizeInBytes is smaller than the snapshot's volume.",
         );
       }
-      const storage = await this.#options.gateways.storage(gateway.id);
-      if (storage.cacheDisks.length === 0)
-        throw new GatewayError("InvalidParameters", "The gateway has no cache.");
-      const made = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, undefined);
+      await this.checkCache(gateway);
+      const { networkInterface } = wanted;
+      const made = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, { networkInterface });
       const row = source === undefined ? made : { ...made, parent_root_key: source.rootKey };
       const token = { gateway_id: gateway.id, token: wanted.clientToken, fingerprint, volume_id: row.id };
       await this.#options.catalog.addVolume(row, { tags: wanted.tags, token });
@@ -187,7 +226,7 @@ export class Volumes {
         throw new GatewayError("InvalidParameters", `The new size is whole GiB, from ${limit}.`);
       }
       const { status, reason } = await host.report(row.id);
-      if (row.state !== "active" || status !== "AVAILABLE") {
+      if (!isInUse(row) || status !== "AVAILABLE") {
         throw new GatewayError("VolumeNotReady", reason ?? `It is ${status}.`);
       }
       const disk = row.disk_id === null ? undefined : await catalog.diskInUse(row.disk_id);
@@ -213,7 +252,7 @@ export class Volumes {
     return this.#options.gateways.exclusively(async () => {
       const { catalog, host, onProblem } = this.#options;
       const rows = (await this.list()).filter(
-        (row) => row.gateway_id === gateway.id && row.state === "active",
+        (row) => row.gateway_id === gateway.id && row.state === "active" && row.attachment !== "detached",
       );
       const definitions = await Promise.all(rows.map((row) => this.#definition(row)));
       const lost = await host.resetCache(gateway.id, definitions);
@@ -231,15 +270,20 @@ export class Volumes {
     return this.#options.gateways.exclusively(async () => {
       const { catalog, host } = this.#options;
       const row = await this.byArn(arn);
-      if (row.state === "active") {
+      if (row.state === "active" && row.attachment !== "detached") {
         const report = await host.report(row.id);
         if (report.initiators.length > 0) throw new GatewayError("VolumeInUse");
       }
       const pending = (await catalog.pendingSnapshots()).some((snapshot) => snapshot.volume_id === row.id);
       if (pending) throw new GatewayError("SnapshotInProgress");
-      await catalog.setVolumeState(row.id, "deleting");
-      await this.#finishRemoval(row.id);
+      await this.discard(row);
     });
+  }
+
+  /** Removes a volume whatever it is doing: its pending snapshots end in error. To be run exclusively. */
+  async discard(row: VolumeRow): Promise<void> {
+    await this.#options.catalog.setVolumeState(row.id, "deleting");
+    await this.#finishRemoval(row.id);
   }
 
   /** The ARN of a volume's row. */
@@ -248,15 +292,23 @@ export class Volumes {
   }
 
   async #finishRemoval(id: VolumeId): Promise<void> {
-    await this.#options.host.remove(id);
-    await this.#options.catalog.removeVolume(id);
+    const { catalog, host } = this.#options;
+    await host.remove(id);
+    // Nothing will ever tell of the end of what it had not uploaded yet.
+    for (const snapshot of await catalog.pendingSnapshots()) {
+      if (snapshot.volume_id !== id) continue;
+      const reason = "its volume was deleted before all of it was in the bucket";
+      if (snapshot.deleted === 1) await catalog.removeSnapshot(snapshot.id);
+      else await catalog.updateSnapshot(snapshot.id, { state: "error", reason });
+    }
+    await catalog.removeVolume(id);
   }
 
   /** Has the data plane make what the row says. Where it can't, nothing is left behind. */
   async #make(row: VolumeRow): Promise<VolumeRow> {
     try {
       await this.#holdSource(row);
-      await this.#open(row);
+      await this.open(row);
     } catch (error) {
       await this.#options.catalog.setVolumeState(row.id, "deleting");
       await this.#finishRemoval(row.id).catch((problem: unknown) =>
@@ -284,14 +336,17 @@ export class Volumes {
     if (!(await store.hasSnapshot(id))) throw new GatewayError("SnapshotNotFound");
   }
 
-  async #open(row: VolumeRow): Promise<void> {
+  /** Opens the volume as it was left, or makes it, and offers its target. */
+  async open(row: VolumeRow): Promise<void> {
     const { catalog, host } = this.#options;
     await host.open(await this.#definition(row));
     if (row.state === "creating") await catalog.setVolumeState(row.id, "active");
   }
 
   async #definition(row: VolumeRow): Promise<VolumeDefinition> {
-    const disk = row.disk_id === null ? undefined : await this.#options.catalog.diskInUse(row.disk_id);
+    const { catalog } = this.#options;
+    const disk = row.disk_id === null ? undefined : await catalog.diskInUse(row.disk_id);
+    const chap = (await catalog.chap.of(row.id)).map(credentialOf);
     return {
       volumeId: row.id,
       gatewayId: row.gateway_id,
@@ -300,6 +355,7 @@ export class Volumes {
       targetName: row.target_name,
       preserveExistingData: row.preserve_existing_data === 1,
       recoveryPointEveryMs: recoveryPointEveryMs(row),
+      chap,
       ...(disk && { disk: { diskId: disk.id, path: disk.path, sizeBytes: disk.size_bytes } }),
       ...(row.parent_root_key !== null && { parentRootKey: row.parent_root_key }),
     };
@@ -311,7 +367,7 @@ export class Volumes {
     sizeBytes: number,
     targetName: string,
     snapshot: SnapshotRow | undefined,
-    disk: { diskId: DiskId; preserve: boolean } | undefined,
+    more: { networkInterface: string; diskId?: DiskId; preserve?: boolean },
   ): VolumeRow {
     return {
       id: makeVolumeId(this.#options.random),
@@ -319,13 +375,16 @@ export class Volumes {
       kind,
       size_bytes: sizeBytes,
       target_name: targetName,
-      disk_id: disk?.diskId ?? null,
-      preserve_existing_data: disk?.preserve === true ? 1 : 0,
+      disk_id: more.diskId ?? null,
+      preserve_existing_data: more.preserve === true ? 1 : 0,
       parent_root_key: snapshot?.root_key ?? null,
       source_snapshot_id: snapshot?.id ?? null,
       state: "creating",
       created_at: this.#options.clock.nowMs(),
       recovery_point_every_ms: null,
+      attachment: "attached",
+      network_interface: more.networkInterface,
+      detached_used_bytes: null,
     };
   }
 
@@ -333,6 +392,9 @@ export class Volumes {
   async #cloneSource(arn: string | undefined): Promise<{ rootKey: string; sizeBytes: number } | undefined> {
     if (arn === undefined) return undefined;
     const row = await this.byArn(arn);
+    if (row.attachment === "detached" && row.parent_root_key !== null) {
+      return { rootKey: row.parent_root_key, sizeBytes: row.size_bytes };
+    }
     const { recoveryPoint } = await this.#options.host.report(row.id);
     if (recoveryPoint === undefined) {
       throw new GatewayError("VolumeNotReady", "The source volume has no recovery point yet.");
@@ -340,21 +402,31 @@ export class Volumes {
     return { rootKey: recoveryPoint.rootKey, sizeBytes: row.size_bytes };
   }
 
-  async #gatewayFor(arn: string, kind: GatewayRow["kind"], clientToken?: string): Promise<GatewayRow> {
+  async #gatewayFor(arn: string, kind: GatewayRow["kind"]): Promise<GatewayRow> {
     const gateway = await this.#options.gateways.byArn(arn);
     if (gateway.kind !== kind) throw new GatewayError("UnsupportedOperationForGatewayType");
-    if (clientToken === undefined) await this.#checkCount(gateway);
     return gateway;
   }
 
-  async #checkCount(gateway: GatewayRow): Promise<void> {
-    const count = (await this.list()).filter((row) => row.gateway_id === gateway.id).length;
+  /** Throws MaximumVolumeCountExceeded where the gateway has as many volumes as it may have. */
+  async checkCount(gateway: GatewayRow): Promise<void> {
+    const count = (await this.list()).filter(
+      (row) => row.gateway_id === gateway.id && row.attachment !== "detached",
+    ).length;
     if (count >= VOLUMES_PER_GATEWAY_MAX) throw new GatewayError("MaximumVolumeCountExceeded");
   }
 
-  async #freeTargetName(name: string): Promise<string> {
+  /** Throws where the gateway has no cache disk. */
+  async checkCache(gateway: GatewayRow): Promise<void> {
+    const { cacheDisks } = await this.#options.gateways.storage(gateway.id);
+    if (cacheDisks.length === 0)
+      throw new GatewayError("NoDisksAvailable", "It has no cache: AddCache first.");
+  }
+
+  /** The whole iSCSI name. Throws TargetAlreadyExists where another volume has it. */
+  async freeTargetName(name: string, own?: VolumeId): Promise<string> {
     const targetName = TARGET_PREFIX + name;
-    const taken = (await this.list()).some((row) => row.target_name === targetName);
+    const taken = (await this.list()).some((row) => row.target_name === targetName && row.id !== own);
     if (taken) throw new GatewayError("TargetAlreadyExists");
     return targetName;
   }
@@ -363,7 +435,8 @@ export class Volumes {
     if (text === undefined) return undefined;
     const id = parseSnapshotId(text);
     const snapshot = id === undefined ? undefined : await this.#options.catalog.snapshot(id);
-    if (snapshot === undefined || snapshot.deleted === 1) throw new GatewayError("SnapshotNotFound");
+    if (snapshot === undefined) throw new GatewayError("SnapshotNotFound");
+    if (snapshot.deleted === 1) throw new GatewayError("SnapshotDeleted");
     if (snapshot.state === "pending") throw new GatewayError("SnapshotInProgress");
     if (snapshot.state === "error" || snapshot.root_key === null) throw new GatewayError("SnapshotIdInvalid");
     return snapshot;
@@ -377,6 +450,23 @@ export class Volumes {
     if (row === undefined) throw new GatewayError("VolumeNotFound");
     return row;
   }
+}
+
+/** Whether the volume serves initiators, and can be cut. */
+export function isInUse(row: VolumeRow): boolean {
+  return row.state === "active" && row.attachment === "attached";
+}
+
+/** The use of a local disk as a stored volume's. */
+export function diskOf(row: VolumeRow, disk: LocalDisk): DiskRow {
+  return {
+    id: disk.diskId,
+    gateway_id: row.gateway_id,
+    allocation: "STORED_iSCSI_VOLUME",
+    path: disk.path,
+    size_bytes: disk.sizeBytes,
+    volume_id: row.id,
+  };
 }
 
 /** Cached volumes have their data in the bucket only: they get recovery points unless that was switched off. */

@@ -9,9 +9,9 @@ import type { Random } from "./random.ts";
 declare const brand: unique symbol;
 type Branded<Name extends string> = string & { readonly [brand]: Name };
 
-/** `vol-` and 17 lower-case hexadecimal digits. */
+/** `vol-` and 17 lower-case hexadecimal digits, or 8 as AWS had them until 2016. */
 export type VolumeId = Branded<"VolumeId">;
-/** `snap-` and 17 lower-case hexadecimal digits. */
+/** `snap-` and 17 lower-case hexadecimal digits, or 8 as AWS had them until 2016. */
 export type SnapshotId = Branded<"SnapshotId">;
 /** `sgw-` and 8 lower-case hexadecimal digits. */
 export type GatewayId = Branded<"GatewayId">;
@@ -28,10 +28,11 @@ function hexDigits(random: Random, count: number): string {
     .slice(0, count);
 }
 
-function parseHexId(text: string, prefix: string, digits: number): string | undefined {
+function parseHexId(text: string, prefix: string, ...lengths: readonly number[]): string | undefined {
   const lower = text.toLowerCase();
-  if (!lower.startsWith(prefix) || lower.length !== prefix.length + digits) return undefined;
-  return /^[0-9a-f]+$/.test(lower.slice(prefix.length)) ? lower : undefined;
+  const digits = lower.slice(prefix.length);
+  if (!lower.startsWith(prefix) || !lengths.includes(digits.length)) return undefined;
+  return /^[0-9a-f]+$/.test(digits) ? lower : undefined;
 }
 
 /** A new, random volume id. */
@@ -51,12 +52,12 @@ export function makeGatewayId(random: Random): GatewayId {
 
 /** The volume id that `text` spells in any case, or undefined. */
 export function parseVolumeId(text: string): VolumeId | undefined {
-  return parseHexId(text, "vol-", LONG_DIGITS) as VolumeId | undefined;
+  return parseHexId(text, "vol-", LONG_DIGITS, SHORT_DIGITS) as VolumeId | undefined;
 }
 
 /** The snapshot id that `text` spells in any case, or undefined. */
 export function parseSnapshotId(text: string): SnapshotId | undefined {
-  return parseHexId(text, "snap-", LONG_DIGITS) as SnapshotId | undefined;
+  return parseHexId(text, "snap-", LONG_DIGITS, SHORT_DIGITS) as SnapshotId | undefined;
 }
 
 /** The gateway id that `text` spells in any case, or undefined. */

@@ -63,6 +63,19 @@ export class Leases {
     }
   }
 
+  /**
+   * Takes the next generation of a volume that is ours, or nobody's: what we wrote under the one before keeps its
+   * place below. Throws "fenced" where another owns it.
+   */
+  async renew(volumeId: VolumeId): Promise<void> {
+    const generation = await this.acquire(volumeId);
+    try {
+      await this.#take(volumeId, generation + 1);
+    } catch (error) {
+      throw fromStoreError(error, `the lease of ${volumeId}`);
+    }
+  }
+
   /** Throws "fenced" where the volume has an owner, and it is not us. */
   async check(volumeId: VolumeId): Promise<void> {
     try {

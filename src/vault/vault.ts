@@ -401,6 +401,14 @@ export class Vault {
     return undefined;
   }
 
+  /**
+   * Gives the volume, which is ours or nobody's, a new generation: it begins anew from a root, with epochs that count
+   * from the beginning again. Throws "fenced" where another gateway owns it.
+   */
+  renewLease(volumeId: VolumeId): Promise<void> {
+    return this.#leases.renew(volumeId);
+  }
+
   /** Makes this gateway the volume's only writer, whoever it was before; answers the lease's generation. */
   takeOver(volumeId: VolumeId): Promise<number> {
     return this.#leases.takeOver(volumeId);

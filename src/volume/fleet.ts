@@ -194,21 +194,29 @@ export class Fleet {
     return this.#members.get(volumeId)?.volume;
   }
 
+  /** Makes everything of the volume durable and lets go of it; `open` finds all as it was. */
+  suspend(volumeId: VolumeId): Promise<void> {
+    return this.#queue.run(() => this.#close(volumeId));
+  }
+
   /** Stops the volume and forgets its local state; the disk of a stored volume keeps its bytes. */
   remove(definition: { readonly volumeId: VolumeId; readonly gatewayId?: GatewayId }): Promise<void> {
     return this.#queue.run(async () => {
       const { volumeId } = definition;
-      const member = this.#members.get(volumeId);
-      if (member !== undefined) {
-        await member.pump.stop();
-        await member.volume.close();
-        this.#members.delete(volumeId);
-      }
+      await this.#close(volumeId);
       for (const pools of this.#pools.values()) {
         pools.cache.drop(volumeId);
         pools.buffer.drop(volumeId);
       }
       this.#options.disk.removeFolder(join(this.#options.folder, volumeId));
+    });
+  }
+
+  /** Lets go of all disks of a gateway without volumes, and makes them fit for another use. */
+  removeStorage(gatewayId: GatewayId): Promise<void> {
+    return this.#queue.run(async () => {
+      await this.#pools.get(gatewayId)?.erase();
+      this.#pools.delete(gatewayId);
     });
   }
 
@@ -340,6 +348,14 @@ export class Fleet {
       this.#members.clear();
       for (const pools of this.#pools.values()) await pools.close();
     });
+  }
+
+  async #close(volumeId: VolumeId): Promise<void> {
+    const member = this.#members.get(volumeId);
+    if (member === undefined) return;
+    await member.pump.stop();
+    await member.volume.close();
+    this.#members.delete(volumeId);
   }
 
   #worldOf({ gatewayId, volumeId }: FleetVolume): VolumeWorld {

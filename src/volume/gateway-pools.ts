@@ -69,6 +69,17 @@ export class GatewayPools {
     this.#cache = this.#newPool(true);
   }
 
+  /** Lets go of all disks, and makes those that are there fit for another use. No volume may hold a slot any more. */
+  async erase(): Promise<void> {
+    const { disk, suspects } = this.#options;
+    this.#cache.abandon();
+    this.#buffer.abandon();
+    for (const path of [...this.#cachePaths, ...this.#bufferPaths]) {
+      await SlotDisk.erase(disk, path);
+      suspects.remove(path);
+    }
+  }
+
   async close(): Promise<void> {
     await this.#cache.close();
     await this.#buffer.close();

@@ -53,6 +53,7 @@ const uploads = new Map<VolumeId, AbortController>();
 
 const main = new Rpc(parentPort, {
   open: () => openVault(),
+  renewLease: (volumeId: VolumeId) => opened().renewLease(volumeId),
   putSnapshot: (record: SnapshotRecord) => opened().records.putSnapshot(record),
   deleteSnapshot: (id: SnapshotId) => opened().records.deleteSnapshot(id),
   setBandwidth: (gatewayId: GatewayId, limits: BandwidthLimits) => {

@@ -26,6 +26,7 @@ import type {
   VolumeDefinition,
   VolumeHost,
   VolumeHostEvents,
+  VolumeLeases,
   VolumeReport,
   WantedCut,
 } from "../gateway/ports.ts";
@@ -52,7 +53,8 @@ export class DataPlane
     BandwidthControl,
     CatalogStore,
     VaultKeeper,
-    MeasuredPlane
+    MeasuredPlane,
+    VolumeLeases
 {
   readonly #data: Rpc;
   readonly #backup: Rpc;
@@ -122,6 +124,22 @@ export class DataPlane
 
   open(definition: VolumeDefinition): Promise<VolumeReport> {
     return this.#data.call("open", hosted(definition));
+  }
+
+  withdraw(volumeId: VolumeId): Promise<void> {
+    return this.#data.call("withdraw", volumeId);
+  }
+
+  suspend(volumeId: VolumeId): Promise<void> {
+    return this.#data.call("suspend", volumeId);
+  }
+
+  removeStorage(gatewayId: GatewayId): Promise<void> {
+    return this.#data.call("removeStorage", gatewayId);
+  }
+
+  renewLease(volumeId: VolumeId): Promise<void> {
+    return this.#backup.call("renewLease", volumeId);
   }
 
   remove(volumeId: VolumeId): Promise<void> {

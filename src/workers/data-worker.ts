@@ -87,6 +87,12 @@ const main = new Rpc(parentPort, {
   setStorage: (gatewayId: GatewayId, cachePaths: string[], bufferPaths: string[]) =>
     fleet.setStorage(gatewayId, cachePaths, bufferPaths),
   open: (definition: HostedVolume) => open(definition),
+  withdraw: (volumeId: VolumeId) => withdraw(volumeId),
+  suspend: async (volumeId: VolumeId) => {
+    await withdraw(volumeId);
+    await fleet.suspend(volumeId);
+  },
+  removeStorage: (gatewayId: GatewayId) => fleet.removeStorage(gatewayId),
   remove: (volumeId: VolumeId) => remove(volumeId),
   cut: (wanted: readonly WantedCut[]) => fleet.cut(wanted),
   grow: async (volumeId: VolumeId, sizeBytes: number) => {
@@ -154,13 +160,17 @@ function setChap(volumeId: VolumeId, credentials: readonly ChapCredential[]): vo
   target.credentialsChanged(entry.targetName);
 }
 
-async function remove(volumeId: VolumeId): Promise<void> {
+/** Nobody can log in to the volume any more, and whoever was is out. */
+async function withdraw(volumeId: VolumeId): Promise<void> {
   const targetName = targetNames.get(volumeId);
-  if (targetName !== undefined) {
-    targets.delete(targetName.toLowerCase());
-    targetNames.delete(volumeId);
-    await target.closeTarget(targetName);
-  }
+  if (targetName === undefined) return;
+  targets.delete(targetName.toLowerCase());
+  targetNames.delete(volumeId);
+  await target.closeTarget(targetName);
+}
+
+async function remove(volumeId: VolumeId): Promise<void> {
+  await withdraw(volumeId);
   broken.delete(volumeId);
   await fleet.remove({ volumeId });
   meters.delete(volumeId);

@@ -7,6 +7,7 @@ import type { Services } from "../../gateway/services.ts";
 import type { Operation } from "../operation.ts";
 import { checkTags } from "../tags.ts";
 import { refuseKms } from "./kms.ts";
+import { checkedInterface } from "./network-interface.ts";
 
 /** CreateCachediSCSIVolume: the same ClientToken again answers with the same volume. */
 export const createCachediSCSIVolume: Operation<
@@ -21,6 +22,7 @@ export const createCachediSCSIVolume: Operation<
       gatewayArn: input.GatewayARN ?? "",
       sizeBytes: input.VolumeSizeInBytes ?? 0,
       targetName: input.TargetName ?? "",
+      networkInterface: checkedInterface(input.NetworkInterfaceId),
       clientToken: input.ClientToken ?? "",
       tags: checkTags(input.Tags),
       ...(input.SnapshotId !== undefined && { snapshotId: input.SnapshotId }),

@@ -7,6 +7,7 @@ import type { Services } from "../../gateway/services.ts";
 import type { Operation } from "../operation.ts";
 import { checkTags } from "../tags.ts";
 import { refuseKms } from "./kms.ts";
+import { checkedInterface } from "./network-interface.ts";
 
 /** CreateStorediSCSIVolume: on a free local disk, whose size is the volume's. */
 export const createStorediSCSIVolume: Operation<
@@ -22,6 +23,7 @@ export const createStorediSCSIVolume: Operation<
       diskId: input.DiskId ?? "",
       preserveExistingData: input.PreserveExistingData === true,
       targetName: input.TargetName ?? "",
+      networkInterface: checkedInterface(input.NetworkInterfaceId),
       tags: checkTags(input.Tags),
       ...(input.SnapshotId !== undefined && { snapshotId: input.SnapshotId }),
     });

@@ -5,24 +5,35 @@ import type {
   DescribeStorediSCSIVolumesInput,
   DescribeStorediSCSIVolumesOutput,
 } from "@aws-sdk/client-storage-gateway";
+import type { VolumeRow } from "../../catalog/schema.ts";
 import { GatewayError } from "../../gateway/errors.ts";
 import type { Services } from "../../gateway/services.ts";
-import type { VolumeView } from "../../gateway/volumes.ts";
 import type { Operation } from "../operation.ts";
-import { volumeShape } from "./shapes.ts";
+import { type CommonVolume, volumeShape } from "./shapes.ts";
 
-async function views(
-  { volumes }: Services,
+async function described(
+  services: Services,
   arns: readonly string[] | undefined,
   kind: "stored" | "cached",
-): Promise<VolumeView[]> {
-  const rows = await Promise.all((arns ?? []).map((arn) => volumes.byArn(arn)));
+): Promise<CommonVolume[]> {
+  const { chap, volumes } = services;
+  const unique = new Map<string, VolumeRow>();
+  for (const arn of arns ?? []) {
+    const row = await volumes.byArn(arn);
+    unique.set(row.id, row);
+  }
+  const rows = [...unique.values()];
   if (new Set(rows.map((row) => row.gateway_id)).size > 1) {
     throw new GatewayError("InvalidParameters", "The volumes belong to more than one gateway.");
   }
   if (rows.some((row) => row.kind !== kind)) throw new GatewayError("UnsupportedOperationForGatewayType");
   const sorted = [...rows].sort((a, b) => (volumes.arnOf(a) < volumes.arnOf(b) ? -1 : 1));
-  return Promise.all(sorted.map((row) => volumes.view(row)));
+  return Promise.all(
+    sorted.map(async (row) => {
+      const [view, credentials] = await Promise.all([volumes.view(row), chap.list(row)]);
+      return volumeShape(services, view, credentials.length > 0);
+    }),
+  );
 }
 
 export const describeStorediSCSIVolumes: Operation<
@@ -32,8 +43,7 @@ export const describeStorediSCSIVolumes: Operation<
 > = {
   name: "DescribeStorediSCSIVolumes",
   async handle(services, { VolumeARNs }) {
-    const found = await views(services, VolumeARNs, "stored");
-    return { StorediSCSIVolumes: found.map((view) => volumeShape(services, view)) };
+    return { StorediSCSIVolumes: await described(services, VolumeARNs, "stored") };
   },
 };
 
@@ -44,7 +54,6 @@ export const describeCachediSCSIVolumes: Operation<
 > = {
   name: "DescribeCachediSCSIVolumes",
   async handle(services, { VolumeARNs }) {
-    const found = await views(services, VolumeARNs, "cached");
-    return { CachediSCSIVolumes: found.map((view) => volumeShape(services, view)) };
+    return { CachediSCSIVolumes: await described(services, VolumeARNs, "cached") };
   },
 };

@@ -8,7 +8,7 @@ import { page } from "./paging.ts";
 /** ListGateways: all gateways of this service, by ARN, in pages. */
 export const listGateways: Operation<Services, ListGatewaysInput, ListGatewaysOutput> = {
   name: "ListGateways",
-  async handle({ gateways, realm }, { Limit, Marker }) {
+  async handle({ gateways, realm, software }, { Limit, Marker }) {
     const rows = await gateways.list();
     const all = rows.map((row) => ({
       GatewayId: upperCaseId(row.id),
@@ -17,6 +17,7 @@ export const listGateways: Operation<Services, ListGatewaysInput, ListGatewaysOu
       GatewayOperationalState: "ACTIVE",
       GatewayName: row.name,
       HostEnvironment: "OTHER" as const,
+      SoftwareVersion: software.version,
     }));
     const { items, marker } = page(all, (gateway) => gateway.GatewayARN, Marker, Limit);
     return { Gateways: items, Marker: marker };

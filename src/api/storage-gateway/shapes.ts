@@ -5,6 +5,7 @@ import type {
   StorediSCSIVolume,
   Tag as TagShape,
 } from "@aws-sdk/client-storage-gateway";
+import type { VolumeRow } from "../../catalog/schema.ts";
 import { targetArn, volumeArn } from "../../gateway/arn.ts";
 import type { LocalDisk } from "../../gateway/disks.ts";
 import type { Services } from "../../gateway/services.ts";
@@ -34,28 +35,37 @@ export function diskShape(disk: LocalDisk, volumeRegion: string): Disk {
   };
 }
 
-type CommonVolume = CachediSCSIVolume & StorediSCSIVolume;
+/** VolumeAttachmentStatus. */
+export function attachmentStatus({ attachment }: VolumeRow): string {
+  return attachment.toUpperCase();
+}
+
+export type CommonVolume = CachediSCSIVolume & StorediSCSIVolume;
 
 /** What stored and cached volumes have in common. */
-export function volumeShape({ realm, portal }: Services, { row, report }: VolumeView): CommonVolume {
+export function volumeShape(
+  { realm, portal }: Services,
+  { row, report }: VolumeView,
+  hasChap: boolean,
+): CommonVolume {
   return {
     VolumeARN: volumeArn(realm, row.gateway_id, row.id),
     VolumeId: upperCaseId(row.id),
     VolumeType: row.kind === "stored" ? "STORED iSCSI" : "CACHED iSCSI",
     VolumeStatus: report.status,
-    VolumeAttachmentStatus: "ATTACHED",
+    VolumeAttachmentStatus: attachmentStatus(row),
     VolumeSizeInBytes: row.size_bytes,
     VolumeUsedInBytes: report.usedBytes,
     VolumeiSCSIAttributes: {
       TargetARN: targetArn(realm, row.gateway_id, row.target_name),
-      NetworkInterfaceId: portal.host,
+      NetworkInterfaceId: row.network_interface ?? portal.address,
       NetworkInterfacePort: portal.port,
       LunNumber: LUN,
-      ChapEnabled: false,
+      ChapEnabled: hasChap,
     },
     CreatedDate: new Date(row.created_at),
     TargetName: row.target_name.slice(row.target_name.indexOf(":") + 1),
-    ...(report.progress !== undefined && { VolumeProgress: report.progress }),
+    ...(report.progress !== undefined && { VolumeProgress: 100 * report.progress }),
     ...(row.source_snapshot_id !== null && { SourceSnapshotId: row.source_snapshot_id }),
     ...(row.kind === "stored" && {
       VolumeDiskId: row.disk_id ?? "",

@@ -12,6 +12,7 @@ import type { Services } from "../../gateway/services.ts";
 import { upperCaseId } from "../../platform/ids.ts";
 import type { Operation } from "../operation.ts";
 import { page } from "./paging.ts";
+import { attachmentStatus } from "./shapes.ts";
 
 /** ListVolumes: of one gateway or, without a GatewayARN, of all. */
 export const listVolumes: Operation<Services, ListVolumesInput, ListVolumesOutput> = {
@@ -32,7 +33,7 @@ export const listVolumes: Operation<Services, ListVolumesInput, ListVolumesOutpu
         GatewayId: upperCaseId(row.gateway_id),
         VolumeType: row.kind === "stored" ? "STORED iSCSI" : "CACHED iSCSI",
         VolumeSizeInBytes: row.size_bytes,
-        VolumeAttachmentStatus: "ATTACHED",
+        VolumeAttachmentStatus: attachmentStatus(row),
       })),
     };
   },
