@@ -13,7 +13,8 @@ import type { Disks } from "./disks.ts";
 import { GatewayError, invalid } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { UploadedCut, VolumeHost, VolumeLeases } from "./ports.ts";
-import { diskOf, isInUse, type Volumes } from "./volumes.ts";
+import { diskOf, isInUse } from "./volume-rows.ts";
+import type { Volumes } from "./volumes.ts";
 
 export interface AttachmentsOptions {
   readonly catalog: Catalog;

@@ -1,5 +1,5 @@
 /** One schedule of snapshots, as a row and what it means. */
-import type { GatewayRow, ScheduleRow, VolumeRow } from "../catalog/schema.ts";
+import type { GatewayRow, ScheduleRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import { upperCaseId } from "../platform/ids.ts";
 import { byCron, everyHours, type Recurrence } from "./cron.ts";
 import { wallTime } from "./time-zone.ts";
@@ -81,4 +81,21 @@ export function dueAt(recurrence: Recurrence, settledUntilMs: number, nowMs: num
     next = recurrence.nextAfter(next);
   }
   return { dueAtMs, missed: Math.max(missed, 0) };
+}
+
+/** The schedule that makes a snapshot, and the moment it was due for. */
+export interface ScheduleRun {
+  readonly id: string;
+  readonly dueAtMs: number;
+}
+
+/** What the snapshots of a run change of its schedule. */
+export function settled({ id, dueAtMs }: ScheduleRun, rows: readonly SnapshotRow[]) {
+  const change = {
+    settled_until: dueAtMs,
+    last_run_at: rows[0]?.started_at ?? null,
+    last_snapshot_id: rows[0]?.id ?? null,
+    problem: null,
+  };
+  return { id, change };
 }

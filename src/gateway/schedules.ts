@@ -21,7 +21,7 @@ import {
   volumeScheduleId,
 } from "./schedule.ts";
 import type { Snapshots } from "./snapshots.ts";
-import { isInUse } from "./volumes.ts";
+import { isInUse } from "./volume-rows.ts";
 
 export interface SchedulesOptions {
   readonly catalog: Catalog;

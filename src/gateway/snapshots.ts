@@ -21,8 +21,10 @@ import type {
   VolumeHost,
   VolumeHostEvents,
 } from "./ports.ts";
-import { isLocked, marksOf, rowOfMarks } from "./snapshot-marks.ts";
-import { isInUse, type Volumes } from "./volumes.ts";
+import { type ScheduleRun, settled } from "./schedule.ts";
+import { adoptedRow, isLocked, marksOf, rowOfMarks } from "./snapshot-marks.ts";
+import { isInUse } from "./volume-rows.ts";
+import type { Volumes } from "./volumes.ts";
 
 export interface SnapshotsOptions {
   readonly catalog: Catalog;
@@ -46,12 +48,6 @@ export interface SnapshotView {
   readonly tags: readonly Tag[];
   /** 0 to 100; 100 only when completed. */
   readonly progressPercent: number;
-}
-
-/** The schedule that makes a snapshot, and the moment it was due for. */
-export interface ScheduleRun {
-  readonly id: string;
-  readonly dueAtMs: number;
 }
 
 const RETRY_MS = 5_000;
@@ -345,7 +341,6 @@ export class Snapshots implements VolumeHostEvents {
       root_key: null,
       full_bytes: 0,
       deleted: 0,
-      schedule_run: null,
     };
   }
 
@@ -425,37 +420,8 @@ export class Snapshots implements VolumeHostEvents {
 
   async #adopt(record: SnapshotRecord): Promise<void> {
     if ((await this.#options.catalog.snapshot(record.snapshotId)) !== undefined) return;
-    const row: SnapshotRow = {
-      ...PLAIN_SNAPSHOT,
-      ...rowOfMarks(record.marks),
-      id: record.snapshotId,
-      volume_id: record.volumeId,
-      volume_arn: record.volumeArn,
-      epoch: 0,
-      state: "completed",
-      reason: null,
-      description: record.description,
-      volume_size_bytes: record.volumeSizeBytes,
-      started_at: record.startedAtMs,
-      completed_at: record.completedAtMs,
-      root_key: record.rootKey,
-      full_bytes: record.fullBytes,
-      deleted: 0,
-      schedule_run: null,
-    };
-    await this.#options.catalog.addSnapshots([row], record.tags);
+    await this.#options.catalog.addSnapshots([adoptedRow(record)], record.tags);
   }
-}
-
-/** What the snapshots of a run change of its schedule. */
-function settled({ id, dueAtMs }: ScheduleRun, rows: readonly SnapshotRow[]) {
-  const change = {
-    settled_until: dueAtMs,
-    last_run_at: rows[0]?.started_at ?? null,
-    last_snapshot_id: rows[0]?.id ?? null,
-    problem: null,
-  };
-  return { id, change };
 }
 
 function keyOf(volumeId: string, epoch: number): string {

@@ -4,25 +4,31 @@
  * The row is written before the data plane makes anything, and goes away after the data plane has let go of
  * everything: whatever moment a crash takes, the next start finishes what was begun.
  */
-import { createHash } from "node:crypto";
-import type { Catalog, Tag } from "../catalog/catalog.ts";
-import type { DiskRow, GatewayRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
+import type { Catalog } from "../catalog/catalog.ts";
+import type { GatewayRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
 import { parseTargetArn, parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
 import { credentialOf } from "./chap.ts";
-import { type Disks, growDisk, type LocalDisk } from "./disks.ts";
+import { type Disks, growDisk } from "./disks.ts";
 import { GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { SnapshotStore, VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
 import { defaultSchedule } from "./schedule.ts";
+import {
+  diskOf,
+  fingerprintOf,
+  isInUse,
+  type NewCachedVolume,
+  type NewStoredVolume,
+  recoveryPointEveryMs,
+} from "./volume-rows.ts";
 
 const GIB = 1024 ** 3;
 const STORED_BYTES_MAX = 16 * 1024 * GIB;
 const CACHED_BYTES_MAX = 32 * 1024 * GIB;
 const VOLUMES_PER_GATEWAY_MAX = 32;
-const CACHED_RECOVERY_POINT_MS = 60_000;
 
 export interface VolumesOptions {
   readonly catalog: Catalog;
@@ -37,29 +43,6 @@ export interface VolumesOptions {
   readonly pin: () => Promise<void>;
   /** Something went wrong that no request will hear of. */
   readonly onProblem: (message: string, error: unknown) => void;
-}
-
-export interface NewStoredVolume {
-  readonly gatewayArn: string;
-  readonly diskId: string;
-  readonly preserveExistingData: boolean;
-  readonly snapshotId?: string;
-  readonly targetName: string;
-  /** The portal's address, as initiators know it. */
-  readonly networkInterface: string;
-  readonly tags: readonly Tag[];
-}
-
-export interface NewCachedVolume {
-  readonly gatewayArn: string;
-  readonly sizeBytes: number;
-  readonly snapshotId?: string;
-  readonly sourceVolumeArn?: string;
-  readonly targetName: string;
-  /** The portal's address, as initiators know it. */
-  readonly networkInterface: string;
-  readonly clientToken: string;
-  readonly tags: readonly Tag[];
 }
 
 /** A volume's row and how it is at the moment. */
@@ -450,33 +433,4 @@ export class Volumes {
     if (row === undefined) throw new GatewayError("VolumeNotFound");
     return row;
   }
-}
-
-/** Whether the volume serves initiators, and can be cut. */
-export function isInUse(row: VolumeRow): boolean {
-  return row.state === "active" && row.attachment === "attached";
-}
-
-/** The use of a local disk as a stored volume's. */
-export function diskOf(row: VolumeRow, disk: LocalDisk): DiskRow {
-  return {
-    id: disk.diskId,
-    gateway_id: row.gateway_id,
-    allocation: "STORED_iSCSI_VOLUME",
-    path: disk.path,
-    size_bytes: disk.sizeBytes,
-    volume_id: row.id,
-  };
-}
-
-/** Cached volumes have their data in the bucket only: they get recovery points unless that was switched off. */
-function recoveryPointEveryMs(row: VolumeRow): number {
-  return row.recovery_point_every_ms ?? (row.kind === "cached" ? CACHED_RECOVERY_POINT_MS : 0);
-}
-
-/** What two requests with one token must have in common. */
-function fingerprintOf(wanted: NewCachedVolume): string {
-  const { sizeBytes, snapshotId, sourceVolumeArn, targetName } = wanted;
-  const text = JSON.stringify([sizeBytes, snapshotId?.toLowerCase(), sourceVolumeArn, targetName]);
-  return createHash("sha256").update(text).digest("hex");
 }

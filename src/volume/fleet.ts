@@ -14,7 +14,7 @@ import type { UploadedEpoch } from "./epoch-log.ts";
 import type { UploadOrder } from "./epoch-source.ts";
 import type { EpochState } from "./epoch-state.ts";
 import { stateOf, type VolumeState } from "./figures.ts";
-import { GatewayPools } from "./gateway-pools.ts";
+import { type FleetUsage, GatewayPools } from "./gateway-pools.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import { PageBudget } from "./page-budget.ts";
 import type { RootReader } from "./root-reader.ts";
@@ -61,17 +61,6 @@ export interface FleetOptions {
   readonly checkLease?: (volumeId: VolumeId) => Promise<void>;
   readonly events: FleetEvents;
   readonly limits?: VolumeLimits;
-}
-
-/** Bytes in use of a gateway's storage. */
-export interface FleetUsage {
-  readonly cacheAllocatedBytes: number;
-  readonly cacheUsedBytes: number;
-  readonly cacheDirtyBytes: number;
-  readonly cacheHits: number;
-  readonly cacheMisses: number;
-  readonly uploadBufferAllocatedBytes: number;
-  readonly uploadBufferUsedBytes: number;
 }
 
 interface Member {

@@ -14,6 +14,17 @@ export interface GatewayPoolsOptions {
   readonly suspects: SuspectDisks;
 }
 
+/** Bytes in use of a gateway's storage. */
+export interface FleetUsage {
+  readonly cacheAllocatedBytes: number;
+  readonly cacheUsedBytes: number;
+  readonly cacheDirtyBytes: number;
+  readonly cacheHits: number;
+  readonly cacheMisses: number;
+  readonly uploadBufferAllocatedBytes: number;
+  readonly uploadBufferUsedBytes: number;
+}
+
 export class GatewayPools {
   readonly #options: GatewayPoolsOptions;
   #cache: SlotPool;
