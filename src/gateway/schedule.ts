@@ -1,4 +1,5 @@
 /** One schedule of snapshots, as a row and what it means. */
+import type { Tag } from "../catalog/catalog.ts";
 import type { GatewayRow, ScheduleRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import { upperCaseId } from "../platform/ids.ts";
 import { byCron, everyHours, type Recurrence } from "./cron.ts";
@@ -98,4 +99,9 @@ export function settled({ id, dueAtMs }: ScheduleRun, rows: readonly SnapshotRow
     problem: null,
   };
   return { id, change };
+}
+
+/** The tags of each snapshot of the schedule. */
+export function tagsOf(row: ScheduleRow): Tag[] {
+  return JSON.parse(row.tags) as Tag[];
 }

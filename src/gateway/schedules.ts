@@ -18,6 +18,7 @@ import {
   dueAt,
   emptySchedule,
   recurrenceOf,
+  tagsOf,
   volumeScheduleId,
 } from "./schedule.ts";
 import type { Snapshots } from "./snapshots.ts";
@@ -206,7 +207,7 @@ export class Schedules {
     try {
       if (gateway.state !== "running") throw new GatewayError("GatewayNotConnected");
       if (!isInUse(volume)) throw new GatewayError("VolumeNotReady", `It is ${volume.attachment}.`);
-      await snapshots.createTogether([volume], row.description, JSON.parse(row.tags) as Tag[], {
+      await snapshots.createTogether([volume], row.description, tagsOf(row), {
         id: row.id,
         dueAtMs,
       });

@@ -5,9 +5,9 @@ import type {
   DescribeStorediSCSIVolumesInput,
   DescribeStorediSCSIVolumesOutput,
 } from "@aws-sdk/client-storage-gateway";
-import type { VolumeRow } from "../../catalog/schema.ts";
 import { GatewayError } from "../../gateway/errors.ts";
 import type { Services } from "../../gateway/services.ts";
+import type { VolumeView } from "../../gateway/volumes.ts";
 import type { Operation } from "../operation.ts";
 import { type CommonVolume, volumeShape } from "./shapes.ts";
 
@@ -17,7 +17,7 @@ async function described(
   kind: "stored" | "cached",
 ): Promise<CommonVolume[]> {
   const { chap, volumes } = services;
-  const unique = new Map<string, VolumeRow>();
+  const unique = new Map<string, VolumeView["row"]>();
   for (const arn of arns ?? []) {
     const row = await volumes.byArn(arn);
     unique.set(row.id, row);

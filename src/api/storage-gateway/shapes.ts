@@ -5,7 +5,6 @@ import type {
   StorediSCSIVolume,
   Tag as TagShape,
 } from "@aws-sdk/client-storage-gateway";
-import type { VolumeRow } from "../../catalog/schema.ts";
 import { targetArn, volumeArn } from "../../gateway/arn.ts";
 import type { LocalDisk } from "../../gateway/disks.ts";
 import type { Services } from "../../gateway/services.ts";
@@ -36,7 +35,7 @@ export function diskShape(disk: LocalDisk, volumeRegion: string): Disk {
 }
 
 /** VolumeAttachmentStatus. */
-export function attachmentStatus({ attachment }: VolumeRow): string {
+export function attachmentStatus({ attachment }: VolumeView["row"]): string {
   return attachment.toUpperCase();
 }
 

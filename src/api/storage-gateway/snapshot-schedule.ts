@@ -7,8 +7,8 @@ import type {
   UpdateSnapshotScheduleInput,
   UpdateSnapshotScheduleOutput,
 } from "@aws-sdk/client-storage-gateway";
-import type { Tag } from "../../catalog/catalog.ts";
 import { GatewayError } from "../../gateway/errors.ts";
+import { tagsOf } from "../../gateway/schedule.ts";
 import type { Services } from "../../gateway/services.ts";
 import type { Operation } from "../operation.ts";
 import { checkTags } from "../tags.ts";
@@ -49,7 +49,7 @@ export const describeSnapshotSchedule: Operation<
       RecurrenceInHours: row.recurrence_hours ?? 0,
       Description: row.description,
       Timezone: await gateways.timezoneOf(volume.gateway_id),
-      Tags: tagShapes(JSON.parse(row.tags) as Tag[]),
+      Tags: tagShapes(tagsOf(row)),
     };
   },
 };
