@@ -1,39 +1,55 @@
 /** What a SCSI command gets and gives: the port between the dispatch table and the commands. */
 import { strict as assert } from "node:assert";
 import type { BlockDevice } from "./block-device.ts";
+import type { LogicalUnit } from "./logical-unit.ts";
+import type { Nexus } from "./nexus.ts";
+import type { Access } from "./persistent-reservations.ts";
 import { CheckCondition, SENSE } from "./sense.ts";
-
-/** What never changes about a logical unit, whatever restarts. */
-export interface UnitIdentity {
-  readonly serialNumber: string;
-  readonly naa: bigint;
-  readonly vendor: string;
-  readonly product: string;
-  readonly revision: string;
-  /** SCSI name string of the target device: its iSCSI name. */
-  readonly targetName: string;
-}
 
 export interface CommandContext {
   readonly cdb: Buffer;
-  /** The whole Data-Out buffer, as long as the initiator sent it. */
+  /** The whole Data-Out buffer, as long as the initiator announced it; the command may change its bytes. */
   readonly dataOut: Buffer;
+  readonly unit: LogicalUnit;
+  /** Whose command it is. */
+  readonly nexus: Nexus;
   readonly device: BlockDevice;
-  readonly identity: UnitIdentity;
+  /** Aborted when nobody waits for the command any more: what goes on for long looks at it. */
+  readonly signal: AbortSignal;
 }
 
-/** Data for the initiator; the target cuts it to what the initiator expects. */
 export interface CommandResult {
+  /** Data for the initiator; the target cuts it to what the initiator expects. */
   readonly dataIn?: Buffer;
+  /** Bytes of Data-Out that the CDB stands for, where that may differ from what was announced: for the residual. */
+  readonly dataOutBytes?: number;
 }
 
-export interface ScsiCommand {
+/** What is known of a command beside what it does: for reservations, write protection and REPORT SUPPORTED OPCODES. */
+export interface CommandTraits {
   /** As printed in the standard, such as `READ CAPACITY(16)`. */
   readonly name: string;
   readonly opcode: number;
   /** For opcodes shared by several commands (SPC-4, 4.2.5.1). */
   readonly serviceAction?: number;
-  /** Throws or rejects with a CheckCondition or a DeviceError. */
+  /** CDB usage data (SPC-4, 6.35.3) in hexadecimal, the opcode's byte first: a one for every bit that is evaluated. */
+  readonly usage: string;
+  /** What a persistent reservation of another may forbid of it. */
+  readonly access: Access | ((cdb: Buffer) => Access);
+  /** It changes what the medium holds: not on a write-protected unit. */
+  readonly isWrite?: boolean;
+  /** It is carried out even while another initiator has the unit by RESERVE(6). */
+  readonly isReserveExempt?: boolean;
+  /** It is carried out whatever unit attention is due (SAM-5, 5.14). */
+  readonly isUnattentive?: boolean;
+  /** It is carried out while the unit is being sanitized (SBC-4, 4.11.2). */
+  readonly isSanitizeExempt?: boolean;
+  /** Seconds that it may take at most on a volume whose data is at hand; 0: no figure can be given. */
+  readonly timeoutS?: number;
+}
+
+export interface ScsiCommand extends CommandTraits {
+  /** Throws or rejects with a CheckCondition, a ReservationConflict or a DeviceError. */
   execute(context: CommandContext): CommandResult | Promise<CommandResult>;
 }
 
@@ -64,17 +80,40 @@ export function allocated(data: Buffer, allocationLength: number): CommandResult
 export async function readDevice(
   device: BlockDevice,
   offsetBytes: number,
+  target: Buffer,
   lengthBytes: number,
-): Promise<Buffer> {
-  assert(lengthBytes <= TRANSFER_BYTES_MAX);
-  const data = Buffer.allocUnsafe(lengthBytes);
-  if (!device.tryRead(offsetBytes, data, 0, lengthBytes))
-    await device.read(offsetBytes, data, 0, lengthBytes);
-  return data;
+): Promise<void> {
+  assert(lengthBytes <= target.length);
+  if (!device.tryRead(offsetBytes, target, 0, lengthBytes)) {
+    await device.read(offsetBytes, target, 0, lengthBytes);
+  }
 }
 
-/** Writes through the device in whichever form it serves the range. */
-export async function writeDevice(device: BlockDevice, offsetBytes: number, data: Buffer): Promise<void> {
-  if (!device.tryWrite(offsetBytes, data, 0, data.length))
-    await device.write(offsetBytes, data, 0, data.length);
+/** Writes through the device in whichever form it serves the range; the caller holds a lock on it. */
+export async function writeDevice(
+  device: BlockDevice,
+  offsetBytes: number,
+  data: Buffer,
+  lengthBytes: number,
+): Promise<void> {
+  if (!device.tryWrite(offsetBytes, data, 0, lengthBytes)) {
+    await device.write(offsetBytes, data, 0, lengthBytes);
+  }
+}
+
+/** Long ranges are gone through in parts of this size, so that many such commands take little memory. */
+export const STEP_BYTES = 256 * 1024;
+
+const FUA = 0x08;
+
+/** Makes a write durable where its CDB (FUA) or the Caching mode page asks for it. */
+export async function flushIfAsked({ cdb, unit, device }: CommandContext): Promise<void> {
+  if ((cdb.readUInt8(1) & FUA) !== 0 || unit.modes.isWriteThrough) await device.flush();
+}
+
+const PROTECT_SHIFT = 5;
+
+/** RDPROTECT, WRPROTECT, VRPROTECT: INQUIRY says PROTECT=0, so there is no protection information to check. */
+export function checkProtect(cdb: Buffer): void {
+  if (cdb.readUInt8(1) >> PROTECT_SHIFT !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
 }

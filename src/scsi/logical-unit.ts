@@ -1,76 +1,202 @@
-/** The dispatch table: from a CDB to the command that carries it out. READ and WRITE go by transfer.ts. */
+/**
+ * A logical unit: its device, and everything that it remembers between commands: who is there, mode parameters,
+ * reservations, ranges that are held, a SANITIZE under way, copies that were made.
+ */
+import type { Clock } from "../platform/clock.ts";
 import type { BlockDevice } from "./block-device.ts";
-import type { CommandResult, ScsiCommand, UnitIdentity } from "./command.ts";
-import { getLbaStatus, readCapacity10, readCapacity16 } from "./commands/capacity.ts";
-import { inquiry, inquiryOfNoUnit } from "./commands/inquiry.ts";
-import { modeSense6, modeSense10 } from "./commands/mode-sense.ts";
+import { CopyResults } from "./copy-results.ts";
+import { DEFAULT_MODES, type ModeParameters } from "./mode/parameters.ts";
+import type { Nexus } from "./nexus.ts";
 import {
-  preventAllowMediumRemoval,
-  reportLuns,
-  requestSense,
-  startStopUnit,
-  synchronizeCache10,
-  synchronizeCache16,
-  testUnitReady,
-} from "./commands/unit.ts";
-import { unmap, writeSame10, writeSame16 } from "./commands/unmap.ts";
-import { compareAndWrite, verify10, verify12, verify16 } from "./commands/verify.ts";
-import { CheckCondition, SENSE } from "./sense.ts";
+  type Access,
+  forbids,
+  NO_RESERVATIONS,
+  ReservationChange,
+  type ReservationState,
+} from "./persistent-reservations.ts";
+import { RangeLocks } from "./range-locks.ts";
+import { Sanitizer } from "./sanitizer.ts";
+import { SENSE, type SenseCode } from "./sense.ts";
+import { decodeUnitState, encodeUnitState, type UnitStore } from "./unit-state-file.ts";
 
-const COMMANDS: readonly ScsiCommand[] = [
-  testUnitReady,
-  requestSense,
-  inquiry,
-  modeSense6,
-  startStopUnit,
-  preventAllowMediumRemoval,
-  readCapacity10,
-  verify10,
-  synchronizeCache10,
-  writeSame10,
-  unmap,
-  modeSense10,
-  compareAndWrite,
-  verify16,
-  synchronizeCache16,
-  writeSame16,
-  readCapacity16,
-  getLbaStatus,
-  reportLuns,
-  verify12,
-];
-
-/** Opcodes whose service action tells the commands apart. */
-const WITH_SERVICE_ACTION = new Set(
-  COMMANDS.filter((command) => command.serviceAction !== undefined).map((command) => command.opcode),
-);
-const TABLE = new Map(
-  COMMANDS.map((command) => [keyOf(command.opcode, command.serviceAction ?? 0), command]),
-);
-
-function keyOf(opcode: number, serviceAction: number): number {
-  return (opcode << 8) | serviceAction;
+/** What never changes about a logical unit, whatever restarts. */
+export interface UnitIdentity {
+  readonly serialNumber: string;
+  readonly naa: bigint;
+  readonly vendor: string;
+  readonly product: string;
+  readonly revision: string;
+  /** SCSI name string of the target device: its iSCSI name. */
+  readonly targetName: string;
 }
 
-/** Carries out any command but READ and WRITE. Throws or rejects with a CheckCondition or a DeviceError. */
-export async function executeCommand(
-  cdb: Buffer,
-  dataOut: Buffer,
-  device: BlockDevice,
-  identity: UnitIdentity,
-): Promise<CommandResult> {
-  const opcode = cdb.readUInt8(0);
-  const serviceAction = WITH_SERVICE_ACTION.has(opcode) ? cdb.readUInt8(1) & 0x1f : 0;
-  const command = TABLE.get(keyOf(opcode, serviceAction));
-  if (command === undefined) throw new CheckCondition(SENSE.invalidCommandOperationCode);
-  return command.execute({ cdb, dataOut, device, identity });
+export interface LogicalUnitOptions {
+  readonly device: BlockDevice;
+  readonly identity: UnitIdentity;
+  readonly clock: Clock;
+  /** Where reservations and the like outlive the process; without one, they do not. */
+  readonly store?: UnitStore;
+  /** The units that the initiator may use as the other end of a copy, this one included. */
+  readonly unitsOf: (initiatorName: string) => Iterable<LogicalUnit>;
 }
 
-/** What is answered for a LUN other than 0: INQUIRY, REPORT LUNS and REQUEST SENSE work, the rest does not. */
-export async function executeWithoutUnit(cdb: Buffer): Promise<CommandResult> {
-  const opcode = cdb.readUInt8(0);
-  if (opcode === inquiry.opcode && (cdb.readUInt8(1) & 0x01) === 0) {
-    return { dataIn: inquiryOfNoUnit().subarray(0, cdb.readUInt16BE(3)) };
+export class LogicalUnit {
+  readonly device: BlockDevice;
+  readonly identity: UnitIdentity;
+  readonly locks = new RangeLocks();
+  readonly copies = new CopyResults();
+  readonly sanitizer: Sanitizer;
+  readonly unitsOf: LogicalUnitOptions["unitsOf"];
+  readonly #store: UnitStore | undefined;
+  readonly #nexuses = new Set<Nexus>();
+  #modes: ModeParameters = DEFAULT_MODES;
+  #reservations: ReservationState = NO_RESERVATIONS;
+  /** PRgeneration (SPC-4, 6.15.2): counts changes since the unit was powered on. */
+  #generation = 0;
+  #reservedBy: Nexus | undefined;
+  #isCalm = true;
+
+  /** Throws where the stored state is damaged. */
+  constructor(options: LogicalUnitOptions) {
+    this.device = options.device;
+    this.identity = options.identity;
+    this.unitsOf = options.unitsOf;
+    this.#store = options.store;
+    this.sanitizer = new Sanitizer(this.device, this.locks, options.clock, () => this.#changed());
+    const content = options.store?.load();
+    if (content === undefined) return;
+    const { reservations, sanitize } = decodeUnitState(content);
+    if (reservations !== undefined) this.#reservations = reservations;
+    if (sanitize !== undefined) this.sanitizer.resume(sanitize);
+    this.#settle();
   }
-  throw new CheckCondition(SENSE.logicalUnitNotSupported);
+
+  /** Nothing of the unit's state stands in the way of a READ or a WRITE: the hot path asks nothing more. */
+  get isCalm(): boolean {
+    return this.#isCalm;
+  }
+
+  get modes(): ModeParameters {
+    return this.#modes;
+  }
+
+  get reservations(): ReservationState {
+    return this.#reservations;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** An initiator has logged in. */
+  attach(nexus: Nexus): void {
+    this.#nexuses.add(nexus);
+  }
+
+  /** I_T nexus loss: a RESERVE(6) ends with it; registrations stay. */
+  detach(nexus: Nexus): void {
+    this.#nexuses.delete(nexus);
+    if (this.#reservedBy !== nexus) return;
+    this.#reservedBy = undefined;
+    this.#settle();
+  }
+
+  /** One by which that initiator is logged in here, or undefined. */
+  nexusOf(initiatorName: string): Nexus | undefined {
+    for (const nexus of this.#nexuses) if (nexus.initiatorName === initiatorName) return nexus;
+    return undefined;
+  }
+
+  /** Tells all initiators that are there, but for `except`. */
+  attendAll(condition: SenseCode, except?: Nexus): void {
+    for (const nexus of this.#nexuses) if (nexus !== except) nexus.attend(condition);
+  }
+
+  /** LOGICAL UNIT RESET and the target resets (SAM-5, 6.3.3); the commands have been ended already. */
+  reset(): void {
+    this.#reservedBy = undefined;
+    this.#modes = DEFAULT_MODES;
+    this.#settle();
+    this.attendAll(SENSE.resetOccurred);
+  }
+
+  setModes(modes: ModeParameters, by: Nexus): void {
+    this.#modes = modes;
+    this.#settle();
+    this.attendAll(SENSE.modeParametersChanged, by);
+  }
+
+  /** Whether a reservation of another forbids the nexus that access; `isExempt`: RESERVE(6) does not. */
+  isForbidden(nexus: Nexus, access: Access, isExempt: boolean): boolean {
+    if (this.#reservedBy !== undefined && this.#reservedBy !== nexus && !isExempt) return true;
+    return forbids(this.#reservations, nexus.initiatorPort, access);
+  }
+
+  /** RESERVE(6): answers whether the nexus has the unit now. */
+  reserve(nexus: Nexus): boolean {
+    if (this.#reservedBy !== undefined && this.#reservedBy !== nexus) return false;
+    this.#reservedBy = nexus;
+    this.#settle();
+    return true;
+  }
+
+  /** RELEASE(6): of one that does not hold it, it changes nothing. */
+  release(nexus: Nexus): void {
+    if (this.#reservedBy === nexus) this.#reservedBy = undefined;
+    this.#settle();
+  }
+
+  get isReserved(): boolean {
+    return this.#reservedBy !== undefined;
+  }
+
+  /**
+   * Makes a change of the persistent reservations hold, durably first where they are to outlive a restart, and tells
+   * those whom it concerns. `counts`: PRgeneration goes up. Throws what the store throws, with nothing changed.
+   */
+  commit(change: ReservationChange, counts: boolean): void {
+    const before = this.#reservations;
+    const { notices, state } = change;
+    if (before.aptpl || state.aptpl) this.#save(state);
+    this.#reservations = state;
+    if (counts) this.#generation = (this.#generation + 1) >>> 0;
+    this.#settle();
+    for (const nexus of this.#nexuses) {
+      const port = nexus.initiatorPort;
+      if (notices.unregistered.has(port)) nexus.attend(SENSE.registrationsPreempted);
+      if (notices.preempted.has(port)) nexus.attend(SENSE.reservationsPreempted);
+      if (notices.released.has(port)) nexus.attend(SENSE.reservationsReleased);
+    }
+  }
+
+  beginChange(): ReservationChange {
+    return new ReservationChange(this.#reservations);
+  }
+
+  /** Ends the commands of these ports (PREEMPT AND ABORT); resolves when they touch the device no more. */
+  async abortTasksOf(ports: ReadonlySet<string>): Promise<void> {
+    const nexuses = [...this.#nexuses].filter(({ initiatorPort }) => ports.has(initiatorPort));
+    await Promise.all(nexuses.map((nexus) => nexus.abortTasks()));
+  }
+
+  /** The sanitizer's state has changed. */
+  #changed(): void {
+    this.#save(this.#reservations);
+    this.#settle();
+  }
+
+  #save(reservations: ReservationState): void {
+    const { order } = this.sanitizer;
+    const kept = reservations.aptpl ? reservations : undefined;
+    this.#store?.save(encodeUnitState({ reservations: kept, sanitize: order }));
+  }
+
+  #settle(): void {
+    this.#isCalm =
+      this.#reservedBy === undefined &&
+      this.#reservations.reservation === undefined &&
+      !this.#modes.writeProtect &&
+      !this.#modes.isWriteThrough &&
+      !this.sanitizer.isActive;
+  }
 }

@@ -1,11 +1,17 @@
 /**
- * Sense data in fixed format (SPC-4, 4.5.3) and the conditions this target reports. The one place where errors of a
+ * Sense data (SPC-4, 4.5) and the conditions this target reports. The one place where errors of a
  * device become statuses.
  */
 import { DeviceError } from "../platform/device-error.ts";
 
 /** Statuses of SAM-5. */
-export const STATUS = { good: 0x00, checkCondition: 0x02, busy: 0x08, taskSetFull: 0x28 } as const;
+export const STATUS = {
+  good: 0x00,
+  checkCondition: 0x02,
+  busy: 0x08,
+  reservationConflict: 0x18,
+  taskSetFull: 0x28,
+} as const;
 export type Status = (typeof STATUS)[keyof typeof STATUS];
 
 /** Sense key, additional sense code and its qualifier. */
@@ -18,18 +24,35 @@ export interface SenseCode {
 export const SENSE = {
   none: { key: 0x0, asc: 0x00, ascq: 0x00 },
   notReady: { key: 0x2, asc: 0x04, ascq: 0x00 },
+  sanitizeInProgress: { key: 0x2, asc: 0x04, ascq: 0x1b },
   unrecoveredReadError: { key: 0x3, asc: 0x11, ascq: 0x00 },
   writeError: { key: 0x3, asc: 0x0c, ascq: 0x00 },
+  sanitizeCommandFailed: { key: 0x3, asc: 0x31, ascq: 0x03 },
   internalTargetFailure: { key: 0x4, asc: 0x44, ascq: 0x00 },
   invalidCommandOperationCode: { key: 0x5, asc: 0x20, ascq: 0x00 },
   lbaOutOfRange: { key: 0x5, asc: 0x21, ascq: 0x00 },
   invalidFieldInCdb: { key: 0x5, asc: 0x24, ascq: 0x00 },
   invalidFieldInParameterList: { key: 0x5, asc: 0x26, ascq: 0x00 },
   parameterListLengthError: { key: 0x5, asc: 0x1a, ascq: 0x00 },
+  invalidReleaseOfPersistentReservation: { key: 0x5, asc: 0x26, ascq: 0x04 },
+  tooManyTargetDescriptors: { key: 0x5, asc: 0x26, ascq: 0x06 },
+  unsupportedTargetDescriptor: { key: 0x5, asc: 0x26, ascq: 0x07 },
+  tooManySegmentDescriptors: { key: 0x5, asc: 0x26, ascq: 0x08 },
+  unsupportedSegmentDescriptor: { key: 0x5, asc: 0x26, ascq: 0x09 },
+  savingParametersNotSupported: { key: 0x5, asc: 0x39, ascq: 0x00 },
+  insufficientRegistrationResources: { key: 0x5, asc: 0x55, ascq: 0x04 },
   logicalUnitNotSupported: { key: 0x5, asc: 0x25, ascq: 0x00 },
   writeProtected: { key: 0x7, asc: 0x27, ascq: 0x00 },
+  softwareWriteProtected: { key: 0x7, asc: 0x27, ascq: 0x02 },
   spaceAllocationFailed: { key: 0x7, asc: 0x27, ascq: 0x07 },
+  resetOccurred: { key: 0x6, asc: 0x29, ascq: 0x03 },
+  modeParametersChanged: { key: 0x6, asc: 0x2a, ascq: 0x01 },
+  reservationsPreempted: { key: 0x6, asc: 0x2a, ascq: 0x03 },
+  reservationsReleased: { key: 0x6, asc: 0x2a, ascq: 0x04 },
+  registrationsPreempted: { key: 0x6, asc: 0x2a, ascq: 0x05 },
   capacityDataHasChanged: { key: 0x6, asc: 0x2a, ascq: 0x09 },
+  copyAborted: { key: 0xa, asc: 0x00, ascq: 0x00 },
+  copyTargetNotReachable: { key: 0xa, asc: 0x0d, ascq: 0x02 },
   abortedCommand: { key: 0xb, asc: 0x00, ascq: 0x00 },
   notEnoughUnsolicitedData: { key: 0xb, asc: 0x0c, ascq: 0x0d },
   miscompareDuringVerify: { key: 0xe, asc: 0x1d, ascq: 0x00 },
@@ -37,10 +60,32 @@ export const SENSE = {
 
 const SENSE_BYTES = 18;
 const RESPONSE_CODE_FIXED = 0x70;
+const RESPONSE_CODE_DESCRIPTOR = 0x72;
 const VALID = 0x80;
+/** SKSV: the sense key specific bytes hold something. */
+const SPECIFIC_VALID = 0x80;
+/** C/D: the field pointer is one into the CDB. */
+const FIELD_IN_CDB = 0x40;
+const INFORMATION_DESCRIPTOR = { type: 0x00, bytes: 12 };
+const SPECIFIC_DESCRIPTOR = { type: 0x02, bytes: 8 };
 
-/** Fixed format sense data; `information` is the miscompare offset or the LBA, where there is one. */
-export function encodeSense(code: SenseCode, information?: number): Buffer {
+/** What a condition says besides its code. */
+export interface SenseDetail {
+  /** The offset of a miscompare, or an LBA. */
+  readonly information?: number;
+  /** How far a long operation has come, from 0 to 1. */
+  readonly progress?: number;
+  /** The first byte of the CDB field that is not valid (SPC-4, 4.5.2.4.2). */
+  readonly cdbByte?: number;
+}
+
+/** Sense data in fixed format, or in descriptor format where the Control mode page's D_SENSE asks for it. */
+export function encodeSense(code: SenseCode, detail: SenseDetail = {}, descriptorFormat = false): Buffer {
+  return descriptorFormat ? encodeDescriptors(code, detail) : encodeFixed(code, detail);
+}
+
+function encodeFixed(code: SenseCode, detail: SenseDetail): Buffer {
+  const { information } = detail;
   const bytes = Buffer.alloc(SENSE_BYTES);
   bytes.writeUInt8(RESPONSE_CODE_FIXED | (information === undefined ? 0 : VALID), 0);
   bytes.writeUInt8(code.key, 2);
@@ -48,19 +93,63 @@ export function encodeSense(code: SenseCode, information?: number): Buffer {
   bytes.writeUInt8(SENSE_BYTES - 8, 7);
   bytes.writeUInt8(code.asc, 12);
   bytes.writeUInt8(code.ascq, 13);
+  writeSpecific(bytes, 15, detail);
   return bytes;
+}
+
+function encodeDescriptors(code: SenseCode, detail: SenseDetail): Buffer {
+  const { information, progress, cdbByte } = detail;
+  const parts: Buffer[] = [];
+  if (information !== undefined) {
+    const part = Buffer.alloc(INFORMATION_DESCRIPTOR.bytes);
+    part.writeUInt8(INFORMATION_DESCRIPTOR.type, 0);
+    part.writeUInt8(part.length - 2, 1);
+    part.writeUInt8(VALID, 2);
+    part.writeBigUInt64BE(BigInt(information), 4);
+    parts.push(part);
+  }
+  if (progress !== undefined || cdbByte !== undefined) {
+    const part = Buffer.alloc(SPECIFIC_DESCRIPTOR.bytes);
+    part.writeUInt8(SPECIFIC_DESCRIPTOR.type, 0);
+    part.writeUInt8(part.length - 2, 1);
+    writeSpecific(part, 4, detail);
+    parts.push(part);
+  }
+  const body = Buffer.concat(parts);
+  const head = Buffer.from([RESPONSE_CODE_DESCRIPTOR, code.key, code.asc, code.ascq, 0, 0, 0, body.length]);
+  return Buffer.concat([head, body]);
+}
+
+/** The three sense key specific bytes: a progress indication, or a field pointer into the CDB. */
+function writeSpecific(bytes: Buffer, offset: number, { progress, cdbByte }: SenseDetail): void {
+  if (progress !== undefined) {
+    bytes.writeUInt8(SPECIFIC_VALID, offset);
+    bytes.writeUInt16BE(Math.floor(Math.min(Math.max(progress, 0), 1) * 0xffff), offset + 1);
+  } else if (cdbByte !== undefined) {
+    bytes.writeUInt8(SPECIFIC_VALID | FIELD_IN_CDB, offset);
+    bytes.writeUInt16BE(cdbByte, offset + 1);
+  }
 }
 
 /** A command ends with CHECK CONDITION and this sense code. */
 export class CheckCondition extends Error {
   override readonly name = "CheckCondition";
   readonly code: SenseCode;
-  readonly information: number | undefined;
+  readonly detail: SenseDetail;
 
-  constructor(code: SenseCode, information?: number) {
+  constructor(code: SenseCode, detail: SenseDetail = {}) {
     super(`sense ${code.key.toString(16)}/${code.asc.toString(16)}/${code.ascq.toString(16)}`);
     this.code = code;
-    this.information = information;
+    this.detail = detail;
+  }
+}
+
+/** A command ends with RESERVATION CONFLICT: another I_T nexus holds what it needs. */
+export class ReservationConflict extends Error {
+  override readonly name = "ReservationConflict";
+
+  constructor() {
+    super("reservation conflict");
   }
 }
 
@@ -70,29 +159,33 @@ export interface FailedCommand {
   readonly sense: Buffer | undefined;
 }
 
-/** The status and sense data for whatever a command threw; `write` tells which medium error it is. */
-export function failureOf(error: unknown, write: boolean): FailedCommand {
-  if (error instanceof CheckCondition) {
-    return { status: STATUS.checkCondition, sense: encodeSense(error.code, error.information) };
+/**
+ * The status and sense data for whatever a command threw; `write` tells which medium error it is, `descriptorFormat`
+ * in which format the logical unit gives its sense data.
+ */
+export function failureOf(error: unknown, write: boolean, descriptorFormat = false): FailedCommand {
+  if (error instanceof ReservationConflict) {
+    return { status: STATUS.reservationConflict, sense: undefined };
   }
-  if (!(error instanceof DeviceError)) {
-    return { status: STATUS.checkCondition, sense: encodeSense(SENSE.internalTargetFailure) };
-  }
+  if (error instanceof DeviceError && error.kind === "busy") return { status: STATUS.busy, sense: undefined };
+  const [code, detail] = senseOf(error, write);
+  return { status: STATUS.checkCondition, sense: encodeSense(code, detail, descriptorFormat) };
+}
+
+function senseOf(error: unknown, write: boolean): [SenseCode, SenseDetail] {
+  if (error instanceof CheckCondition) return [error.code, error.detail];
+  if (!(error instanceof DeviceError)) return [SENSE.internalTargetFailure, {}];
   switch (error.kind) {
-    case "busy":
-      return { status: STATUS.busy, sense: undefined };
     case "mediumError":
-      return {
-        status: STATUS.checkCondition,
-        sense: encodeSense(write ? SENSE.writeError : SENSE.unrecoveredReadError),
-      };
+      return [write ? SENSE.writeError : SENSE.unrecoveredReadError, {}];
+    case "busy":
     case "notReady":
-      return { status: STATUS.checkCondition, sense: encodeSense(SENSE.notReady) };
+      return [SENSE.notReady, {}];
     case "writeProtected":
-      return { status: STATUS.checkCondition, sense: encodeSense(SENSE.writeProtected) };
+      return [SENSE.writeProtected, {}];
     case "noSpace":
-      return { status: STATUS.checkCondition, sense: encodeSense(SENSE.spaceAllocationFailed) };
+      return [SENSE.spaceAllocationFailed, {}];
     case "hardwareError":
-      return { status: STATUS.checkCondition, sense: encodeSense(SENSE.internalTargetFailure) };
+      return [SENSE.internalTargetFailure, {}];
   }
 }

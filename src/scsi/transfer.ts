@@ -2,8 +2,33 @@
  * READ and WRITE (6, 10, 12, 16) of SBC-3: the hot path, so decoded without making an object for each command.
  */
 import type { BlockDevice } from "./block-device.ts";
-import { checkRange, readLba, TRANSFER_BYTES_MAX } from "./command.ts";
+import { type CommandTraits, checkRange, readLba, TRANSFER_BYTES_MAX } from "./command.ts";
 import { CheckCondition, SENSE } from "./sense.ts";
+
+const READ = { access: "read", timeoutS: 30 } as const;
+const WRITE = { access: "write", isWrite: true, timeoutS: 60 } as const;
+
+/** What is known of these commands, for the table of all. */
+export const TRANSFERS: readonly CommandTraits[] = [
+  { name: "READ(6)", opcode: 0x08, usage: "08 1f ff ff ff 00", ...READ },
+  { name: "WRITE(6)", opcode: 0x0a, usage: "0a 1f ff ff ff 00", ...WRITE },
+  { name: "READ(10)", opcode: 0x28, usage: "28 f8 ff ff ff ff 00 ff ff 00", ...READ },
+  { name: "WRITE(10)", opcode: 0x2a, usage: "2a f8 ff ff ff ff 00 ff ff 00", ...WRITE },
+  { name: "READ(12)", opcode: 0xa8, usage: "a8 f8 ff ff ff ff ff ff ff ff 00 00", ...READ },
+  { name: "WRITE(12)", opcode: 0xaa, usage: "aa f8 ff ff ff ff ff ff ff ff 00 00", ...WRITE },
+  {
+    name: "READ(16)",
+    opcode: 0x88,
+    usage: "88 f8 ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
+    ...READ,
+  },
+  {
+    name: "WRITE(16)",
+    opcode: 0x8a,
+    usage: "8a f8 ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
+    ...WRITE,
+  },
+];
 
 /** One decoded transfer; reused from command to command. */
 export interface Transfer {

@@ -96,6 +96,7 @@ export class Connection implements PduHandler {
     if (this.#ended) return;
     this.transmitter.flush();
     this.#ended = true;
+    this.#session?.leave();
     this.#socket.end();
     // A peer that never closes its side must not keep the socket.
     this.#cancelTimer();
@@ -108,6 +109,7 @@ export class Connection implements PduHandler {
   drop(reason: string): void {
     if (this.#socket.destroyed) return;
     this.#ended = true;
+    this.#session?.leave();
     this.#host.dropped(this, reason);
     this.#socket.destroy();
   }

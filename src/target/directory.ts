@@ -1,4 +1,5 @@
 import type { BlockDevice } from "../scsi/block-device.ts";
+import type { UnitStore } from "../scsi/unit-state-file.ts";
 
 /** What never changes about a logical unit, whatever restarts: INQUIRY and VPD pages are made of it. */
 export interface LogicalUnitIdentity {
@@ -29,6 +30,8 @@ export interface TargetEntry {
   readonly targetName: string;
   readonly device: BlockDevice;
   readonly identity: LogicalUnitIdentity;
+  /** Where reservations that are to outlive a restart are kept; without one, none does. */
+  readonly store?: UnitStore;
   /** Who may log in; absent or empty: every initiator, without a proof. */
   readonly credentials?: readonly ChapCredential[];
 }

@@ -39,9 +39,18 @@ import { ProtocolError } from "../iscsi/protocol-error.ts";
 import { serialAdd, serialBefore } from "../iscsi/serial.ts";
 import { decodeText, encodeText, TEXT_BYTES_MAX } from "../iscsi/text-keys.ts";
 import type { BlockDevice } from "../scsi/block-device.ts";
-import { TRANSFER_BYTES_MAX, type UnitIdentity } from "../scsi/command.ts";
-import { executeCommand, executeWithoutUnit } from "../scsi/logical-unit.ts";
-import { encodeSense, type FailedCommand, failureOf, SENSE, type SenseCode, STATUS } from "../scsi/sense.ts";
+import { type CommandResult, TRANSFER_BYTES_MAX } from "../scsi/command.ts";
+import { admit, executeCommand, executeWithoutUnit } from "../scsi/command-table.ts";
+import type { LogicalUnit } from "../scsi/logical-unit.ts";
+import { Nexus } from "../scsi/nexus.ts";
+import {
+  CheckCondition,
+  type FailedCommand,
+  failureOf,
+  SENSE,
+  type SenseCode,
+  STATUS,
+} from "../scsi/sense.ts";
 import { decodeTransfer, makeTransfer } from "../scsi/transfer.ts";
 import type { Connection } from "./connection.ts";
 import type { DataBuffers } from "./data-buffers.ts";
@@ -59,6 +68,8 @@ export interface SessionHost {
   portalsFor(reached: Portal): readonly string[];
   /** Other sessions on the same target: a LUN or target reset reaches them too. */
   sessionsOf(entry: TargetEntry): Iterable<Session>;
+  /** The target's LUN 0: one for all of its sessions. */
+  unitOf(entry: TargetEntry): LogicalUnit;
 }
 
 const FLAG_READ = 0x40;
@@ -106,15 +117,20 @@ const UNNUMBERED_REASON: Readonly<Record<number, number>> = {
 };
 /** Immediate commands beyond the window that are taken before they are told that the task set is full. */
 const IMMEDIATE_TASKS_MAX = 16;
-/** INQUIRY, REPORT LUNS and REQUEST SENSE are carried out whatever attention is due (SAM-5, 5.14.1). */
-const UNATTENTIVE = new Set([0x12, 0xa0, 0x03]);
 const ASYNC_EVENT = { logoutRequested: 1 };
 const LOGOUT_WITHIN_S = 3;
 
 /** A command that is being carried out beyond the hot path. */
 interface RunningTask {
   aborted: boolean;
+  /** Told to commands that go on for long: they end soon, or let go of the session. */
+  readonly abort: AbortController | undefined;
   readonly done: Promise<void>;
+}
+
+function abortTask(task: RunningTask): void {
+  task.aborted = true;
+  task.abort?.abort();
 }
 
 export class Session {
@@ -127,7 +143,9 @@ export class Session {
   readonly connection: Connection;
   readonly #host: SessionHost;
   readonly #parameters: LoggedIn["parameters"];
-  readonly #identity: UnitIdentity | undefined;
+  /** LUN 0 of the target, unless this is a discovery session; and this session to it. */
+  readonly #unit: LogicalUnit | undefined;
+  readonly #nexus: Nexus;
   readonly #collecting = new Map<number, WriteTask>();
   /** The task whose buffer the receiver is filling. */
   #lent: WriteTask | undefined;
@@ -145,8 +163,6 @@ export class Session {
   #isTextOpen = false;
   #drainWaiters: (() => void)[] = [];
   #closed = false;
-  /** A unit attention condition that the initiator has not been told of. */
-  #attention: SenseCode | undefined;
   /** Commands of an earlier session of this initiator still touch the device: ours come after them. */
   #barrier: Promise<void> | undefined;
 
@@ -160,10 +176,9 @@ export class Session {
     this.credential = loggedIn.credential;
     this.#host = host;
     this.#parameters = loggedIn.parameters;
-    this.#identity =
-      loggedIn.entry === undefined
-        ? undefined
-        : { ...loggedIn.entry.identity, targetName: loggedIn.entry.targetName };
+    this.#unit = loggedIn.entry && host.unitOf(loggedIn.entry);
+    this.#nexus = new Nexus(loggedIn.initiatorName, loggedIn.isid, () => this.abortTasks());
+    this.#unit?.attach(this.#nexus);
     this.#counters = {
       statSN: loggedIn.statSN,
       expCmdSN: loggedIn.expCmdSN,
@@ -260,11 +275,6 @@ export class Session {
     transmitter.commit(at, 0);
   }
 
-  /** The next command is answered with this unit attention condition (SAM-5, 5.14). A newer one replaces it. */
-  attend(condition: SenseCode): void {
-    this.#attention = condition;
-  }
-
   /** Asks the initiator to log out (RFC 7143, 11.9.1), as before a shutdown. */
   requestLogout(): void {
     this.connection.later(() => {
@@ -281,13 +291,19 @@ export class Session {
     });
   }
 
+  /** I_T nexus loss: the initiator has gone, or is being sent away. */
+  leave(): void {
+    this.#unit?.detach(this.#nexus);
+  }
+
   /** The connection is gone: what was collected is dropped, what is running ends unheard. */
   close(): void {
     this.#closed = true;
+    this.leave();
     for (const task of this.#collecting.values()) this.#giveBack(task);
     this.#collecting.clear();
     this.#dropHeld();
-    for (const task of this.#running.values()) task.aborted = true;
+    for (const task of this.#running.values()) abortTask(task);
     this.onDrained();
   }
 
@@ -302,7 +318,7 @@ export class Session {
     this.#collecting.clear();
     this.#dropHeld();
     const running = [...this.#running.values()];
-    for (const task of running) task.aborted = true;
+    for (const task of running) abortTask(task);
     await Promise.all(running.map((task) => task.done));
   }
 
@@ -391,7 +407,7 @@ export class Session {
 
   /** Ends a command with CHECK CONDITION. */
   #fail(bhs: Buffer, code: SenseCode): void {
-    this.#respond(bhs, { status: STATUS.checkCondition, sense: encodeSense(code) }, 0, 0);
+    this.#respondFailed(bhs, new CheckCondition(code), true);
   }
 
   #failCollecting(task: WriteTask, code: SenseCode): void {
@@ -453,8 +469,8 @@ export class Session {
 
   /** Carries a command out whose data is all here. `owner`: the task whose buffer `dataOut` is, else it is lent. */
   #execute(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined): void {
-    const { entry } = this;
-    assert(entry !== undefined);
+    const unit = this.#unit;
+    assert(unit !== undefined);
     if (this.#barrier !== undefined) {
       this.#executeAfter(this.#barrier, bhs, dataOut, owner);
       return;
@@ -464,25 +480,19 @@ export class Session {
       this.#runOther(bhs, dataOut, owner, undefined);
       return;
     }
-    if (this.#attention !== undefined && !UNATTENTIVE.has(cdb.readUInt8(0))) {
-      const sense = encodeSense(this.#attention);
-      this.#attention = undefined;
-      this.#respond(bhs, { status: STATUS.checkCondition, sense }, 0, 0);
-      if (owner !== undefined) this.#giveBack(owner);
-      return;
-    }
-    const { device } = entry;
+    const { device } = unit;
     const transfer = this.#transfer;
     let isTransfer: boolean;
     try {
+      if (!unit.isCalm || this.#nexus.hasAttention) admit(unit, this.#nexus, cdb);
       isTransfer = decodeTransfer(cdb, device, transfer);
     } catch (error) {
-      this.#respond(bhs, failureOf(error, false), 0, 0);
+      this.#respondFailed(bhs, error, false);
       if (owner !== undefined) this.#giveBack(owner);
       return;
     }
-    if (!isTransfer) this.#runOther(bhs, dataOut, owner, device);
-    else if (transfer.write) this.#write(bhs, dataOut, owner, device);
+    if (!isTransfer) this.#runOther(bhs, dataOut, owner, unit);
+    else if (transfer.write) this.#write(bhs, dataOut, owner, unit);
     else {
       if (owner !== undefined) this.#giveBack(owner);
       this.#read(bhs, device);
@@ -512,16 +522,18 @@ export class Session {
     this.#held.clear();
   }
 
-  #write(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined, device: BlockDevice): void {
-    const { offsetBytes, lengthBytes, fua } = this.#transfer;
+  #write(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined, unit: LogicalUnit): void {
+    const { device, locks } = unit;
+    const { offsetBytes, lengthBytes } = this.#transfer;
+    const fua = this.#transfer.fua || unit.modes.isWriteThrough;
     const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
     const usable = Math.min(lengthBytes, dataOut.length);
     const length = usable - (usable % device.logicalBlockBytes);
     let inline: boolean;
     try {
-      inline = length === 0 || device.tryWrite(offsetBytes, dataOut, 0, length);
+      inline = length === 0 || (locks.isFree && device.tryWrite(offsetBytes, dataOut, 0, length));
     } catch (error) {
-      this.#respond(bhs, failureOf(error, true), 0, 0);
+      this.#respondFailed(bhs, error, true);
       if (owner !== undefined) this.#giveBack(owner);
       return;
     }
@@ -533,7 +545,9 @@ export class Session {
     // Lent bytes are gone when this call returns.
     const data = inline ? EMPTY : owner === undefined ? Buffer.from(dataOut.subarray(0, length)) : dataOut;
     const action = async () => {
-      if (!inline) await device.write(offsetBytes, data, 0, length);
+      if (!inline) {
+        await locks.shared(offsetBytes, length, () => device.write(offsetBytes, data, 0, length));
+      }
       if (fua) await device.flush();
     };
     const header = Buffer.from(bhs);
@@ -552,7 +566,7 @@ export class Session {
     try {
       if (this.#readInline(bhs, device, offsetBytes, total, lengthBytes, progress)) return;
     } catch (error) {
-      this.#respond(bhs, failureOf(error, false), 0, 0);
+      this.#respondFailed(bhs, error, false);
       return;
     }
     const header = Buffer.from(bhs);
@@ -656,27 +670,23 @@ export class Session {
     transmitter.commit(at, length);
   }
 
-  /** Any command but READ and WRITE; without a device, one for a LUN that is not there. */
-  #runOther(
-    bhs: Buffer,
-    dataOut: Buffer,
-    owner: WriteTask | undefined,
-    device: BlockDevice | undefined,
-  ): void {
+  /** Any command but READ and WRITE; without a unit, one for a LUN that is not there. */
+  #runOther(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined, unit: LogicalUnit | undefined): void {
     const header = Buffer.from(bhs);
     const cdb = header.subarray(AT.cdb, AT.cdb + 16);
-    const data = owner === undefined ? Buffer.from(dataOut) : dataOut;
-    const identity = this.#identity;
+    const expected = header.readUInt32BE(AT.expectedDataTransferLength);
+    const data = owner === undefined ? Buffer.from(dataOut) : dataOut.subarray(0, expected);
     const hasDataOut = (header.readUInt8(1) & FLAG_WRITE) !== 0;
-    let dataIn: Buffer | undefined;
+    let result: CommandResult = {};
+    const abort = new AbortController();
     const action = async () => {
-      const result =
-        device === undefined || identity === undefined
+      result =
+        unit === undefined
           ? await executeWithoutUnit(cdb)
-          : await executeCommand(cdb, data, device, identity);
-      dataIn = result.dataIn;
+          : await executeCommand(unit, this.#nexus, cdb, data, abort.signal);
     };
-    this.#run(header, owner, hasDataOut, action, () => this.#respondData(header, dataIn, hasDataOut));
+    const respond = () => this.#respondData(header, result, hasDataOut);
+    this.#run(header, owner, hasDataOut, action, respond, abort);
   }
 
   /** Runs `action` as a task that can be aborted; `respond` sends its answer unless it was. */
@@ -686,6 +696,7 @@ export class Session {
     isWrite: boolean,
     action: () => Promise<void>,
     respond: () => void,
+    abort?: AbortController,
   ): void {
     const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
     assert(!this.#running.has(tag));
@@ -698,19 +709,19 @@ export class Session {
     const start = Promise.resolve().then(action);
     const done = start.then(
       () => finish(respond),
-      (error: unknown) => finish(() => this.#respond(bhs, failureOf(error, isWrite), 0, 0)),
+      (error: unknown) => finish(() => this.#respondFailed(bhs, error, isWrite)),
     );
-    const task: RunningTask = { aborted: false, done };
+    const task: RunningTask = { aborted: false, abort, done };
     this.#running.set(tag, task);
   }
 
-  #respondData(bhs: Buffer, dataIn: Buffer | undefined, hasDataOut: boolean): void {
+  #respondData(bhs: Buffer, { dataIn, dataOutBytes }: CommandResult, hasDataOut: boolean): void {
     const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
     const length = dataIn?.length ?? 0;
     const total = (bhs.readUInt8(1) & FLAG_READ) !== 0 ? Math.min(length, expected) : 0;
     if (dataIn === undefined || total === 0) {
-      // A command without Data-In has used what Data-Out there was: no residual to tell.
-      this.#respondGood(bhs, hasDataOut ? expected : length, expected);
+      // A command that says nothing of its Data-Out has used what there was: no residual to tell.
+      this.#respondGood(bhs, dataOutBytes ?? (hasDataOut ? expected : length), expected);
       return;
     }
     const { transmitter } = this.connection;
@@ -726,6 +737,11 @@ export class Session {
   #respondGood(bhs: Buffer, lengthBytes: number, expected: number): void {
     const flags = residualFlags(lengthBytes, expected);
     this.#respond(bhs, GOOD, flags, flags === 0 ? 0 : Math.abs(lengthBytes - expected));
+  }
+
+  #respondFailed(bhs: Buffer, error: unknown, isWrite: boolean): void {
+    const descriptorFormat = this.#unit?.modes.descriptorSense === true;
+    this.#respond(bhs, failureOf(error, isWrite, descriptorFormat), 0, 0);
   }
 
   #respond(bhs: Buffer, outcome: FailedCommand, flags: number, residual: number): void {
@@ -884,6 +900,7 @@ export class Session {
     }
     if (forTarget || action === TASK_MANAGEMENT.lunReset || action === TASK_MANAGEMENT.clearTaskSet) {
       await Promise.all([...this.#host.sessionsOf(entry)].map((session) => session.abortTasks()));
+      if (action !== TASK_MANAGEMENT.clearTaskSet) this.#unit?.reset();
       return TASK_RESPONSE.complete;
     }
     if (action === TASK_MANAGEMENT.reassign) return TASK_RESPONSE.noReassignment;
@@ -905,7 +922,7 @@ export class Session {
     }
     const running = this.#running.get(tag);
     if (running === undefined) return TASK_RESPONSE.noTask;
-    running.aborted = true;
+    abortTask(running);
     await running.done;
     return TASK_RESPONSE.complete;
   }

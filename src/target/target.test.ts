@@ -120,6 +120,8 @@ describe("the target, spoken to byte by byte", () => {
     for (let i = 0; i < 20; i++) await read(other, 500 + i, 100, 8);
     other.resetUnit(600);
     for (;;) if ((await other.next()).opcode === OPCODE.taskResponse) break;
+    // The first command after it is told of the reset (unit attention).
+    await read(other, 650, 100, 8);
     // A write of the same size, whose buffer comes from the same pool, while the rest of the aborted one arrives.
     other.write10(700, 8192, 512);
     let answer = await other.next();

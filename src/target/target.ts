@@ -2,6 +2,8 @@
 import { createServer, type Server, Socket } from "node:net";
 import { type Clock, delay } from "../platform/clock.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
+import type { BlockDevice } from "../scsi/block-device.ts";
+import { LogicalUnit } from "../scsi/logical-unit.ts";
 import { SENSE } from "../scsi/sense.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { DataBuffers } from "./data-buffers.ts";
@@ -55,6 +57,8 @@ export class Target implements ConnectionHost, SessionHost {
   readonly #lingering = new Set<Session>();
   /** All connections of the thread receive into one buffer: what is in it is consumed before the next read. */
   readonly #receiveBuffer = Buffer.allocUnsafeSlow(RECEIVE_BYTES);
+  /** One logical unit for each device that somebody has asked for. */
+  readonly #units = new WeakMap<BlockDevice, LogicalUnit>();
   #tsih = 0;
   /** Told when the last connection is gone. */
   #onEmpty: () => void = () => {};
@@ -115,7 +119,8 @@ export class Target implements ConnectionHost, SessionHost {
 
   /** Tells all initiators of the target that its size is another one now (CAPACITY DATA HAS CHANGED). */
   capacityChanged(targetName: string): void {
-    for (const session of this.#sessionsNamed(targetName)) session.attend(SENSE.capacityDataHasChanged);
+    const entry = this.directory.find(targetName);
+    if (entry !== undefined) this.unitOf(entry).attendAll(SENSE.capacityDataHasChanged);
   }
 
   /** Ends the target's sessions that its credentials, as the directory has them now, would not let in again. */
@@ -185,6 +190,29 @@ export class Target implements ConnectionHost, SessionHost {
       ...(loggedIn.entry && { targetName: loggedIn.entry.targetName }),
     });
     return session;
+  }
+
+  /** The target's LUN 0. Throws where its stored state is damaged. */
+  unitOf(entry: TargetEntry): LogicalUnit {
+    const known = this.#units.get(entry.device);
+    if (known !== undefined) return known;
+    const unit = new LogicalUnit({
+      device: entry.device,
+      identity: { ...entry.identity, targetName: entry.targetName },
+      clock: this.clock,
+      ...(entry.store && { store: entry.store }),
+      unitsOf: (initiatorName) => this.#unitsOf(initiatorName),
+    });
+    this.#units.set(entry.device, unit);
+    return unit;
+  }
+
+  /** The units that the initiator is logged in to. */
+  *#unitsOf(initiatorName: string): Iterable<LogicalUnit> {
+    for (const { session } of this.#connections) {
+      if (session?.entry === undefined || session.initiatorName !== initiatorName) continue;
+      yield this.unitOf(session.entry);
+    }
   }
 
   *sessionsOf(entry: TargetEntry): Iterable<Session> {

@@ -1,5 +1,6 @@
 /** The data worker: iSCSI, SCSI and the volumes, in one thread, so that a hot read crosses none. */
 import { strict as assert } from "node:assert";
+import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import type { DataFigures } from "../gateway/measurements.ts";
@@ -7,6 +8,7 @@ import { systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
 import type { GatewayId, VolumeId } from "../platform/ids.ts";
+import type { UnitStore } from "../scsi/unit-state-file.ts";
 import type { ChapCredential, TargetEntry } from "../target/directory.ts";
 import { Target } from "../target/target.ts";
 import type { EngineVolume } from "../volume/engine-volume.ts";
@@ -144,12 +146,30 @@ async function open({ chap, ...definition }: HostedVolume): Promise<unknown> {
     const identity = identityOf(volumeId);
     const device = new MeteredDevice(volume, systemClock, meters.get(volumeId));
     meters.set(volumeId, device);
-    targets.set(targetName.toLowerCase(), { targetName, device, identity, credentials: chap ?? [] });
+    const entry = {
+      targetName,
+      device,
+      identity,
+      store: unitStore(volumeId),
+      credentials: chap ?? [],
+    };
+    // What was reserved holds, and a SANITIZE goes on, from now on and not from the first login on.
+    target.unitOf(entry);
+    targets.set(targetName.toLowerCase(), entry);
   } catch (error) {
     broken.set(volumeId, error instanceof Error ? error.message : String(error));
     throw error;
   }
   return report(volumeId);
+}
+
+/** The state that a volume's logical unit keeps, beside the volume's own files. */
+function unitStore(volumeId: VolumeId): UnitStore {
+  const path = join(given.volumesFolder, volumeId, "logical-unit.json");
+  return {
+    load: () => systemDisk.readFile(path),
+    save: (content) => systemDisk.replaceFile(path, content),
+  };
 }
 
 function setChap(volumeId: VolumeId, credentials: readonly ChapCredential[]): void {

@@ -11,6 +11,12 @@ const VERSION_DESCRIPTORS = [0x00a0, 0x0460, 0x04c0, 0x0960];
 export const inquiry: ScsiCommand = {
   name: "INQUIRY",
   opcode: 0x12,
+  usage: "12 01 ff ff ff 00",
+  access: "any",
+  isReserveExempt: true,
+  isUnattentive: true,
+  isSanitizeExempt: true,
+  timeoutS: 10,
 
   execute(context) {
     const { cdb } = context;
@@ -26,11 +32,13 @@ export const inquiry: ScsiCommand = {
   },
 };
 
-function standardData({ identity }: CommandContext): Buffer {
+function standardData({ unit: { identity } }: CommandContext): Buffer {
   const data = Buffer.alloc(STANDARD_BYTES);
   data.writeUInt8(0x06, 2); // SPC-4
   data.writeUInt8(0x12, 3); // HISUP, response data format 2
   data.writeUInt8(STANDARD_BYTES - 5, 4);
+  data.writeUInt8(0x18, 5); // TPGS: implicit asymmetric access; 3PC: third-party copy
+  data.writeUInt8(0x10, 6); // MULTIP
   data.writeUInt8(0x02, 7); // CMDQUE
   data.write(identity.vendor.padEnd(8), 8, 8, "ascii");
   data.write(identity.product.padEnd(16), 16, 16, "ascii");

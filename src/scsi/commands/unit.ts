@@ -5,6 +5,9 @@ import { CheckCondition, encodeSense, SENSE } from "../sense.ts";
 export const testUnitReady: ScsiCommand = {
   name: "TEST UNIT READY",
   opcode: 0x00,
+  usage: "00 00 00 00 00 00",
+  access: "any",
+  timeoutS: 10,
   execute({ device }) {
     // A device that has stopped says so: a read of nothing throws its reason.
     device.tryRead(0, Buffer.alloc(0), 0, 0);
@@ -12,14 +15,27 @@ export const testUnitReady: ScsiCommand = {
   },
 };
 
-/** Sense data goes out with every status (autosense), so there is never any left to ask for. */
+/**
+ * REQUEST SENSE (SPC-4, 6.39): sense data goes out with every status (autosense), so what is left to ask for is a unit
+ * attention, which is told with this, and how far a SANITIZE has come.
+ */
 export const requestSense: ScsiCommand = {
   name: "REQUEST SENSE",
   opcode: 0x03,
-  execute({ cdb }) {
+  usage: "03 01 00 00 ff 00",
+  access: "any",
+  isReserveExempt: true,
+  isUnattentive: true,
+  isSanitizeExempt: true,
+  timeoutS: 10,
+  execute({ cdb, nexus, unit }) {
     const descriptorFormat = (cdb.readUInt8(1) & 0x01) !== 0;
-    const data = descriptorFormat ? Buffer.from([0x72, 0, 0, 0, 0, 0, 0, 0]) : encodeSense(SENSE.none);
-    return allocated(data, cdb.readUInt8(4));
+    const { progress, hasFailed } = unit.sanitizer;
+    const [code, detail] =
+      progress !== undefined
+        ? [SENSE.sanitizeInProgress, { progress }]
+        : [hasFailed ? SENSE.sanitizeCommandFailed : (nexus.takeAttention() ?? SENSE.none), {}];
+    return allocated(encodeSense(code, detail, descriptorFormat), cdb.readUInt8(4));
   },
 };
 
@@ -27,6 +43,10 @@ export const requestSense: ScsiCommand = {
 export const startStopUnit: ScsiCommand = {
   name: "START STOP UNIT",
   opcode: 0x1b,
+  usage: "1b 01 00 0f f7 00",
+  // Starting what runs already hurts nobody (SPC-4, table 65).
+  access: (cdb) => ((cdb.readUInt8(4) & 0xf1) === 0x01 ? "any" : "write"),
+  timeoutS: 60,
   async execute({ cdb, device }) {
     const powerCondition = cdb.readUInt8(4) >> 4;
     const noFlush = (cdb.readUInt8(4) & 0x04) !== 0;
@@ -40,6 +60,9 @@ export const startStopUnit: ScsiCommand = {
 export const preventAllowMediumRemoval: ScsiCommand = {
   name: "PREVENT ALLOW MEDIUM REMOVAL",
   opcode: 0x1e,
+  usage: "1e 00 00 00 03 00",
+  access: (cdb) => ((cdb.readUInt8(4) & 0x01) === 0 ? "any" : "write"),
+  timeoutS: 10,
   execute: () => ({}),
 };
 
@@ -47,6 +70,12 @@ export const preventAllowMediumRemoval: ScsiCommand = {
 export const reportLuns: ScsiCommand = {
   name: "REPORT LUNS",
   opcode: 0xa0,
+  usage: "a0 00 ff 00 00 00 ff ff ff ff 00 00",
+  access: "any",
+  isReserveExempt: true,
+  isUnattentive: true,
+  isSanitizeExempt: true,
+  timeoutS: 10,
   execute({ cdb }) {
     const selectReport = cdb.readUInt8(2);
     const allocationLength = cdb.readUInt32BE(6);
@@ -58,10 +87,18 @@ export const reportLuns: ScsiCommand = {
   },
 };
 
-function synchronizeCache(name: string, opcode: number, lbaOf: (cdb: Buffer) => number): ScsiCommand {
+function synchronizeCache(
+  name: string,
+  opcode: number,
+  usage: string,
+  lbaOf: (cdb: Buffer) => number,
+): ScsiCommand {
   return {
     name,
     opcode,
+    usage,
+    access: "write",
+    timeoutS: 60,
     /** Makes everything written so far durable, whatever the range: more than was asked for is always right. */
     async execute({ cdb, device }) {
       if (lbaOf(cdb) >= device.sizeBytes / device.logicalBlockBytes)
@@ -72,9 +109,15 @@ function synchronizeCache(name: string, opcode: number, lbaOf: (cdb: Buffer) => 
   };
 }
 
-export const synchronizeCache10 = synchronizeCache("SYNCHRONIZE CACHE(10)", 0x35, (cdb) =>
-  cdb.readUInt32BE(2),
+export const synchronizeCache10 = synchronizeCache(
+  "SYNCHRONIZE CACHE(10)",
+  0x35,
+  "35 00 ff ff ff ff 00 ff ff 00",
+  (cdb) => cdb.readUInt32BE(2),
 );
-export const synchronizeCache16 = synchronizeCache("SYNCHRONIZE CACHE(16)", 0x91, (cdb) =>
-  Number(cdb.readBigUInt64BE(2)),
+export const synchronizeCache16 = synchronizeCache(
+  "SYNCHRONIZE CACHE(16)",
+  0x91,
+  "91 00 ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
+  (cdb) => Number(cdb.readBigUInt64BE(2)),
 );

@@ -1,28 +1,34 @@
 /** UNMAP and WRITE SAME (10, 16) (SBC-3, 5.28, 5.44 and 5.45). */
 import { nextTurn } from "../../platform/clock.ts";
 import type { BlockDevice } from "../block-device.ts";
-import { checkRange, readLba, type ScsiCommand, writeDevice } from "../command.ts";
+import { checkProtect, checkRange, readLba, type ScsiCommand, STEP_BYTES, writeDevice } from "../command.ts";
 import { CheckCondition, SENSE } from "../sense.ts";
-import { UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX } from "../vpd/pages.ts";
+import { UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX, WRITE_SAME_BYTES_MAX } from "../vpd/pages.ts";
 
 const HEAD_BYTES = 8;
 const DESCRIPTOR_BYTES = 16;
-const PATTERN_BYTES_MAX = 1024 * 1024;
 
 export const unmap: ScsiCommand = {
   name: "UNMAP",
   opcode: 0x42,
-  async execute({ cdb, dataOut, device }) {
+  usage: "42 01 00 00 00 00 00 ff ff 00",
+  access: "write",
+  isWrite: true,
+  timeoutS: 60,
+  async execute({ cdb, dataOut, device, unit }) {
     const anchor = (cdb.readUInt8(1) & 0x01) !== 0;
     if (anchor) throw new CheckCondition(SENSE.invalidFieldInCdb);
-    const listLength = Math.min(cdb.readUInt16BE(7), dataOut.length);
-    if (listLength === 0) return {};
-    if (listLength < HEAD_BYTES) throw new CheckCondition(SENSE.parameterListLengthError);
-    const ranges = readDescriptors(dataOut.subarray(0, listLength), device);
-    for (const { lba, blocks } of ranges) {
-      await device.unmap(lba * device.logicalBlockBytes, blocks * device.logicalBlockBytes);
+    const listLength = cdb.readUInt16BE(7);
+    if (listLength === 0) return { dataOutBytes: 0 };
+    const list = dataOut.subarray(0, listLength);
+    if (list.length < HEAD_BYTES) throw new CheckCondition(SENSE.parameterListLengthError);
+    for (const { lba, blocks } of readDescriptors(list, device)) {
+      const offset = lba * device.logicalBlockBytes;
+      const length = blocks * device.logicalBlockBytes;
+      await unit.locks.shared(offset, length, () => device.unmap(offset, length));
     }
-    return {};
+    if (unit.modes.isWriteThrough) await device.flush();
+    return { dataOutBytes: listLength };
   },
 };
 
@@ -44,56 +50,77 @@ function readDescriptors(list: Buffer, device: BlockDevice): { lba: number; bloc
   return ranges;
 }
 
-function writeSame(
-  name: string,
-  opcode: number,
-  range: (cdb: Buffer) => [lba: number, blocks: number],
-  noDataOut: (cdb: Buffer) => boolean,
-): ScsiCommand {
+interface WriteSame {
+  readonly name: string;
+  readonly opcode: number;
+  readonly usage: string;
+  range(cdb: Buffer): [lba: number, blocks: number];
+  /** NDOB: zeros are meant, and no Data-Out comes. */
+  hasNoData(cdb: Buffer): boolean;
+  /** Whether UNMAP counts for a block that is not zeros. */
+  readonly unmapsAnything: boolean;
+}
+
+function writeSame({ name, opcode, usage, range, hasNoData, unmapsAnything }: WriteSame): ScsiCommand {
   return {
     name,
     opcode,
-    async execute({ cdb, dataOut, device }) {
+    usage,
+    access: "write",
+    isWrite: true,
+    timeoutS: 60,
+    async execute({ cdb, dataOut, device, unit }) {
+      checkProtect(cdb);
       const [lba, asked] = range(cdb);
       const flags = cdb.readUInt8(1);
       const isUnmap = (flags & 0x08) !== 0;
       const anchor = (flags & 0x10) !== 0;
-      if (flags >> 5 !== 0 || anchor) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (anchor) throw new CheckCondition(SENSE.invalidFieldInCdb);
       // No length means: to the end of the unit (WSNZ=0).
       const blocks = asked === 0 ? device.sizeBytes / device.logicalBlockBytes - lba : asked;
       checkRange(device, lba, blocks);
-      if (blocks > UNMAP_BLOCKS_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
       const blockBytes = device.logicalBlockBytes;
-      const pattern = noDataOut(cdb) ? Buffer.alloc(blockBytes) : dataOut.subarray(0, blockBytes);
-      if (pattern.length < blockBytes) throw new CheckCondition(SENSE.invalidFieldInCdb);
-      if (isUnmap && pattern.every((byte) => byte === 0)) {
-        await device.unmap(lba * blockBytes, blocks * blockBytes);
-      } else {
-        await repeat(device, lba * blockBytes, blocks * blockBytes, pattern);
-      }
-      return {};
+      const length = blocks * blockBytes;
+      if (length > WRITE_SAME_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      const due = hasNoData(cdb) ? 0 : blockBytes;
+      if (dataOut.length !== due) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      const pattern = due === 0 ? Buffer.alloc(blockBytes) : dataOut;
+      const offset = lba * blockBytes;
+      await unit.locks.shared(offset, length, async () => {
+        if (isUnmap && (unmapsAnything || pattern.every((byte) => byte === 0))) {
+          await device.unmap(offset, length);
+        } else await repeat(device, offset, length, pattern);
+      });
+      if (unit.modes.isWriteThrough) await device.flush();
+      return { dataOutBytes: due };
     },
   };
 }
 
 async function repeat(device: BlockDevice, offset: number, length: number, pattern: Buffer): Promise<void> {
-  const chunk = Buffer.alloc(Math.min(PATTERN_BYTES_MAX, length), pattern);
+  const chunk = Buffer.alloc(Math.min(STEP_BYTES, length), pattern);
   for (let at = 0; at < length; at += chunk.length) {
-    await writeDevice(device, offset + at, chunk.subarray(0, Math.min(chunk.length, length - at)));
+    await writeDevice(device, offset + at, chunk, Math.min(chunk.length, length - at));
     await nextTurn();
   }
 }
 
-export const writeSame10 = writeSame(
-  "WRITE SAME(10)",
-  0x41,
-  (cdb) => [cdb.readUInt32BE(2), cdb.readUInt16BE(7)],
-  () => false,
-);
+/** With UNMAP, the 10-byte form unmaps whatever its block holds, as initiators know it from other targets. */
+export const writeSame10 = writeSame({
+  name: "WRITE SAME(10)",
+  opcode: 0x41,
+  usage: "41 f8 ff ff ff ff 00 ff ff 00",
+  range: (cdb) => [cdb.readUInt32BE(2), cdb.readUInt16BE(7)],
+  hasNoData: () => false,
+  unmapsAnything: true,
+});
 
-export const writeSame16 = writeSame(
-  "WRITE SAME(16)",
-  0x93,
-  (cdb) => [readLba(cdb, 2), cdb.readUInt32BE(10)],
-  (cdb) => (cdb.readUInt8(1) & 0x01) !== 0,
-);
+/** With UNMAP, the 16-byte form writes a block that is not zeros: reads give back what was written. */
+export const writeSame16 = writeSame({
+  name: "WRITE SAME(16)",
+  opcode: 0x93,
+  usage: "93 f9 ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
+  range: (cdb) => [readLba(cdb, 2), cdb.readUInt32BE(10)],
+  hasNoData: (cdb) => (cdb.readUInt8(1) & 0x01) !== 0,
+  unmapsAnything: false,
+});

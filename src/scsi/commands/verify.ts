@@ -1,103 +1,149 @@
-/** VERIFY(10), (12) and (16), and COMPARE AND WRITE (SBC-3, 5.2 and 5.30 to 5.33). */
+/** VERIFY and WRITE AND VERIFY (10, 12, 16) (SBC-3, 5.30 to 5.33 and 5.38 to 5.40). */
+import { nextTurn } from "../../platform/clock.ts";
+import type { BlockDevice } from "../block-device.ts";
 import {
   type CommandContext,
+  checkProtect,
   checkRange,
   readDevice,
   readLba,
   type ScsiCommand,
+  STEP_BYTES,
   TRANSFER_BYTES_MAX,
   writeDevice,
 } from "../command.ts";
 import { CheckCondition, SENSE } from "../sense.ts";
-import { COMPARE_AND_WRITE_BLOCKS_MAX } from "../vpd/pages.ts";
 
 const BYTCHK = { none: 0, whole: 1, oneBlock: 3 } as const;
 
-function verify(
-  name: string,
-  opcode: number,
-  range: (cdb: Buffer) => [lba: number, blocks: number],
-): ScsiCommand {
-  return {
-    name,
+interface Width {
+  readonly opcode: number;
+  readonly suffix: string;
+  readonly usage: string;
+  readonly range: (cdb: Buffer) => [lba: number, blocks: number];
+}
+
+const WIDTH = {
+  ten: (opcode: number): Width => ({
     opcode,
+    suffix: "(10)",
+    usage: `${opcode.toString(16)} f6 ff ff ff ff 00 ff ff 00`,
+    range: (cdb) => [cdb.readUInt32BE(2), cdb.readUInt16BE(7)],
+  }),
+  twelve: (opcode: number): Width => ({
+    opcode,
+    suffix: "(12)",
+    usage: `${opcode.toString(16)} f6 ff ff ff ff ff ff ff ff 00 00`,
+    range: (cdb) => [cdb.readUInt32BE(2), cdb.readUInt32BE(6)],
+  }),
+  sixteen: (opcode: number): Width => ({
+    opcode,
+    suffix: "(16)",
+    usage: `${opcode.toString(16)} f6 ff ff ff ff ff ff ff ff ff ff ff ff 00 00`,
+    range: (cdb) => [readLba(cdb, 2), cdb.readUInt32BE(10)],
+  }),
+};
+
+/** The range that the CDB names, in bytes, and its BYTCHK field; throws where they can't be served. */
+function decode(
+  { cdb, device }: CommandContext,
+  { range }: Width,
+): [offset: number, length: number, check: number] {
+  checkProtect(cdb);
+  const [lba, blocks] = range(cdb);
+  checkRange(device, lba, blocks);
+  const length = blocks * device.logicalBlockBytes;
+  if (length > TRANSFER_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  return [lba * device.logicalBlockBytes, length, (cdb.readUInt8(1) >> 1) & 0x03];
+}
+
+function verify(width: Width): ScsiCommand {
+  return {
+    name: `VERIFY${width.suffix}`,
+    opcode: width.opcode,
+    usage: width.usage,
+    access: "read",
+    timeoutS: 30,
     async execute(context) {
-      const { cdb, dataOut, device } = context;
-      const [lba, blocks] = range(cdb);
-      const flags = cdb.readUInt8(1);
-      if (flags >> 5 !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
-      checkRange(device, lba, blocks);
-      const blockBytes = device.logicalBlockBytes;
-      if (blocks * blockBytes > TRANSFER_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
-      const data = await readDevice(device, lba * blockBytes, blocks * blockBytes);
-      const check = (flags >> 1) & 0x03;
-      if (check === BYTCHK.none) return {};
+      const { dataOut, device } = context;
+      const [offset, length, check] = decode(context, width);
       if (check === 2) throw new CheckCondition(SENSE.invalidFieldInCdb);
-      const due = check === BYTCHK.oneBlock ? blockBytes : data.length;
-      if (dataOut.length < due) throw new CheckCondition(SENSE.invalidFieldInCdb);
-      for (let at = 0; at < data.length; at += due) {
-        compare(data.subarray(at, at + due), dataOut.subarray(0, due), at);
-      }
-      return {};
+      const due = check === BYTCHK.none ? 0 : check === BYTCHK.oneBlock ? device.logicalBlockBytes : length;
+      if (length > 0 && dataOut.length < due) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      const expected = check === BYTCHK.none ? undefined : dataOut.subarray(0, due);
+      await compareWithDevice(device, offset, length, expected);
+      return { dataOutBytes: length === 0 ? 0 : due };
     },
   };
 }
 
-export const verify10 = verify("VERIFY(10)", 0x2f, (cdb) => [cdb.readUInt32BE(2), cdb.readUInt16BE(7)]);
-export const verify12 = verify("VERIFY(12)", 0xaf, (cdb) => [cdb.readUInt32BE(2), cdb.readUInt32BE(6)]);
-export const verify16 = verify("VERIFY(16)", 0x8f, (cdb) => [readLba(cdb, 2), cdb.readUInt32BE(10)]);
-
-/** COMPARE AND WRITE: nothing else touches the unit between the comparison and the write. */
-export const compareAndWrite: ScsiCommand = {
-  name: "COMPARE AND WRITE",
-  opcode: 0x89,
-  async execute(context) {
-    const { cdb, dataOut, device } = context;
-    const lba = readLba(cdb, 2);
-    const blocks = cdb.readUInt8(13);
-    if (cdb.readUInt8(1) >> 5 !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
-    checkRange(device, lba, blocks);
-    if (blocks > COMPARE_AND_WRITE_BLOCKS_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
-    if (blocks === 0) return {};
-    const length = blocks * device.logicalBlockBytes;
-    if (dataOut.length < 2 * length) throw new CheckCondition(SENSE.invalidFieldInCdb);
-    await exclusively(device, () => swap(context, lba * device.logicalBlockBytes, length));
-    if ((cdb.readUInt8(1) & 0x08) !== 0) await device.flush();
-    return {};
-  },
-};
-
-async function swap({ dataOut, device }: CommandContext, offsetBytes: number, length: number): Promise<void> {
-  const expected = dataOut.subarray(0, length);
-  const replacement = dataOut.subarray(length, 2 * length);
-  for (;;) {
-    compare(await readDevice(device, offsetBytes, length), expected, 0);
-    // Between this read and this write nothing can run: if the device serves neither inline, bring it there first.
-    const now = Buffer.allocUnsafe(length);
-    if (!device.tryRead(offsetBytes, now, 0, length)) continue;
-    compare(now, expected, 0);
-    if (device.tryWrite(offsetBytes, replacement, 0, length)) return;
-    // Writing back what is there makes room for it; the next round compares again.
-    await writeDevice(device, offsetBytes, now);
+/**
+ * Reads the range, and compares it with `expected`, which is as long as the range or one block that is to be found all
+ * over it; throws MISCOMPARE.
+ */
+export async function compareWithDevice(
+  device: BlockDevice,
+  offset: number,
+  length: number,
+  expected: Buffer | undefined,
+): Promise<void> {
+  const buffer = Buffer.allocUnsafe(Math.min(STEP_BYTES, length));
+  for (let at = 0; at < length; at += buffer.length) {
+    const step = Math.min(buffer.length, length - at);
+    await readDevice(device, offset + at, buffer, step);
+    if (expected !== undefined && expected.length === length) {
+      compare(buffer.subarray(0, step), expected.subarray(at, at + step), at);
+    } else if (expected !== undefined) {
+      for (let i = 0; i < step; i += expected.length) {
+        compare(buffer.subarray(i, i + expected.length), expected, at + i);
+      }
+    }
+    if (at + step < length) await nextTurn();
   }
 }
 
-/** COMPARE AND WRITE commands of one device, one after the other. */
-const queues = new WeakMap<object, Promise<void>>();
-
-function exclusively(device: object, action: () => Promise<void>): Promise<void> {
-  const run = (queues.get(device) ?? Promise.resolve()).then(action);
-  queues.set(
-    device,
-    run.catch(() => {}),
-  );
-  return run;
-}
-
 /** Throws MISCOMPARE with the offset of the first byte that differs. */
-function compare(actual: Buffer, expected: Buffer, baseOffset: number): void {
+export function compare(actual: Buffer, expected: Buffer, baseOffset: number): void {
   if (actual.equals(expected)) return;
   let at = 0;
   while (actual[at] === expected[at]) at += 1;
-  throw new CheckCondition(SENSE.miscompareDuringVerify, baseOffset + at);
+  throw new CheckCondition(SENSE.miscompareDuringVerify, { information: baseOffset + at });
 }
+
+function writeAndVerify(width: Width): ScsiCommand {
+  return {
+    name: `WRITE AND VERIFY${width.suffix}`,
+    opcode: width.opcode,
+    usage: width.usage,
+    access: "write",
+    isWrite: true,
+    timeoutS: 60,
+    /** Durable and read again before it is answered, with BYTCHK compared as well. */
+    async execute(context) {
+      const { dataOut, device, unit } = context;
+      const [offset, length, check] = decode(context, width);
+      if (check > BYTCHK.whole) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      const there = Math.min(length, dataOut.length);
+      const usable = there - (there % device.logicalBlockBytes);
+      if (usable > 0) {
+        // Alone, so that what is compared is what this command has written.
+        await unit.locks.exclusive(offset, usable, async () => {
+          await writeDevice(device, offset, dataOut, usable);
+          await device.flush();
+          const expected = check === BYTCHK.whole ? dataOut.subarray(0, usable) : undefined;
+          await compareWithDevice(device, offset, usable, expected);
+        });
+      }
+      return { dataOutBytes: length };
+    },
+  };
+}
+
+export const verifyCommands: readonly ScsiCommand[] = [
+  verify(WIDTH.ten(0x2f)),
+  verify(WIDTH.twelve(0xaf)),
+  verify(WIDTH.sixteen(0x8f)),
+  writeAndVerify(WIDTH.ten(0x2e)),
+  writeAndVerify(WIDTH.twelve(0xae)),
+  writeAndVerify(WIDTH.sixteen(0x8e)),
+];

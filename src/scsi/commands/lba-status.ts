@@ -1,0 +1,98 @@
+/** GET LBA STATUS (SBC-3, 5.4). */
+import { nextTurn } from "../../platform/clock.ts";
+import type { BlockDevice } from "../block-device.ts";
+import { checkRange, readLba, type ScsiCommand } from "../command.ts";
+
+const HEAD_BYTES = 8;
+const DESCRIPTOR_BYTES = 16;
+const LBA_COUNT_MAX = 0xffffffff;
+const STATUS = { mapped: 0, deallocated: 1 } as const;
+/** Looked at in one command, where the device does not know without looking. */
+const SCAN_BYTES_MAX = 256 * 1024 * 1024;
+const SCAN_STEP_BYTES = 64 * 1024;
+const DESCRIPTORS_MAX = 1024;
+
+interface Extent {
+  readonly isMapped: boolean;
+  readonly start: number;
+  end: number;
+}
+
+/**
+ * Which blocks hold something. Provisioning goes by physical blocks: a request that begins within one is answered from
+ * the next one on. What is zeros counts as deallocated: it reads the same, and takes no space in the vault.
+ */
+export const getLbaStatus: ScsiCommand = {
+  name: "GET LBA STATUS",
+  opcode: 0x9e,
+  serviceAction: 0x12,
+  usage: "9e 1f ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
+  access: "read",
+  timeoutS: 30,
+  async execute({ cdb, device }) {
+    const lba = readLba(cdb, 2);
+    checkRange(device, lba, 1);
+    const allocationLength = cdb.readUInt32BE(10);
+    const room = Math.floor((allocationLength - HEAD_BYTES) / DESCRIPTOR_BYTES);
+    const from = lba * device.logicalBlockBytes;
+    const aligned = Math.ceil(from / device.physicalBlockBytes) * device.physicalBlockBytes;
+    const start = aligned < device.sizeBytes ? aligned : from;
+    const extents = await extentsFrom(device, start, Math.min(Math.max(room, 1), DESCRIPTORS_MAX));
+    const data = Buffer.alloc(HEAD_BYTES + DESCRIPTOR_BYTES * extents.length);
+    data.writeUInt32BE(data.length - 4, 0);
+    for (const [i, extent] of extents.entries()) {
+      const at = HEAD_BYTES + DESCRIPTOR_BYTES * i;
+      const blocks = (extent.end - extent.start) / device.logicalBlockBytes;
+      data.writeBigUInt64BE(BigInt(extent.start / device.logicalBlockBytes), at);
+      data.writeUInt32BE(blocks, at + 8);
+      data.writeUInt8(extent.isMapped ? STATUS.mapped : STATUS.deallocated, at + 12);
+    }
+    return { dataIn: data.subarray(0, allocationLength) };
+  },
+};
+
+/** At most `max` extents, of one status each. */
+async function extentsFrom(device: BlockDevice, start: number, max: number): Promise<Extent[]> {
+  const extents: Extent[] = [];
+  const buffer = Buffer.allocUnsafe(SCAN_STEP_BYTES);
+  let scanned = 0;
+  let at = start;
+  while (at < device.sizeBytes && scanned < SCAN_BYTES_MAX) {
+    // Steps end where the volume's own blocks do.
+    const step = Math.min(SCAN_STEP_BYTES - (at % SCAN_STEP_BYTES), device.sizeBytes - at);
+    const known = device.tryRead(at, buffer, 0, step);
+    for (let i = 0; i < step; i += device.physicalBlockBytes) {
+      const length = Math.min(device.physicalBlockBytes, step - i);
+      const isMapped = !known || !isZeros(buffer, i, length);
+      if (!append(extents, isMapped, at + i, length, max, device.logicalBlockBytes)) return extents;
+    }
+    at += step;
+    scanned += step;
+    if (scanned % (4 * 1024 * 1024) < SCAN_STEP_BYTES) await nextTurn();
+  }
+  return extents;
+}
+
+function append(
+  extents: Extent[],
+  isMapped: boolean,
+  start: number,
+  length: number,
+  max: number,
+  blockBytes: number,
+): boolean {
+  const last = extents.at(-1);
+  if (last?.isMapped === isMapped && (start + length - last.start) / blockBytes <= LBA_COUNT_MAX) {
+    last.end = start + length;
+    return true;
+  }
+  if (extents.length === max) return false;
+  extents.push({ isMapped, start, end: start + length });
+  return true;
+}
+
+const ZEROS = Buffer.alloc(SCAN_STEP_BYTES);
+
+function isZeros(buffer: Buffer, offset: number, length: number): boolean {
+  return buffer.compare(ZEROS, 0, length, offset, offset + length) === 0;
+}
