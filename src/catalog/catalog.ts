@@ -45,10 +45,11 @@ export class Catalog {
   readonly schedules: ScheduleTable;
   readonly #db: Kysely<CatalogSchema>;
   #onChange: () => void = () => {};
+  #snapshotsVersion = 0;
 
   private constructor(db: Kysely<CatalogSchema>) {
     this.#db = db;
-    this.started = new StartedSnapshots(db);
+    this.started = new StartedSnapshots(db, () => this.#snapshotsChanged());
     this.chap = new ChapTable(db, () => this.#onChange());
     this.schedules = new ScheduleTable(db, () => this.#onChange());
   }
@@ -70,6 +71,15 @@ export class Catalog {
   /** From now on `onChange` is called whenever a gateway, a volume or a tag has changed. */
   watch(onChange: () => void): void {
     this.#onChange = onChange;
+  }
+
+  /** Another one after each change of a snapshot, or of a tag, that was committed here. */
+  get snapshotsVersion(): number {
+    return this.#snapshotsVersion;
+  }
+
+  #snapshotsChanged(): void {
+    this.#snapshotsVersion += 1;
   }
 
   close(): Promise<void> {
@@ -307,10 +317,12 @@ export class Catalog {
         if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
       }
     });
+    this.#snapshotsChanged();
   }
 
   async updateSnapshot(id: SnapshotId, change: Partial<Omit<SnapshotRow, "id">>): Promise<void> {
     await this.#db.updateTable("snapshots").set(change).where("id", "=", id).execute();
+    this.#snapshotsChanged();
   }
 
   async removeSnapshot(id: SnapshotId): Promise<void> {
@@ -319,6 +331,7 @@ export class Catalog {
       await db.deleteFrom("started_snapshots").where("snapshot_id", "=", id).execute();
       await db.deleteFrom("snapshots").where("id", "=", id).execute();
     });
+    this.#snapshotsChanged();
   }
 
   /** What was remembered under the key, or undefined. */
@@ -344,6 +357,17 @@ export class Catalog {
       .execute();
   }
 
+  /** Tags of the resources whose ids begin so. */
+  tagsOfAll(idPrefix: "vol-" | "sgw-" | "snap-"): Promise<TagRow[]> {
+    return this.#db
+      .selectFrom("tags")
+      .selectAll()
+      .where("resource_id", "like", `${idPrefix}%`)
+      .orderBy("resource_id")
+      .orderBy("key")
+      .execute();
+  }
+
   allTags(): Promise<TagRow[]> {
     return this.#db.selectFrom("tags").selectAll().orderBy("resource_id").orderBy("key").execute();
   }
@@ -358,6 +382,7 @@ export class Catalog {
         on.columns(["resource_id", "key"]).doUpdateSet({ value: (eb) => eb.ref("excluded.value") }),
       )
       .execute();
+    this.#snapshotsChanged();
     this.#onChange();
   }
 
@@ -368,6 +393,7 @@ export class Catalog {
       .where("resource_id", "=", resourceId)
       .where("key", "in", [...keys])
       .execute();
+    this.#snapshotsChanged();
     this.#onChange();
   }
 

@@ -5,9 +5,11 @@ import type { CatalogSchema, SnapshotRow, StartedSnapshotRow, TagRow } from "./s
 
 export class StartedSnapshots {
   readonly #db: Kysely<CatalogSchema>;
+  readonly #onChange: () => void;
 
-  constructor(db: Kysely<CatalogSchema>) {
+  constructor(db: Kysely<CatalogSchema>, onChange: () => void) {
     this.#db = db;
+    this.#onChange = onChange;
   }
 
   /** Adds a snapshot, its tags and what is known of its start, all or nothing. Rejects where the token is taken. */
@@ -22,6 +24,7 @@ export class StartedSnapshots {
       const rows = tags.map(({ key, value }) => ({ resource_id: snapshot.id, key, value }));
       if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
     });
+    this.#onChange();
   }
 
   /** All that have not ended. */

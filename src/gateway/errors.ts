@@ -29,6 +29,7 @@ export const GATEWAY_ERRORS = {
   SnapshotIdInvalid: "The specified snapshot is invalid.",
   SnapshotInProgress: "The specified snapshot is in progress.",
   SnapshotLocked: "The specified snapshot is locked.",
+  SnapshotNotLocked: "The specified snapshot is not locked.",
   SnapshotNotFound: "The specified snapshot was not found.",
   SnapshotScheduleNotFound: "The specified snapshot schedule was not found.",
   StorageFailure: "The local storage has failed.",

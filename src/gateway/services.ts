@@ -31,6 +31,7 @@ import type {
 } from "./ports.ts";
 import { RecoveryPoints } from "./recovery-points.ts";
 import { Schedules } from "./schedules.ts";
+import { SnapshotLocks } from "./snapshot-locks.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
 import type { ThinningRule } from "./thinning.ts";
@@ -88,6 +89,7 @@ export interface Software {
 }
 
 export interface Services {
+  readonly clock: Clock;
   readonly realm: Realm;
   readonly accessKeys: AccessKeys;
   readonly portal: Portal;
@@ -96,6 +98,7 @@ export interface Services {
   readonly disks: Disks;
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
+  readonly snapshotLocks: SnapshotLocks;
   readonly recoveryPoints: RecoveryPoints;
   readonly directReads: DirectReads;
   readonly directUploads: DirectUploads;
@@ -155,7 +158,10 @@ export function createServices(options: DomainOptions): Services {
     },
   });
   const { realm, portal, software, accessKeys } = options;
+  const snapshotLocks = new SnapshotLocks(snapshots, options.clock);
   return {
+    clock: options.clock,
+    snapshotLocks,
     realm,
     portal,
     software,

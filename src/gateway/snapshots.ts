@@ -9,6 +9,7 @@ import type { Catalog, Tag } from "../catalog/catalog.ts";
 import { PLAIN_SNAPSHOT, type SnapshotRow, type VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
 import { makeSnapshotId, type SnapshotId, type VolumeId } from "../platform/ids.ts";
+import { KeyedQueue } from "../platform/keyed-queue.ts";
 import type { Random } from "../platform/random.ts";
 import { GatewayError } from "./errors.ts";
 import { lineageOfVolume } from "./lineage.ts";
@@ -50,6 +51,8 @@ export interface SnapshotView {
   readonly progressPercent: number;
 }
 
+type KnownSnapshot = Omit<SnapshotView, "progressPercent">;
+
 const RETRY_MS = 5_000;
 const PENDING_PERCENT_MAX = 99;
 
@@ -58,6 +61,10 @@ export class Snapshots implements VolumeHostEvents {
   readonly #progress = new Map<string, number>();
   /** Ends of uploads that are being written down, by volume and epoch. */
   readonly #ending = new Map<string, Promise<void>>();
+  /** What changes a snapshot's row and its record: one thing after the other. */
+  readonly #changing = new KeyedQueue<SnapshotId>();
+  /** Rows and tags as they were at a version of the catalog. */
+  #known: { readonly version: number; readonly views: readonly KnownSnapshot[] } | undefined;
   #stopped = false;
 
   constructor(options: SnapshotsOptions) {
@@ -141,7 +148,15 @@ export class Snapshots implements VolumeHostEvents {
     return row;
   }
 
+  /** All that were not deleted, by their ids. */
   async list(): Promise<SnapshotView[]> {
+    const { catalog } = this.#options;
+    const version = catalog.snapshotsVersion;
+    if (this.#known?.version !== version) this.#known = { version, views: await this.#read() };
+    return this.#known.views.map(({ row, tags }) => ({ row, tags, progressPercent: this.#percent(row) }));
+  }
+
+  async #read(): Promise<KnownSnapshot[]> {
     const { catalog } = this.#options;
     const [rows, tagRows] = await Promise.all([catalog.snapshots(), catalog.allTags()]);
     const tags = new Map<string, Tag[]>();
@@ -150,11 +165,28 @@ export class Snapshots implements VolumeHostEvents {
       list.push({ key, value });
       tags.set(resource_id, list);
     }
-    return rows.map((row) => ({ row, tags: tags.get(row.id) ?? [], progressPercent: this.#percent(row) }));
+    return rows.map((row) => ({ row, tags: tags.get(row.id) ?? [] }));
+  }
+
+  /** The snapshot of that id; undefined where there is none, or it was deleted. */
+  async find(id: SnapshotId): Promise<SnapshotRow | undefined> {
+    const row = await this.#options.catalog.snapshot(id);
+    return row?.deleted === 0 ? row : undefined;
+  }
+
+  /** The same with its tags. */
+  async view(id: SnapshotId): Promise<SnapshotView | undefined> {
+    const row = await this.find(id);
+    if (row === undefined) return undefined;
+    return { row, tags: await this.#options.catalog.tags(id), progressPercent: this.#percent(row) };
   }
 
   /** Deletes a snapshot. A pending one is hidden at once and goes away when its upload ends. */
-  async remove(id: SnapshotId): Promise<void> {
+  remove(id: SnapshotId): Promise<void> {
+    return this.#changing.run(id, () => this.#remove(id));
+  }
+
+  async #remove(id: SnapshotId): Promise<void> {
     const { catalog, store } = this.#options;
     const row = await catalog.snapshot(id);
     if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
@@ -174,15 +206,18 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   /** Writes down what was changed in the row of a snapshot; of a completed one also in the bucket. */
-  async change(id: SnapshotId, change: Partial<Omit<SnapshotRow, "id">>): Promise<SnapshotRow> {
-    const { catalog } = this.#options;
-    const row = await catalog.snapshot(id);
-    if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
-    const changed = { ...row, ...change };
-    // The bucket first: what is promised here is kept by whoever recovers it.
-    if (row.state === "completed") await this.#putRecord(changed);
-    await catalog.updateSnapshot(id, change);
-    return changed;
+  change(id: SnapshotId, make: (row: SnapshotRow) => Partial<Omit<SnapshotRow, "id">>): Promise<SnapshotRow> {
+    return this.#changing.run(id, async () => {
+      const { catalog } = this.#options;
+      const row = await this.find(id);
+      if (row === undefined) throw new GatewayError("SnapshotNotFound");
+      const change = make(row);
+      const changed = { ...row, ...change };
+      // The bucket first: what is promised here is kept by whoever recovers it.
+      if (row.state === "completed") await this.#putRecord(changed);
+      await catalog.updateSnapshot(id, change);
+      return changed;
+    });
   }
 
   /** Another name for what a completed snapshot holds; complete when this answers. */
@@ -212,7 +247,14 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   /** A snapshot that was made of a client's blocks is in the bucket. */
-  async completeDirect(
+  completeDirect(
+    id: SnapshotId,
+    uploaded: { readonly rootKey: string; readonly fullBytes: number },
+  ): Promise<void> {
+    return this.#changing.run(id, () => this.#completeDirect(id, uploaded));
+  }
+
+  async #completeDirect(
     id: SnapshotId,
     { rootKey, fullBytes }: { readonly rootKey: string; readonly fullBytes: number },
   ): Promise<void> {
@@ -230,23 +272,33 @@ export class Snapshots implements VolumeHostEvents {
     this.#progress.delete(keyOf(row.volume_id, row.epoch));
     const now = await catalog.snapshot(id);
     if (now?.deleted === 1) await this.#forget(now);
+    else this.#options.onSnapshotEnded?.({ ...row, ...change });
   }
 
   /** A snapshot that was to be made of a client's blocks will never be. */
   async failDirect(id: SnapshotId, reason: string): Promise<void> {
     const { catalog } = this.#options;
-    if ((await catalog.snapshot(id))?.deleted === 1) await catalog.removeSnapshot(id);
-    else await catalog.updateSnapshot(id, { state: "error", reason });
+    const row = await catalog.snapshot(id);
+    if (row === undefined) return;
+    if (row.deleted === 1) {
+      await catalog.removeSnapshot(id);
+      return;
+    }
+    const failed = { state: "error", reason } as const;
+    await catalog.updateSnapshot(id, failed);
+    this.#options.onSnapshotEnded?.({ ...row, ...failed });
   }
 
   /** Replaces tags; those of a completed snapshot are kept in the bucket too. */
-  async changeTags(id: SnapshotId, put: readonly Tag[], remove: readonly string[]): Promise<void> {
-    const { catalog } = this.#options;
-    const row = await catalog.snapshot(id);
-    if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
-    await catalog.removeTags(id, remove);
-    await catalog.putTags(id, put);
-    if (row.state === "completed") await this.#putRecord(row);
+  changeTags(id: SnapshotId, put: readonly Tag[], remove: readonly string[]): Promise<void> {
+    return this.#changing.run(id, async () => {
+      const { catalog } = this.#options;
+      const row = await this.find(id);
+      if (row === undefined) throw new GatewayError("SnapshotNotFound");
+      await catalog.removeTags(id, remove);
+      await catalog.putTags(id, put);
+      if (row.state === "completed") await this.#putRecord(row);
+    });
   }
 
   /** After a start: finishes what the last run left open, and takes in what only the bucket knows. */
@@ -289,27 +341,30 @@ export class Snapshots implements VolumeHostEvents {
 
   cutUploaded(cut: UploadedCut): void {
     this.#end(keyOf(cut.volumeId, cut.epoch), async () => {
-      const row = await this.#pendingRow(cut);
-      if (row === undefined) return;
-      if (row.deleted === 1) {
-        await this.#options.catalog.removeSnapshot(row.id);
-        return;
-      }
-      const done: SnapshotRow = {
-        ...row,
-        state: "completed",
-        root_key: cut.rootKey,
-        full_bytes: cut.fullBytes,
-        completed_at: this.#options.clock.nowMs(),
-      };
-      // The bucket first: what is told as completed can be recovered from it alone (invariant 8).
-      await this.#putRecord(done);
-      const { state, root_key, full_bytes, completed_at } = done;
-      await this.#options.catalog.updateSnapshot(row.id, { state, root_key, full_bytes, completed_at });
-      const now = await this.#options.catalog.snapshot(row.id);
-      if (now?.deleted === 1) await this.#forget(now);
-      else this.#options.onSnapshotEnded?.(done);
+      const pending = await this.#pendingRow(cut);
+      if (pending !== undefined) await this.#changing.run(pending.id, () => this.#complete(pending.id, cut));
     });
+  }
+
+  async #complete(id: SnapshotId, cut: UploadedCut): Promise<void> {
+    const { catalog, clock } = this.#options;
+    const row = await catalog.snapshot(id);
+    if (row === undefined) return;
+    if (row.deleted === 1) {
+      await catalog.removeSnapshot(row.id);
+      return;
+    }
+    const change = {
+      state: "completed",
+      root_key: cut.rootKey,
+      full_bytes: cut.fullBytes,
+      completed_at: clock.nowMs(),
+    } as const;
+    // The bucket first: what is told as completed can be recovered from it alone (invariant 8).
+    const done = { ...row, ...change };
+    await this.#putRecord(done);
+    await catalog.updateSnapshot(row.id, change);
+    this.#options.onSnapshotEnded?.(done);
   }
 
   cutFailed(cut: FailedCut): void {

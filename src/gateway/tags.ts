@@ -27,6 +27,17 @@ export class Tags {
     return this.#options.catalog.tags(await this.#resource(resourceArn));
   }
 
+  /** The tags of all volumes that have any, by their ids. */
+  async ofVolumes(): Promise<Map<string, Tag[]>> {
+    const found = new Map<string, Tag[]>();
+    for (const { resource_id, key, value } of await this.#options.catalog.tagsOfAll("vol-")) {
+      const tags = found.get(resource_id) ?? [];
+      tags.push({ key, value });
+      found.set(resource_id, tags);
+    }
+    return found;
+  }
+
   /** Adds tags; a key that is there gets the new value. */
   async add(resourceArn: string, tags: readonly Tag[]): Promise<void> {
     const id = await this.#resource(resourceArn);

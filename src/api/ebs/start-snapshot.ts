@@ -43,7 +43,7 @@ export const startSnapshot: Operation<Services, Input, object> = {
       volumeSizeGib: input.VolumeSize,
       parentSnapshotId: input.ParentSnapshotId,
       description: input.Description ?? "",
-      tags: checkTags(input.Tags),
+      tags: checkTags(input.Tags, "any"),
       clientToken: input.ClientToken,
       timeoutMinutes: input.Timeout ?? TIMEOUT_MINUTES_DEFAULT,
     });

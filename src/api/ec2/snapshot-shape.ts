@@ -13,6 +13,11 @@ export function shownVolumeId({ volume_arn, volume_id }: SnapshotView["row"]): s
   return volume_arn.includes(`/${upperCaseId(NO_GATEWAY)}/`) ? NO_VOLUME : volume_id;
 }
 
+/** The size of the snapshot's volume in GiB. */
+export function sizeGib({ volume_size_bytes }: SnapshotView["row"]): number {
+  return Math.ceil(volume_size_bytes / GIB);
+}
+
 /** A snapshot as EC2 shows it; ids in lower case. */
 export function snapshotShape({ row, tags, progressPercent }: SnapshotView, ownerId: string): Snapshot {
   return {
@@ -23,7 +28,7 @@ export function snapshotShape({ row, tags, progressPercent }: SnapshotView, owne
     Progress: `${progressPercent}%`,
     OwnerId: ownerId,
     Description: row.description,
-    VolumeSize: Math.ceil(row.volume_size_bytes / GIB),
+    VolumeSize: sizeGib(row),
     Encrypted: true,
     StorageTier: "standard",
     Tags: tags.map(({ key, value }) => ({ Key: key, Value: value })),

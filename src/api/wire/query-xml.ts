@@ -11,7 +11,7 @@ import { Ec2Error } from "../ec2-error.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import type { WireAnswer } from "./json11.ts";
 import { SignatureError } from "./sigv4.ts";
-import { EC2_MODEL, validate, validationMessage } from "./validator.ts";
+import { EC2_MODEL, MISSING, validate, validationMessage } from "./validator.ts";
 
 const NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const DATE_TIME = 5;
@@ -50,6 +50,8 @@ export class QueryProtocol<Services> {
     const [inputSchema, outputSchema] = operationSchema.slice(-2) as [SchemaRef, SchemaRef];
     const input = parseStructure(NormalizedSchema.of(resolve(inputSchema)), form, "", 0);
     const errors = validate(EC2_MODEL, name, input);
+    const missing = errors.find((error) => error.endsWith(MISSING));
+    if (missing !== undefined) throw new Ec2Error("MissingParameter", validationMessage([missing]));
     if (errors.length > 0) throw new Ec2Error("InvalidParameterValue", validationMessage(errors));
     const output: unknown = await operation.handle(this.#services, input, context);
     return {
@@ -104,6 +106,14 @@ const GATEWAY_ERRORS: Partial<Record<GatewayErrorCode, string>> = {
   SnapshotNotFound: "InvalidSnapshot.NotFound",
   InvalidParameters: "InvalidParameterValue",
   VolumeNotReady: "IncorrectState",
+  VolumeInUse: "VolumeInUse",
+  SnapshotInProgress: "IncorrectState",
+  SnapshotLocked: "SnapshotLocked",
+  SnapshotNotLocked: "IncorrectState",
+  SnapshotIdInvalid: "InvalidParameterValue",
+  MaximumVolumeCountExceeded: "VolumeLimitExceeded",
+  GatewayNotFound: "InvalidParameterValue",
+  UnsupportedOperationForGatewayType: "UnsupportedOperation",
   NotSupported: "UnsupportedOperation",
 };
 
@@ -200,9 +210,13 @@ function encode(name: string, schema: SchemaRef, output: unknown, context: Reque
   serializer.write(resolved, output);
   // The serializer wraps the members in the shape's own name; EC2 wants that of the answer around them.
   const members = /^<[^>]*?\/>$|^<[^>]*>([\s\S]*)<\/[^>]*>$/.exec(String(serializer.flush()))?.[1] ?? "";
-  return `${open}${members}</${name}Response>`;
+  return `${open}${members.replace(NO_XML, "\uFFFD")}</${name}Response>`;
 }
 
+/** What no XML 1.0 document may hold, however it is written: one such character and no client reads the answer. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+const NO_XML = /[\0-\x08\x0B\x0C\x0E-\x1F\uFFFE\uFFFF]|\p{Cs}/gu;
+
 function escapeXml(text: string): string {
-  return text.replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`);
+  return text.replace(NO_XML, "\uFFFD").replace(/[<>&"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

@@ -52,6 +52,9 @@ export const SLUICEGATE_MODEL: ServiceModel = sluicegateModel as ServiceModel;
 export const EC2_MODEL: ServiceModel = ec2Model as ServiceModel;
 export const EBS_MODEL: ServiceModel = ebsModel as ServiceModel;
 
+/** What is said of a member that has to be there and is not. */
+export const MISSING = "Member must not be null";
+
 const ERRORS_MAX = 20;
 const DEPTH_MAX = 16;
 const patterns = new Map<string, RegExp>();
@@ -135,7 +138,7 @@ function checkStructure(
   const members = value as Record<string, unknown>;
   for (const name of shape.required ?? []) {
     if (members[name] !== undefined && members[name] !== null) continue;
-    report(errors, undefined, join(path, name), "Member must not be null");
+    report(errors, undefined, join(path, name), MISSING);
   }
   for (const [name, member] of Object.entries(shape.members ?? {})) {
     check(model, member, members[name], join(path, name), errors, depth + 1);

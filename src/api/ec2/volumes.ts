@@ -1,0 +1,238 @@
+/** DescribeVolumes, CreateVolume, DeleteVolume, ModifyVolume, DescribeVolumesModifications. */
+import { createHash } from "node:crypto";
+import type {
+  CreateVolumeRequest,
+  DeleteVolumeRequest,
+  DescribeVolumesModificationsRequest,
+  DescribeVolumesModificationsResult,
+  DescribeVolumesRequest,
+  DescribeVolumesResult,
+  ModifyVolumeRequest,
+  ModifyVolumeResult,
+  Volume,
+} from "@aws-sdk/client-ec2";
+import { gatewayArn } from "../../gateway/arn.ts";
+import type { Services } from "../../gateway/services.ts";
+import type { VolumeView } from "../../gateway/volumes.ts";
+import { Ec2Error } from "../ec2-error.ts";
+import type { Operation } from "../operation.ts";
+import {
+  checkedSnapshotId,
+  checkedVolumeId,
+  dryRun,
+  refuseKms,
+  snapshotNotFound,
+  volumeNotFound,
+  wantedTags,
+} from "./checks.ts";
+import { applyFilters, type FilterTable } from "./filters.ts";
+import { inPages } from "./paging.ts";
+import { zoneOf } from "./regions.ts";
+import { type DescribedVolume, volumeShape } from "./volume-shape.ts";
+
+const GIB = 1024 ** 3;
+const TARGET_NAME = /^[a-z0-9.:-]{1,200}$/;
+const TOKEN_LENGTH_MAX = 64;
+
+/** All volumes of all gateways. Each is attached to its gateway, which stands where EC2 has an instance. */
+export const describeVolumes: Operation<Services, DescribeVolumesRequest, DescribeVolumesResult> = {
+  name: "DescribeVolumes",
+  async handle(services, input, { region }) {
+    const { VolumeIds = [], MaxResults } = input;
+    if (MaxResults !== undefined && VolumeIds.length > 0)
+      throw new Ec2Error(
+        "InvalidParameterCombination",
+        "The parameter volumeSet cannot be used with the parameter maxResults.",
+      );
+    const wanted = [...new Set(VolumeIds.map(checkedVolumeId))];
+    const rows = (await services.volumes.list()).filter(({ state }) => state !== "deleting");
+    const missing = wanted.find((id) => !rows.some((row) => row.id === id));
+    if (missing !== undefined) throw volumeNotFound(missing);
+    if (input.DryRun === true) throw dryRun();
+    const tags = await services.tags.ofVolumes();
+    const all = await Promise.all(
+      rows
+        .filter(({ id }) => wanted.length === 0 || wanted.includes(id))
+        .map(async (row): Promise<DescribedVolume> => {
+          return {
+            view: await services.volumes.view(row),
+            tags: tags.get(row.id) ?? [],
+            zone: zoneOf(region),
+          };
+        }),
+    );
+    const found = applyFilters(all, input.Filters, FILTERS);
+    const { page, nextToken } = inPages(found, ({ view }) => view.row.id, input);
+    return { Volumes: page.map(volumeShape), NextToken: nextToken };
+  },
+};
+
+const FILTERS: FilterTable<DescribedVolume> = {
+  tagsOf: ({ tags }) => tags,
+  names: {
+    "attachment.attach-time": (volume) => [...dates(volumeShape(volume).Attachments?.[0]?.AttachTime)],
+    "attachment.delete-on-termination": () => ["false"],
+    "attachment.device": (volume) => [volumeShape(volume).Attachments?.[0]?.Device ?? ""],
+    "attachment.instance-id": (volume) => [volumeShape(volume).Attachments?.[0]?.InstanceId ?? ""],
+    "attachment.status": (volume) => [volumeShape(volume).Attachments?.[0]?.State ?? ""],
+    "availability-zone": ({ zone }) => [zone],
+    "create-time": ({ view }) => [new Date(view.row.created_at).toISOString()],
+    encrypted: () => ["true"],
+    "fast-restored": () => ["false"],
+    "multi-attach-enabled": () => ["false"],
+    size: ({ view }) => [String(view.row.size_bytes / GIB)],
+    "snapshot-id": ({ view }) => [view.row.source_snapshot_id ?? ""],
+    status: (volume) => [volumeShape(volume).State ?? ""],
+    "volume-id": ({ view }) => [view.row.id],
+    "volume-type": (volume) => [volumeShape(volume).VolumeType ?? ""],
+  },
+};
+
+function dates(date: Date | undefined): string[] {
+  return date === undefined ? [] : [date.toISOString()];
+}
+
+/**
+ * CreateVolume: a new cached volume, empty or of a snapshot. It comes to the cached gateway whose ARN is in OutpostArn,
+ * else to the oldest one. Its target is named by the tag Name, where that is a name that initiators take and no target has.
+ */
+export const createVolume: Operation<Services, CreateVolumeRequest, Volume> = {
+  name: "CreateVolume",
+  async handle(services, input, { region, requestId }) {
+    const { snapshots, volumes, tags: allTags } = services;
+    const { AvailabilityZone, Size, SnapshotId, ClientToken } = input;
+    if (AvailabilityZone !== undefined && AvailabilityZone !== zoneOf(region))
+      throw new Ec2Error("InvalidZone.NotFound", `The zone '${AvailabilityZone}' does not exist.`);
+    refuseKms(input.KmsKeyId);
+    if ((ClientToken?.length ?? 0) > TOKEN_LENGTH_MAX)
+      throw new Ec2Error(
+        "InvalidParameterValue",
+        `A client token has at most ${TOKEN_LENGTH_MAX} characters.`,
+      );
+    const tags = wantedTags(input.TagSpecifications, "volume");
+    const snapshotId = SnapshotId === undefined ? undefined : checkedSnapshotId(SnapshotId);
+    const snapshot = snapshotId === undefined ? undefined : await snapshots.find(snapshotId);
+    if (snapshotId !== undefined && snapshot === undefined) throw snapshotNotFound(snapshotId);
+    if (snapshot !== undefined && snapshot.state !== "completed")
+      throw new Ec2Error(
+        "IncorrectState",
+        `The snapshot '${snapshot.id}' is ${snapshot.state}, not completed.`,
+      );
+    const sizeBytes = Size === undefined ? snapshot?.volume_size_bytes : Size * GIB;
+    if (sizeBytes === undefined)
+      throw new Ec2Error("MissingParameter", "The request must contain the parameter size or snapshotId.");
+    if (snapshot !== undefined && sizeBytes < snapshot.volume_size_bytes)
+      throw new Ec2Error("InvalidParameterValue", "The volume is smaller than the snapshot's.");
+    const arn = await cachedGateway(services, input.OutpostArn);
+    if (input.DryRun === true) throw dryRun();
+    const token = ClientToken ?? requestId;
+    const row = await volumes.createCached({
+      gatewayArn: arn,
+      sizeBytes: Math.ceil(sizeBytes / GIB) * GIB,
+      ...(snapshotId !== undefined && { snapshotId }),
+      networkInterface: services.portal.address,
+      targetName: await targetName(services, tags, token),
+      clientToken: `ec2-${token}`,
+      tags,
+    });
+    const view = await volumes.view(row);
+    return volumeShape({ view, tags: await allTags.list(volumes.arnOf(row)), zone: zoneOf(region) });
+  },
+};
+
+async function cachedGateway({ gateways, realm }: Services, wantedArn: string | undefined): Promise<string> {
+  if (wantedArn !== undefined) {
+    const gateway = await gateways.byArn(wantedArn);
+    return gatewayArn(realm, gateway.id);
+  }
+  const cached = (await gateways.list()).filter(({ kind }) => kind === "CACHED");
+  const oldest = cached.sort((a, b) => a.created_at - b.created_at)[0];
+  if (oldest === undefined)
+    throw new Ec2Error("UnsupportedOperation", "There is no cached gateway to make the volume on.");
+  return gatewayArn(realm, oldest.id);
+}
+
+/** The same for the same token: a request that is repeated is the same request. */
+async function targetName(
+  { volumes }: Services,
+  tags: readonly { key: string; value: string }[],
+  token: string,
+): Promise<string> {
+  const made = `volume-${createHash("sha256").update(token).digest("hex").slice(0, 16)}`;
+  const name = tags.find(({ key }) => key === "Name")?.value.toLowerCase() ?? "";
+  if (!TARGET_NAME.test(name)) return made;
+  const rows = await volumes.list();
+  // One of the made name is that of this token's first request.
+  const isTaken = rows.some(({ target_name }) => target_name === made || target_name.endsWith(`:${made}`));
+  return isTaken || rows.some(({ target_name }) => nameIn(target_name) === name) ? made : name;
+}
+
+function nameIn(target: string): string {
+  return target.slice(target.indexOf(":") + 1).toLowerCase();
+}
+
+/** DeleteVolume: its snapshots stay. One that is in use by an initiator, or has a snapshot under way, is refused. */
+export const deleteVolume: Operation<Services, DeleteVolumeRequest, object> = {
+  name: "DeleteVolume",
+  async handle({ volumes }, { VolumeId, DryRun }) {
+    const row = await found(volumes, VolumeId);
+    if (DryRun === true) throw dryRun();
+    await volumes.remove(volumes.arnOf(row));
+    return {};
+  },
+};
+
+/** ModifyVolume: a volume becomes larger while it is in use. That is done when this answers. */
+export const modifyVolume: Operation<Services, ModifyVolumeRequest, ModifyVolumeResult> = {
+  name: "ModifyVolume",
+  async handle({ volumes, clock }, { VolumeId, Size, DryRun }) {
+    const row = await found(volumes, VolumeId);
+    const before = row.size_bytes / GIB;
+    if (Size === undefined)
+      throw new Ec2Error("MissingParameter", "The request must contain the parameter Size.");
+    if (Size < before)
+      throw new Ec2Error("InvalidParameterValue", "New size cannot be smaller than existing size");
+    if (DryRun === true) throw dryRun();
+    const startedAt = new Date(clock.nowMs());
+    await volumes.grow(row, Size * GIB);
+    return {
+      VolumeModification: {
+        VolumeId: row.id,
+        ModificationState: "completed",
+        OriginalSize: before,
+        TargetSize: Size,
+        Progress: 100,
+        StartTime: startedAt,
+        EndTime: new Date(clock.nowMs()),
+      },
+    };
+  },
+};
+
+/** DescribeVolumesModifications: none is ever under way, as ModifyVolume answers when it is done. */
+export const describeVolumesModifications: Operation<
+  Services,
+  DescribeVolumesModificationsRequest,
+  DescribeVolumesModificationsResult
+> = {
+  name: "DescribeVolumesModifications",
+  async handle({ volumes }, { VolumeIds = [], DryRun }) {
+    const rows = await Promise.all(VolumeIds.map((id) => found(volumes, id)));
+    if (DryRun === true) throw dryRun();
+    return {
+      VolumesModifications: rows.map(({ id, size_bytes }) => ({
+        VolumeId: id,
+        ModificationState: "completed",
+        TargetSize: size_bytes / GIB,
+        Progress: 100,
+      })),
+    };
+  },
+};
+
+async function found(volumes: Services["volumes"], text: string | undefined): Promise<VolumeView["row"]> {
+  const id = checkedVolumeId(text);
+  const row = (await volumes.list()).find((volume) => volume.id === id && volume.state !== "deleting");
+  if (row === undefined) throw volumeNotFound(id);
+  return row;
+}
