@@ -1,7 +1,7 @@
 /** What some snapshots have and most have not: a lock, shares, the policy that made them. As rows, and as records. */
-import { PLAIN_SNAPSHOT, type SnapshotRow } from "../catalog/schema.ts";
+import type { SnapshotRow } from "../catalog/schema.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import type { SnapshotMarks, SnapshotRecord } from "./ports.ts";
+import type { SnapshotMarks } from "./ports.ts";
 
 type Lock = Pick<SnapshotRow, "lock_mode" | "lock_days" | "locked_at" | "lock_until" | "cool_off_until">;
 type Marked = Lock & Pick<SnapshotRow, "lineage_id" | "shared_with" | "policy_id" | "policy_schedule">;
@@ -65,26 +65,5 @@ export function rowOfMarks(marks: SnapshotMarks | undefined): Marked {
     shared_with: JSON.stringify(sharedWith),
     policy_id: policy?.id ?? null,
     policy_schedule: policy?.schedule ?? null,
-  };
-}
-
-/** The row of a snapshot that only the bucket has known. */
-export function adoptedRow(record: SnapshotRecord): SnapshotRow {
-  return {
-    ...PLAIN_SNAPSHOT,
-    ...rowOfMarks(record.marks),
-    id: record.snapshotId,
-    volume_id: record.volumeId,
-    volume_arn: record.volumeArn,
-    epoch: 0,
-    state: "completed",
-    reason: null,
-    description: record.description,
-    volume_size_bytes: record.volumeSizeBytes,
-    started_at: record.startedAtMs,
-    completed_at: record.completedAtMs,
-    root_key: record.rootKey,
-    full_bytes: record.fullBytes,
-    deleted: 0,
   };
 }

@@ -12,7 +12,9 @@ import { makeSnapshotId, type SnapshotId, type VolumeId } from "../platform/ids.
 import { KeyedQueue } from "../platform/keyed-queue.ts";
 import type { Random } from "../platform/random.ts";
 import { GatewayError } from "./errors.ts";
+import { KnownSnapshots } from "./known-snapshots.ts";
 import { lineageOfVolume } from "./lineage.ts";
+import { checkLock } from "./lock-check.ts";
 import type {
   FailedCut,
   SnapshotRecord,
@@ -23,7 +25,7 @@ import type {
   VolumeHostEvents,
 } from "./ports.ts";
 import { type ScheduleRun, settled } from "./schedule.ts";
-import { adoptedRow, isLocked, marksOf, rowOfMarks } from "./snapshot-marks.ts";
+import { recordOf, rowOfRecord } from "./snapshot-records.ts";
 import { isInUse } from "./volume-rows.ts";
 import type { Volumes } from "./volumes.ts";
 
@@ -51,8 +53,6 @@ export interface SnapshotView {
   readonly progressPercent: number;
 }
 
-type KnownSnapshot = Omit<SnapshotView, "progressPercent">;
-
 const RETRY_MS = 5_000;
 const PENDING_PERCENT_MAX = 99;
 
@@ -63,12 +63,12 @@ export class Snapshots implements VolumeHostEvents {
   readonly #ending = new Map<string, Promise<void>>();
   /** What changes a snapshot's row and its record: one thing after the other. */
   readonly #changing = new KeyedQueue<SnapshotId>();
-  /** Rows and tags as they were at a version of the catalog. */
-  #known: { readonly version: number; readonly views: readonly KnownSnapshot[] } | undefined;
+  readonly #known: KnownSnapshots;
   #stopped = false;
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
+    this.#known = new KnownSnapshots(options.catalog);
   }
 
   /** Cuts the volume; answers when the snapshot survives a crash. Its upload goes on by itself. */
@@ -150,22 +150,8 @@ export class Snapshots implements VolumeHostEvents {
 
   /** All that were not deleted, by their ids. */
   async list(): Promise<SnapshotView[]> {
-    const { catalog } = this.#options;
-    const version = catalog.snapshotsVersion;
-    if (this.#known?.version !== version) this.#known = { version, views: await this.#read() };
-    return this.#known.views.map(({ row, tags }) => ({ row, tags, progressPercent: this.#percent(row) }));
-  }
-
-  async #read(): Promise<KnownSnapshot[]> {
-    const { catalog } = this.#options;
-    const [rows, tagRows] = await Promise.all([catalog.snapshots(), catalog.allTags()]);
-    const tags = new Map<string, Tag[]>();
-    for (const { resource_id, key, value } of tagRows) {
-      const list = tags.get(resource_id) ?? [];
-      list.push({ key, value });
-      tags.set(resource_id, list);
-    }
-    return rows.map((row) => ({ row, tags: tags.get(row.id) ?? [] }));
+    const known = await this.#known.all();
+    return known.map(({ row, tags }) => ({ row, tags, progressPercent: this.#percent(row) }));
   }
 
   /** The snapshot of that id; undefined where there is none, or it was deleted. */
@@ -190,7 +176,7 @@ export class Snapshots implements VolumeHostEvents {
     const { catalog, store } = this.#options;
     const row = await catalog.snapshot(id);
     if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
-    await this.#checkLock(row);
+    await checkLock(row, this.#options);
     await catalog.updateSnapshot(id, { deleted: 1 });
     if (row.origin === "direct" && row.state !== "completed") {
       const started = await catalog.started.of(id);
@@ -432,35 +418,7 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   async #putRecord(row: SnapshotRow): Promise<void> {
-    await this.#options.store.putSnapshot({
-      snapshotId: row.id,
-      volumeId: row.volume_id,
-      volumeArn: row.volume_arn,
-      rootKey: row.root_key ?? "",
-      description: row.description,
-      tags: await this.#options.catalog.tags(row.id),
-      volumeSizeBytes: row.volume_size_bytes,
-      startedAtMs: row.started_at,
-      completedAtMs: row.completed_at ?? row.started_at,
-      fullBytes: row.full_bytes,
-      ...marksOf(row),
-    });
-  }
-
-  /** Rejects where the snapshot is locked: by what is known here, or by what another gateway has put into the bucket. */
-  async #checkLock(row: SnapshotRow): Promise<void> {
-    const nowMs = this.#options.clock.nowMs();
-    if (isLocked(row, nowMs)) throw new GatewayError("SnapshotLocked");
-    if (row.state !== "completed") return;
-    // A record that is damaged tells of no lock; it can still be deleted.
-    const record = await this.#options.store.snapshot(row.id).catch((error: unknown) => {
-      if ((error as { kind?: unknown }).kind !== "corrupt") throw error;
-      return undefined;
-    });
-    const marks = rowOfMarks(record?.marks);
-    if (!isLocked({ ...PLAIN_SNAPSHOT, ...marks }, nowMs)) return;
-    await this.#options.catalog.updateSnapshot(row.id, marks);
-    throw new GatewayError("SnapshotLocked");
+    await this.#options.store.putSnapshot(recordOf(row, await this.#options.catalog.tags(row.id)));
   }
 
   async #deletedRows(): Promise<SnapshotRow[]> {
@@ -475,7 +433,7 @@ export class Snapshots implements VolumeHostEvents {
 
   async #adopt(record: SnapshotRecord): Promise<void> {
     if ((await this.#options.catalog.snapshot(record.snapshotId)) !== undefined) return;
-    await this.#options.catalog.addSnapshots([adoptedRow(record)], record.tags);
+    await this.#options.catalog.addSnapshots([rowOfRecord(record)], record.tags);
   }
 }
 
