@@ -34,6 +34,10 @@ describe("a file of the system", () => {
     await file.sync();
     assert(statSync(path).blocks >= 512);
     file.trimSync(0, 256 * KIB);
+    // Where the file system has holes at all, it tells how far they go.
+    const hole = file.holeBytes(64 * KIB);
+    assert(hole === 192 * KIB || hole === 0, `a hole of ${hole} bytes`);
+    assert.equal(file.holeBytes(256 * KIB), 0);
     await file.sync();
     assert.equal(statSync(path).blocks, 0);
     const content = Buffer.alloc(256 * KIB, 1);

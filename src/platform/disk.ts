@@ -5,7 +5,7 @@
 import * as fs from "node:fs";
 import { dirname } from "node:path";
 import { GroupCommit } from "./group-commit.ts";
-import { punchHole } from "./punch-hole.ts";
+import { holeEnd, punchHole } from "./punch-hole.ts";
 
 /**
  * A sync has failed. It is never tried again: the system may have dropped the writes it could not make durable, and
@@ -33,6 +33,8 @@ export interface DiskFile {
   zeroSync(positionBytes: number, lengthBytes: number): void;
   /** The range holds zeros: gives it back to the file system where that can be. Changes nothing that is read. */
   trimSync(positionBytes: number, lengthBytes: number): void;
+  /** Bytes from the position on that are a hole, and so zeros; 0 where there is none or that can't be told. */
+  holeBytes(positionBytes: number): number;
   /**
    * Makes all writes that returned before the call durable (fdatasync, on the thread pool). Rejects with a SyncError;
    * one that has failed is the last: every later one fails too. Only one is under way at a time, as of two at once the
@@ -128,6 +130,11 @@ class SystemFile implements DiskFile {
 
   trimSync(positionBytes: number, lengthBytes: number): void {
     this.#punch(positionBytes, lengthBytes);
+  }
+
+  holeBytes(positionBytes: number): number {
+    // A file system that has no holes tells of none.
+    return this.#mayPunch ? holeEnd(this.#fd, positionBytes, this.sizeBytes) - positionBytes : 0;
   }
 
   #punch(positionBytes: number, lengthBytes: number): boolean {

@@ -33,4 +33,10 @@ export interface BlockDevice {
 
   /** Gives the range back: it reads as zeros from now on. Same promise as `write`. */
   unmap(offsetBytes: number, lengthBytes: number): Promise<void>;
+
+  /**
+   * How many bytes from the offset on, at most `lengthBytes`, are known to hold nothing without being looked at: they
+   * read as zeros. 0 where that is not known. A device that never knows may do without.
+   */
+  emptyBytes?(offsetBytes: number, lengthBytes: number): number;
 }

@@ -42,6 +42,8 @@ export interface SlotLocation {
   readonly mask: number;
 }
 
+/** Looked through at once for what holds nothing. */
+const EMPTY_BYTES_MAX = 2 ** 30;
 /** Blocks handled between two turns of the event loop. */
 const CLEAN_BATCH = 2048;
 
@@ -218,6 +220,17 @@ export class CachedVolume extends EngineVolume {
       if (slot === undefined) return { block, path: "", positionBytes: 0, mask: 0 };
       return { block, ...pool.location(slot), mask: pool.mask(slot) };
     });
+  }
+
+  override emptyBytes(offsetBytes: number, lengthBytes: number): number {
+    this.check();
+    if (this.baseRootKey !== undefined) return 0;
+    const end = offsetBytes + Math.min(lengthBytes, EMPTY_BYTES_MAX);
+    let at = offsetBytes;
+    while (at < end && this.#chains.newest(Math.floor(at / BLOCK_BYTES)) === undefined) {
+      at = Math.min((Math.floor(at / BLOCK_BYTES) + 1) * BLOCK_BYTES, end);
+    }
+    return at - offsetBytes;
   }
 
   protected override giveBack(): void {

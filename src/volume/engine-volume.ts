@@ -151,6 +151,9 @@ export abstract class EngineVolume {
     }
   }
 
+  /** Bytes from the offset on, at most `lengthBytes`, that are known to be zeros without being looked at. */
+  abstract emptyBytes(offsetBytes: number, lengthBytes: number): number;
+
   /** The range holds zeros and is not needed: space that they take may be set free. */
   protected abstract giveBack(offsetBytes: number, lengthBytes: number): void;
 

@@ -211,6 +211,18 @@ export class StoredVolume extends EngineVolume {
     }
   }
 
+  override emptyBytes(offsetBytes: number, lengthBytes: number): number {
+    this.check();
+    if (this.#hydration !== undefined) return 0;
+    let end = offsetBytes + Math.min(lengthBytes, this.#home.holeBytes(offsetBytes));
+    // What has a slot may hold anything there.
+    for (const block of this.#chains.blocks()) {
+      const start = block * BLOCK_BYTES;
+      if (start < end && start + BLOCK_BYTES > offsetBytes) end = Math.max(start, offsetBytes);
+    }
+    return end - offsetBytes;
+  }
+
   protected override cutObstacle(): string | undefined {
     return this.#chains.pool.slotCount === 0 ? "the gateway has no upload buffer" : undefined;
   }

@@ -145,6 +145,10 @@ export class MeteredDevice implements Required<BlockDevice> {
     this.#add(UNMAPPED_BYTES, lengthBytes);
   }
 
+  emptyBytes(offsetBytes: number, lengthBytes: number): number {
+    return this.#device.emptyBytes?.(offsetBytes, lengthBytes) ?? 0;
+  }
+
   #count(kind: number, bytes: number, beganMs: number): void {
     const tookUs = (this.#clock.monotonicMs() - beganMs) * US_PER_MS;
     this.#add(kind + COUNT, 1);

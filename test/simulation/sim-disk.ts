@@ -281,6 +281,10 @@ class Handle implements DiskFile {
     this.writeSync(Buffer.alloc(lengthBytes), 0, lengthBytes, positionBytes);
   }
 
+  holeBytes(): number {
+    return 0;
+  }
+
   trimSync(positionBytes: number, lengthBytes: number): void {
     this.#check();
     const range = this.#file.current.subarray(positionBytes, positionBytes + lengthBytes);

@@ -131,8 +131,8 @@ function readSegment(descriptor: Buffer): Segment {
 function unitOf({ nexus, unit }: CommandContext, descriptor: Buffer): LogicalUnit | undefined {
   const flags = descriptor.readUInt8(1);
   const isNull = (flags & 0x20) !== 0;
-  // LU ID TYPE 00b is the logical unit's own designator; a disk is peripheral device type 0.
-  if (flags >> 6 !== 0 || (flags & 0x1f) !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  // A disk is peripheral device type 0. LU ID TYPE says nothing that the designator does not.
+  if ((flags & 0x1f) !== 0) throw new CheckCondition(SENSE.invalidFieldInParameterList);
   const length = descriptor.readUInt8(7);
   if (length > DESIGNATOR_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInParameterList);
   if (isNull) return undefined;

@@ -7,8 +7,11 @@ const HEAD_BYTES = 8;
 const DESCRIPTOR_BYTES = 16;
 const LBA_COUNT_MAX = 0xffffffff;
 const STATUS = { mapped: 0, deallocated: 1 } as const;
-/** Looked at in one command, where the device does not know without looking. */
-const SCAN_BYTES_MAX = 256 * 1024 * 1024;
+/** Read in one command at most, where the device does not know without that. */
+const SCAN_BYTES_MAX = 1024 * 1024 * 1024;
+/** Extents that the device knows of, at most, in one command: they may be small. */
+const KNOWN_MAX = 65_536;
+const TURN_BYTES = 4 * 1024 * 1024;
 const SCAN_STEP_BYTES = 64 * 1024;
 const DESCRIPTORS_MAX = 1024;
 
@@ -55,20 +58,31 @@ export const getLbaStatus: ScsiCommand = {
 async function extentsFrom(device: BlockDevice, start: number, max: number): Promise<Extent[]> {
   const extents: Extent[] = [];
   const buffer = Buffer.allocUnsafe(SCAN_STEP_BYTES);
+  const { sizeBytes, physicalBlockBytes, logicalBlockBytes } = device;
   let scanned = 0;
+  let known = 0;
   let at = start;
-  while (at < device.sizeBytes && scanned < SCAN_BYTES_MAX) {
+  while (at < sizeBytes && scanned < SCAN_BYTES_MAX && known < KNOWN_MAX) {
+    const most = Math.min(sizeBytes - at, LBA_COUNT_MAX * logicalBlockBytes);
+    const told = device.emptyBytes?.(at, most) ?? 0;
+    const empty = told === most ? told : told - (told % physicalBlockBytes);
+    if (empty > 0) {
+      if (!append(extents, false, at, empty, max, logicalBlockBytes)) return extents;
+      at += empty;
+      known += 1;
+      continue;
+    }
     // Steps end where the volume's own blocks do.
-    const step = Math.min(SCAN_STEP_BYTES - (at % SCAN_STEP_BYTES), device.sizeBytes - at);
-    const known = device.tryRead(at, buffer, 0, step);
-    for (let i = 0; i < step; i += device.physicalBlockBytes) {
-      const length = Math.min(device.physicalBlockBytes, step - i);
-      const isMapped = !known || !isZeros(buffer, i, length);
-      if (!append(extents, isMapped, at + i, length, max, device.logicalBlockBytes)) return extents;
+    const step = Math.min(SCAN_STEP_BYTES - (at % SCAN_STEP_BYTES), sizeBytes - at);
+    const isRead = device.tryRead(at, buffer, 0, step);
+    for (let i = 0; i < step; i += physicalBlockBytes) {
+      const length = Math.min(physicalBlockBytes, step - i);
+      const isMapped = !isRead || !isZeros(buffer, i, length);
+      if (!append(extents, isMapped, at + i, length, max, logicalBlockBytes)) return extents;
     }
     at += step;
     scanned += step;
-    if (scanned % (4 * 1024 * 1024) < SCAN_STEP_BYTES) await nextTurn();
+    if (scanned % TURN_BYTES < SCAN_STEP_BYTES) await nextTurn();
   }
   return extents;
 }
