@@ -5,6 +5,7 @@
  * no checksum trailers, no multipart, and the only condition is `If-None-Match: *` on a key that nobody has used.
  */
 import { createHash } from "node:crypto";
+import type { Readable } from "node:stream";
 import {
   DeleteObjectsCommand,
   GetObjectCommand,
@@ -40,6 +41,8 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const DELETE_KEYS_MAX = 1000;
 const LIST_PAGES_MAX = 100_000;
 const SOCKETS_MAX = 32;
+/** No object of the vault is larger: a server that sends more is not believed. */
+const OBJECT_BYTES_MAX = 256 * 1024 * 1024;
 
 export class S3Store implements ObjectStore {
   readonly name: string;
@@ -103,18 +106,17 @@ export class S3Store implements ObjectStore {
         }),
         { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
       );
-      const body = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
-      const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+      const body = answer.Body as Readable | undefined;
+      const there = answer.ContentLength;
+      if (body === undefined || there === undefined)
+        throw new StoreError("unavailable", `GET ${key}: the answer does not say how long it is`);
       // What the server says the answer holds may be less than was asked for (the object ends before), and what came
       // may be less than that (the connection broke): only the second is worth another try.
-      if (range !== undefined && (answer.ContentLength ?? bytes.length) < range.lengthBytes) {
+      if (range !== undefined && there < range.lengthBytes) {
+        body.destroy();
         throw new StoreError("invalid", `GET ${key}: the object ends before byte ${last}`);
       }
-      const due = range?.lengthBytes ?? answer.ContentLength;
-      if (due !== undefined && bytes.length !== due) {
-        throw new StoreError("unavailable", `GET ${key}: ${bytes.length} of ${due} bytes came`);
-      }
-      return bytes;
+      return await collect(body, range?.lengthBytes ?? there, `GET ${key}`);
     } catch (error) {
       throw asStoreError(error, `GET ${key}`, false);
     }
@@ -190,6 +192,23 @@ export class S3Store implements ObjectStore {
       throw asStoreError(error, "DELETE", false);
     }
   }
+}
+
+/** Exactly so many bytes of an answer, put where they belong as they come. */
+async function collect(body: Readable, dueBytes: number, what: string): Promise<Buffer> {
+  if (dueBytes > OBJECT_BYTES_MAX) {
+    body.destroy();
+    throw new StoreError("invalid", `${what}: ${dueBytes} bytes are more than any object of ours has`);
+  }
+  const bytes = Buffer.allocUnsafeSlow(dueBytes);
+  let came = 0;
+  for await (const chunk of body as AsyncIterable<Buffer>) {
+    if (came + chunk.length <= dueBytes) chunk.copy(bytes, came);
+    came += chunk.length;
+    if (came > dueBytes) break;
+  }
+  if (came !== dueBytes) throw new StoreError("unavailable", `${what}: ${came} of ${dueBytes} bytes came`);
+  return bytes;
 }
 
 function statusOf(error: unknown): number | undefined {

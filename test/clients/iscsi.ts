@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 
 const LIMIT_MS = 240_000;
+const COMPLAINT_CHARS_MAX = 2_000;
 
 export interface Outcome {
   readonly status: number | null;
@@ -70,6 +71,7 @@ export class OrderedWriter {
   readonly #child: ChildProcess;
   readonly #ended: Promise<unknown>;
   readonly #waiting = new Map<() => void, number>();
+  #complaints = "";
 
   /** Writes `count` times 64 KiB from `offsetBytes` on; the i-th is filled with `patternOf(i)`. */
   constructor(url: string, offsetBytes: number, count: number) {
@@ -78,10 +80,13 @@ export class OrderedWriter {
       (_, i) => `write -P ${OrderedWriter.patternOf(i)} ${offsetBytes + i * 65536} 64k`,
     );
     this.#child = spawn("stdbuf", ["-oL", "qemu-io", "-f", "raw", "-t", "none", url], {
-      stdio: ["pipe", "pipe", "ignore"],
+      stdio: ["pipe", "pipe", "pipe"],
     });
     this.#ended = once(this.#child, "close");
-    assert(this.#child.stdout && this.#child.stdin);
+    assert(this.#child.stdout && this.#child.stdin && this.#child.stderr);
+    this.#child.stderr.on("data", (text: Buffer) => {
+      this.#complaints = (this.#complaints + text.toString("utf8")).slice(0, COMPLAINT_CHARS_MAX);
+    });
     createInterface({ input: this.#child.stdout }).on("line", (line) => {
       if (!line.includes("wrote 65536/65536")) return;
       this.acknowledged += 1;
@@ -100,7 +105,10 @@ export class OrderedWriter {
     if (this.acknowledged >= count) return;
     const reached = new Promise<void>((resolve) => this.#waiting.set(resolve, count));
     await Promise.race([reached, this.#ended]);
-    assert(this.acknowledged >= count, `the writer ended after ${this.acknowledged} writes`);
+    assert(
+      this.acknowledged >= count,
+      `the writer ended after ${this.acknowledged} writes: ${this.#complaints}`,
+    );
   }
 
   /** Resolves when all is written. */
