@@ -29,7 +29,8 @@ import { BlockClient } from "../test/clients/block-client.ts";
 import { childrenOf, GatewayProcess } from "../test/clients/gateway.ts";
 import { completed, createSnapshot, GIB, makeStored, statusOf, until } from "../test/e2e/volume-kit.ts";
 import { SeededRandom } from "../test/kit/seeded-random.ts";
-import { type RunningRgw, rgwEnvironment, startRgw, stopRgw } from "../test/servers/rgw.ts";
+import { rgwEnvironment, startRgw, stopRgw } from "../test/servers/rgw.ts";
+import type { RunningS3 } from "../test/servers/s3-server.ts";
 import { against, figure, title } from "./report.ts";
 
 const MIB = 1024 ** 2;
@@ -99,10 +100,10 @@ function print(ours: Cost, theirs: Cost): void {
 
 /** What the S3 server has seen. */
 class Server {
-  readonly #rgw: RunningRgw;
+  readonly #rgw: RunningS3;
   readonly #socket: string;
 
-  constructor(rgw: RunningRgw, rgwFolder: string) {
+  constructor(rgw: RunningS3, rgwFolder: string) {
     this.#rgw = rgw;
     this.#socket = join(rgwFolder, "client.rgw.asok");
   }
@@ -175,7 +176,7 @@ function applyChanges(path: string, changes: readonly Change[], from: number): v
 }
 
 async function ourCosts(
-  rgw: RunningRgw,
+  rgw: RunningS3,
   server: Server,
   image: string,
   changes: readonly Change[],
@@ -252,7 +253,7 @@ class ProcessMeter {
 }
 
 async function resticCosts(
-  rgw: RunningRgw,
+  rgw: RunningS3,
   server: Server,
   image: string,
   changes: readonly Change[],

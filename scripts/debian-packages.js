@@ -7,6 +7,7 @@ const PACKAGES = [
   ...["python3-boto3", "awscli", "qemu-utils", "qemu-block-extra", "libiscsi-bin", "tgt"],
   ...["radosgw", "ceph-mon", "ceph-osd", "ceph-common", "postgresql"],
   ...["python3-cryptography", "python3-zstandard"],
+  ...["swift-proxy", "swift-account", "swift-container", "swift-object", "memcached"],
 ];
 const POLICY = "/usr/sbin/policy-rc.d";
 const POLICY_ASIDE = `${POLICY}.before-sluicegate-tests`;

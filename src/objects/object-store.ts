@@ -52,8 +52,9 @@ export interface ObjectInfo {
  * - `denied`: credentials or rights are missing.
  * - `unavailable`: no answer, or one that says "later": worth another try.
  * - `invalid`: the request or the answer is wrong; another try gives the same.
+ * - `unsupported`: the server does not know what is asked of it.
  */
-export type StoreErrorKind = "notFound" | "denied" | "unavailable" | "invalid";
+export type StoreErrorKind = "notFound" | "denied" | "unavailable" | "invalid" | "unsupported";
 
 /** An error of an object store. */
 export class StoreError extends Error {

@@ -1,6 +1,8 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
+import { ConditionalStore } from "./conditional.ts";
 import { DirectoryStore } from "./directory.ts";
+import { HedgingStore } from "./hedging.ts";
 import { MeasuredStore } from "./measured.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { RetryingStore } from "./retrying.ts";
@@ -13,6 +15,8 @@ export interface OpenStoreOptions {
   readonly random: Random;
   /** Told of the part of the store that counts: each attempt is a request to it. */
   readonly onMeasured?: (measured: MeasuredStore) => void;
+  /** Told what whoever runs the gateway should know of the store. */
+  readonly onProblem?: (message: string) => void;
 }
 
 /** The store's URL can't be used. */
@@ -38,7 +42,9 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     pathStyle: options.s3Endpoint !== undefined,
     ...(options.s3Endpoint !== undefined && { endpoint: options.s3Endpoint }),
   });
-  return new RetryingStore(measured(store), options.clock, options.random);
+  const { clock, random, onProblem = () => {} } = options;
+  const retrying = new RetryingStore(new HedgingStore(measured(store), clock), clock, random);
+  return new ConditionalStore(retrying, random, onProblem);
 }
 
 export type StoreUrl =

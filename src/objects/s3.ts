@@ -71,6 +71,17 @@ export class S3Store implements ObjectStore {
       ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
       ...(options.credentials !== undefined && { credentials: options.credentials }),
     });
+    // Some servers want it of deletions, and the SDK has given it up for checksums that those don't know.
+    this.#client.middlewareStack.add(
+      (next) => (args) => {
+        const request = args.request as { body?: unknown; headers?: Record<string, string> };
+        const { body, headers } = request;
+        if (headers !== undefined && typeof body === "string" && headers["content-md5"] === undefined)
+          headers["content-md5"] = createHash("md5").update(body).digest("base64");
+        return next(args);
+      },
+      { step: "build", name: "contentMd5", priority: "low" },
+    );
   }
 
   async put(key: string, body: Buffer, options: PutOptions = {}): Promise<"created" | "exists"> {
@@ -222,6 +233,7 @@ function asStoreError(error: unknown, what: string, isWrite: boolean): StoreErro
   const status = statusOf(error);
   if (status === 404) return new StoreError("notFound", message, { cause: error });
   if (status === 401 || status === 403) return new StoreError("denied", message, { cause: error });
+  if (status === 501) return new StoreError("unsupported", message, { cause: error });
   if (status === 409 || status === 429 || status === 503) {
     return new StoreError("unavailable", message, { cause: error });
   }

@@ -39,6 +39,7 @@ const KIND_OF = {
   // Credentials are rotated and rights are given back: worth waiting for.
   denied: "unavailable",
   invalid: "rejected",
+  unsupported: "rejected",
 } as const;
 
 /** A store's error as the vault's. Anything else is a fault of ours and stays what it is. */

@@ -2,6 +2,7 @@
  * `vault.json`: the one object in clear. It says that this is a vault, of which format, and holds the master key
  * wrapped once for each key slot.
  */
+import { TRIAL_PREFIX } from "../objects/conditional.ts";
 import { type ObjectStore, StoreError } from "../objects/object-store.ts";
 import type { Random } from "../platform/random.ts";
 import { MASTER_KEY_BYTES } from "./key-ring.ts";
@@ -60,6 +61,8 @@ export async function openOrCreateVault(
       );
     }
     for await (const { key } of store.list("")) {
+      // Somebody tries the bucket out, or was killed while he did.
+      if (key.startsWith(TRIAL_PREFIX)) continue;
       // Another gateway has made it just now.
       if (key === VAULT_JSON_KEY) return parseVault(await store.get(key), secret);
       throw new VaultError("wrongVault", `${store.name} has no vault.json but is not empty: it holds ${key}`);

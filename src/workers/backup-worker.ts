@@ -175,6 +175,7 @@ async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
     onMeasured: (wrapped) => {
       measured = wrapped;
     },
+    onProblem: (message) => log({ level: "warn", message }),
     ...(given.s3Endpoint !== undefined && { s3Endpoint: given.s3Endpoint }),
     ...(given.s3Region !== undefined && { s3Region: given.s3Region }),
   });

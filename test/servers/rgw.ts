@@ -6,13 +6,12 @@
  * of them can run side by side and nothing remains when the folder is removed. It keeps nothing
  * safe: one copy, no authentication between the daemons.
  */
-import { type SpawnOptions, spawn, spawnSync } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { CreateBucketCommand, S3Client } from "@aws-sdk/client-s3";
+import { type Daemon, endDaemons, lastLines, run, startDaemon, waitFor } from "./daemons.ts";
 import { freePort } from "./free-port.ts";
+import { createBucket, type RunningS3 } from "./s3-server.ts";
 
 /** The programs without which no RADOS Gateway can be started. */
 export const RGW_PROGRAMS = [
@@ -24,25 +23,9 @@ export const RGW_PROGRAMS = [
   "monmaptool",
 ] as const;
 
-/** Where a started RADOS Gateway answers, and who may speak to it. */
-export interface RunningRgw {
-  readonly endpoint: string;
-  readonly region: string;
-  readonly bucket: string;
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-}
-
 /** The process ids, written to the folder so that another process can stop what this one started. */
 interface RgwState {
   readonly daemons: readonly Daemon[];
-}
-
-interface Daemon {
-  readonly name: string;
-  readonly pid: number;
-  /** The kernel's start time of the process: a reused process id is never taken for ours. */
-  readonly startTicks: string;
 }
 
 const STATE_FILE = "rgw.json";
@@ -50,9 +33,6 @@ const REGION = "us-east-1";
 /** The OSD's disk is a sparse file: this is a limit, not what it takes. */
 const OSD_DISK_BYTES = 24 * 2 ** 30;
 const OSD_MEMORY_BYTES = 1.5 * 2 ** 30;
-const COMMAND_TIMEOUT_MS = 60_000;
-const READY_TIMEOUT_MS = 120_000;
-const POLL_MS = 100;
 const START_ATTEMPTS = 3;
 
 /**
@@ -61,7 +41,7 @@ const START_ATTEMPTS = 3;
  * On a busy machine an OSD now and then gives up at its first word with the monitor ("wrong fsid"): then all is begun
  * anew, and said.
  */
-export async function startRgw(folder: string, bucket = "sluicegate-test"): Promise<RunningRgw> {
+export async function startRgw(folder: string, bucket = "sluicegate-test"): Promise<RunningS3> {
   if (existsSync(join(folder, STATE_FILE))) throw new Error(`${folder} already holds an RGW: stop it first`);
   for (let attempt = 1; ; attempt++) {
     try {
@@ -74,7 +54,7 @@ export async function startRgw(folder: string, bucket = "sluicegate-test"): Prom
   }
 }
 
-async function startOnce(folder: string, bucket: string): Promise<RunningRgw> {
+async function startOnce(folder: string, bucket: string): Promise<RunningS3> {
   mkdirSync(folder, { recursive: true });
   const daemons: Daemon[] = [];
   // Written after each start, so that a start which is broken off can be stopped like any other.
@@ -90,10 +70,12 @@ async function startOnce(folder: string, bucket: string): Promise<RunningRgw> {
     started(await startOsd(folder, conf));
     const rgwPort = await freePort();
     const frontend = `beast endpoint=127.0.0.1:${rgwPort}`;
-    started(startDaemon(folder, "radosgw", ["-c", conf, "-n", "client.rgw", "--rgw-frontends", frontend]));
+    started(
+      startDaemon(folder, "radosgw", ["-f", "-c", conf, "-n", "client.rgw", "--rgw-frontends", frontend]),
+    );
     const endpoint = `http://127.0.0.1:${rgwPort}`;
     await waitFor("the RADOS Gateway to answer", daemons, async () => (await fetch(endpoint)).ok);
-    const running: RunningRgw = { endpoint, region: REGION, bucket, ...createUser(conf) };
+    const running: RunningS3 = { endpoint, region: REGION, bucket, ...createUser(conf) };
     await createBucket(running);
     return running;
   } catch (error) {
@@ -114,7 +96,7 @@ export async function stopRgw(folder: string): Promise<void> {
 }
 
 /** The environment variables by which the tests find a running RGW. */
-export function rgwEnvironment(rgw: RunningRgw): Record<string, string> {
+export function rgwEnvironment(rgw: RunningS3): Record<string, string> {
   return {
     SLUICEGATE_TEST_S3_ENDPOINT: rgw.endpoint,
     SLUICEGATE_TEST_S3_BUCKET: rgw.bucket,
@@ -174,7 +156,7 @@ function startMonitor(folder: string, conf: string, monPort: number): Daemon {
   const addresses = `[v1:127.0.0.1:${monPort}]`;
   run("monmaptool", ["--create", "--fsid", fsid, "--addv", "a", addresses, "--clobber", monmap]);
   run("ceph-mon", ["--mkfs", "-c", conf, "-i", "a", "--monmap", monmap]);
-  return startDaemon(folder, "ceph-mon", ["-c", conf, "-i", "a"]);
+  return startDaemon(folder, "ceph-mon", ["-f", "-c", conf, "-i", "a"]);
 }
 
 async function startOsd(folder: string, conf: string): Promise<Daemon> {
@@ -182,7 +164,7 @@ async function startOsd(folder: string, conf: string): Promise<Daemon> {
   const id = run("ceph", ["-c", conf, "--connect-timeout", "30", "osd", "create", uuid]).trim();
   run("ceph-osd", ["--mkfs", "-c", conf, "-i", id, "--osd-uuid", uuid]);
   run("ceph", ["-c", conf, "osd", "crush", "add", `osd.${id}`, "1.0", "root=default"]);
-  return startDaemon(folder, "ceph-osd", ["-c", conf, "-i", id]);
+  return startDaemon(folder, "ceph-osd", ["-f", "-c", conf, "-i", id]);
 }
 
 function createUser(conf: string): { accessKeyId: string; secretAccessKey: string } {
@@ -194,90 +176,4 @@ function createUser(conf: string): { accessKeyId: string; secretAccessKey: strin
     ...["--access-key", accessKeyId, "--secret", secretAccessKey],
   ]);
   return { accessKeyId, secretAccessKey };
-}
-
-async function createBucket(rgw: RunningRgw): Promise<void> {
-  const client = new S3Client({
-    endpoint: rgw.endpoint,
-    region: rgw.region,
-    forcePathStyle: true,
-    credentials: { accessKeyId: rgw.accessKeyId, secretAccessKey: rgw.secretAccessKey },
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-  });
-  try {
-    await client.send(new CreateBucketCommand({ Bucket: rgw.bucket }));
-  } finally {
-    client.destroy();
-  }
-}
-
-/** Runs one of Ceph's commands to its end; anything but success is an error that shows what it said. */
-function run(program: string, args: readonly string[]): string {
-  const done = spawnSync(program, args, {
-    encoding: "utf8",
-    timeout: COMMAND_TIMEOUT_MS,
-    killSignal: "SIGKILL",
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  if (done.error !== undefined) throw done.error;
-  if (done.status !== 0)
-    throw new Error(`${program} ${args.join(" ")} ended with ${done.status}: ${done.stderr}`);
-  return done.stdout;
-}
-
-/**
- * Starts a daemon that outlives this process. It gets no descriptor of ours but its output file:
- * Node marks what it inherited itself as close-on-exec, so a lock that a caller holds is not kept.
- */
-function startDaemon(folder: string, program: string, args: readonly string[]): Daemon {
-  const output = openSync(join(folder, `${program}.out`), "a");
-  const options: SpawnOptions = { detached: true, stdio: ["ignore", output, output], cwd: folder };
-  const child = spawn(program, [...args, "-f"], options);
-  // Without a listener a program that cannot be started would end this process; the wait below names it.
-  child.on("error", () => {});
-  closeSync(output);
-  child.unref();
-  if (child.pid === undefined) throw new Error(`${program} could not be started`);
-  return { name: program, pid: child.pid, startTicks: startTicks(child.pid) ?? "" };
-}
-
-/** Field 22 of /proc/PID/stat; undefined once the process is gone (or only waits to be collected). */
-function startTicks(pid: number): string | undefined {
-  try {
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ") ?? [];
-    return fields[0] === "Z" ? undefined : fields[19];
-  } catch {
-    // No such process.
-    return undefined;
-  }
-}
-
-function isAlive(daemon: Daemon): boolean {
-  return startTicks(daemon.pid) === daemon.startTicks;
-}
-
-/** SIGKILL is kind enough: the data is thrown away in the next moment. */
-async function endDaemons(daemons: readonly Daemon[]): Promise<void> {
-  for (const daemon of [...daemons].reverse()) {
-    if (isAlive(daemon)) process.kill(daemon.pid, "SIGKILL");
-  }
-  const deadline = performance.now() + 10_000;
-  while (daemons.some(isAlive) && performance.now() < deadline) await delay(20);
-}
-
-async function waitFor(what: string, daemons: readonly Daemon[], ask: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + READY_TIMEOUT_MS;
-  while (performance.now() < deadline) {
-    const dead = daemons.find((daemon) => !isAlive(daemon));
-    if (dead !== undefined) throw new Error(`${dead.name} ended while waiting for ${what}`);
-    // A refused connection is what "not yet" looks like.
-    if (await ask().catch(() => false)) return;
-    await delay(POLL_MS);
-  }
-  throw new Error(`waited ${READY_TIMEOUT_MS} ms for ${what}`);
-}
-
-function lastLines(file: string): string {
-  return existsSync(file) ? readFileSync(file, "utf8").split("\n").slice(-20).join("\n") : "";
 }
