@@ -5,6 +5,7 @@ import { runStep } from "./steps.js";
 
 const PACKAGES = [
   ...["python3-boto3", "awscli", "qemu-utils", "qemu-block-extra", "libiscsi-bin", "tgt"],
+  ...["qemu-system-x86", "mmdebstrap", "cpio"],
   ...["radosgw", "ceph-mon", "ceph-osd", "ceph-common", "postgresql"],
   ...["python3-cryptography", "python3-zstandard"],
   ...["swift-proxy", "swift-account", "swift-container", "swift-object", "memcached"],

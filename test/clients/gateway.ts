@@ -15,17 +15,15 @@ const LOG_CHARS_MAX = 100_000;
 export class GatewayProcess {
   readonly dataDir: string;
   readonly #options: readonly string[];
-  readonly #portalCount: number;
   #child: ChildProcess | undefined;
   #ready: RegExpExecArray | undefined;
   #log = "";
   #boto: Boto | undefined;
 
-  /** `options` follow `sluicegate start`; it listens at so many iSCSI portals. */
-  constructor(dataDir: string, options: readonly string[] = [], portalCount = 1) {
+  /** `options` follow `sluicegate start`, and beat what is said here. */
+  constructor(dataDir: string, options: readonly string[] = []) {
     this.dataDir = dataDir;
     this.#options = options;
-    this.#portalCount = portalCount;
   }
 
   /** What it wrote so far, over all of its runs. */
@@ -40,11 +38,6 @@ export class GatewayProcess {
   /** HOST:PORT of the first iSCSI portal. */
   get portal(): string {
     return this.#address(2).split(",")[0] ?? "";
-  }
-
-  /** HOST:PORT of every iSCSI portal. */
-  get portals(): readonly string[] {
-    return this.#address(2).split(",");
   }
 
   /** boto3 with this gateway's own credentials. */
@@ -67,8 +60,7 @@ export class GatewayProcess {
   async start(): Promise<void> {
     assert.equal(this.#child, undefined);
     const listen = this.#ready === undefined ? "127.0.0.1:0" : new URL(this.endpoint).host;
-    const fresh = Array.from({ length: this.#portalCount }, () => "127.0.0.1:0");
-    const iscsi = (this.#ready === undefined ? fresh : this.portals).join(",");
+    const iscsi = this.#ready === undefined ? "127.0.0.1:0" : this.#address(2);
     const args = ["start", "--data", this.dataDir, "--listen", listen, "--iscsi", iscsi, ...this.#options];
     const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;

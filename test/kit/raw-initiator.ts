@@ -2,8 +2,11 @@
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { crc32c } from "@node-rs/crc32";
 
 const BHS_BYTES = 48;
+const DIGEST_BYTES = 4;
+const IMMEDIATE = 0x40;
 
 export interface ReceivedPdu {
   readonly opcode: number;
@@ -13,9 +16,17 @@ export interface ReceivedPdu {
 
 export class RawInitiator {
   readonly socket: Socket;
-  #cmdSN = 1;
+  /** The number of the next command that is not immediate. */
+  cmdSN = 1;
+  /** The first four bytes of the session's id: another initiator port for every connection. */
+  isid = 0x80000000 + Math.floor(Math.random() * 0xffffff);
+  /** From the answer to the login on, PDUs have CRC32C digests both ways. */
+  digests = false;
+  /** Digests of the next PDU that are sent wrong. */
+  readonly badDigests = new Set<"header" | "data">();
   #bytes = Buffer.alloc(0);
   readonly #pdus: ReceivedPdu[] = [];
+  #isClosed = false;
   readonly #waiting: { resolve(pdu: ReceivedPdu): void; reject(error: Error): void }[] = [];
 
   private constructor(socket: Socket) {
@@ -24,34 +35,72 @@ export class RawInitiator {
     // What ends the connection is told to whoever waits for an answer.
     socket.on("error", () => {});
     socket.on("close", () => {
+      this.#isClosed = true;
       for (const { reject } of this.#waiting.splice(0)) reject(new Error("the target closed the connection"));
     });
   }
 
-  static async connect(port: number): Promise<RawInitiator> {
-    const socket = connect(port, "127.0.0.1");
+  static async connect(port: number, host = "127.0.0.1"): Promise<RawInitiator> {
+    const socket = connect(port, host);
     await once(socket, "connect");
     socket.setNoDelay(true);
     return new RawInitiator(socket);
   }
 
-  /** Logs in to full feature phase in one exchange; the answer's status class and detail. */
-  async login(initiatorName: string, targetName: string, keys: readonly string[] = []): Promise<number> {
-    const pairs = [
-      `InitiatorName=${initiatorName}`,
-      "SessionType=Normal",
-      `TargetName=${targetName}`,
-      ...keys,
-    ];
+  /**
+   * Logs in to full feature phase in one exchange; the answer's status class and detail. Without a target it is a
+   * discovery session, which `keys` have to say.
+   */
+  async login(
+    initiatorName: string,
+    targetName: string | undefined,
+    keys: readonly string[] = [],
+  ): Promise<number> {
+    const whom = targetName === undefined ? [] : ["SessionType=Normal", `TargetName=${targetName}`];
+    const pairs = [`InitiatorName=${initiatorName}`, ...whom, ...keys];
     const bhs = Buffer.alloc(BHS_BYTES);
     bhs.writeUInt8(0x43, 0);
     // Transit from the operational stage to full feature phase.
     bhs.writeUInt8(0x87, 1);
-    bhs.writeUInt32BE(0x80000000 + Math.floor(Math.random() * 0xffffff), 8);
-    bhs.writeUInt32BE(this.#cmdSN, 24);
+    bhs.writeUInt32BE(this.isid, 8);
+    bhs.writeUInt32BE(this.cmdSN, 24);
     this.send(bhs, Buffer.from(pairs.map((pair) => `${pair}\0`).join("")));
     const { bhs: answer } = await this.next();
+    this.digests = keys.includes("HeaderDigest=CRC32C") && keys.includes("DataDigest=CRC32C");
     return answer.readUInt16BE(36);
+  }
+
+  /** A header with its opcode, flags, tag and the current CmdSN, which a request that is not immediate uses up. */
+  header(opcode: number, flags: number, tag: number): Buffer {
+    const bhs = Buffer.alloc(BHS_BYTES);
+    bhs.writeUInt8(opcode, 0);
+    bhs.writeUInt8(flags, 1);
+    bhs.writeUInt32BE(tag, 16);
+    bhs.writeUInt32BE(this.cmdSN, 24);
+    if ((opcode & IMMEDIATE) === 0) this.cmdSN = (this.cmdSN + 1) >>> 0;
+    return bhs;
+  }
+
+  /** Task management as an immediate request. */
+  manage(tag: number, action: number, referencedTag = 0xffffffff, lun = 0): void {
+    const bhs = this.header(IMMEDIATE | 0x02, 0x80 | action, tag);
+    bhs.writeUInt8(lun, 9);
+    bhs.writeUInt32BE(referencedTag, 20);
+    this.send(bhs);
+  }
+
+  /** A text request. */
+  text(tag: number, flags: number, transferTag: number, text: string): void {
+    const bhs = this.header(0x04, flags, tag);
+    bhs.writeUInt32BE(transferTag, 20);
+    this.send(bhs, Buffer.from(text));
+  }
+
+  /** A ping that wants an answer. */
+  ping(tag: number, data = ""): void {
+    const bhs = this.header(0x00, 0x80, tag);
+    bhs.writeUInt32BE(0xffffffff, 20);
+    this.send(bhs, Buffer.from(data));
   }
 
   /** A SCSI Command PDU; `expected` is the transfer length. */
@@ -61,8 +110,8 @@ export class RawInitiator {
     bhs.writeUInt8(flags, 1);
     bhs.writeUInt32BE(tag, 16);
     bhs.writeUInt32BE(expected, 20);
-    bhs.writeUInt32BE(this.#cmdSN, 24);
-    this.#cmdSN += 1;
+    bhs.writeUInt32BE(this.cmdSN, 24);
+    this.cmdSN += 1;
     cdb.copy(bhs, 32);
     this.send(bhs, data);
   }
@@ -92,25 +141,30 @@ export class RawInitiator {
 
   /** LOGICAL UNIT RESET as an immediate command. */
   resetUnit(tag: number): void {
-    const bhs = Buffer.alloc(BHS_BYTES);
-    bhs.writeUInt8(0x42, 0);
-    bhs.writeUInt8(0x80 | 5, 1);
-    bhs.writeUInt32BE(tag, 16);
-    bhs.writeUInt32BE(0xffffffff, 20);
-    bhs.writeUInt32BE(this.#cmdSN, 24);
-    this.send(bhs);
+    this.manage(tag, 5);
   }
 
   /** Sends a header with its data segment length set, and the padded data. */
   send(bhs: Buffer, data: Buffer = Buffer.alloc(0)): void {
     bhs.writeUIntBE(data.length, 5, 3);
-    this.socket.write(Buffer.concat([bhs, data, Buffer.alloc((4 - (data.length % 4)) % 4)]));
+    this.socket.write(this.encode(bhs, data));
+  }
+
+  /** The bytes of a PDU whose header has its length. */
+  encode(bhs: Buffer, data: Buffer): Buffer {
+    const padded = Buffer.concat([data, Buffer.alloc((4 - (data.length % 4)) % 4)]);
+    if (!this.digests) return Buffer.concat([bhs, padded]);
+    const parts = [bhs, digestOf(bhs, this.badDigests.has("header"))];
+    if (data.length > 0) parts.push(padded, digestOf(padded, this.badDigests.has("data")));
+    this.badDigests.clear();
+    return Buffer.concat(parts);
   }
 
   /** The next PDU from the target. */
   next(): Promise<ReceivedPdu> {
     const there = this.#pdus.shift();
     if (there !== undefined) return Promise.resolve(there);
+    if (this.#isClosed) return Promise.reject(new Error("the target has closed the connection"));
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
   }
 
@@ -122,10 +176,22 @@ export class RawInitiator {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     while (this.#bytes.length >= BHS_BYTES) {
       const length = this.#bytes.readUIntBE(5, 3);
-      const total = BHS_BYTES + this.#bytes.readUInt8(4) * 4 + Math.ceil(length / 4) * 4;
+      const padded = Math.ceil(length / 4) * 4;
+      const digestBytes = this.digests ? DIGEST_BYTES : 0;
+      const dataAt = BHS_BYTES + this.#bytes.readUInt8(4) * 4 + digestBytes;
+      const total = dataAt + padded + (length > 0 ? digestBytes : 0);
       if (this.#bytes.length < total) return;
       const bhs = Buffer.from(this.#bytes.subarray(0, BHS_BYTES));
-      const data = Buffer.from(this.#bytes.subarray(BHS_BYTES, BHS_BYTES + length));
+      const data = Buffer.from(this.#bytes.subarray(dataAt, dataAt + length));
+      if (this.digests) {
+        assert(
+          digestOf(bhs, false).equals(this.#bytes.subarray(dataAt - DIGEST_BYTES, dataAt)),
+          "header digest",
+        );
+        const digested = this.#bytes.subarray(dataAt, dataAt + padded);
+        const digest = this.#bytes.subarray(dataAt + padded, total);
+        assert(length === 0 || digestOf(digested, false).equals(digest), "data digest");
+      }
       this.#bytes = this.#bytes.subarray(total);
       const pdu = { opcode: bhs.readUInt8(0) & 0x3f, bhs, data };
       const waiting = this.#waiting.shift();
@@ -142,4 +208,10 @@ function cdb10(opcode: number, lba: number, blocks: number): Buffer {
   cdb.writeUInt16BE(blocks, 7);
   assert(blocks < 65536);
   return cdb;
+}
+
+function digestOf(bytes: Buffer, isWrong: boolean): Buffer {
+  const digest = Buffer.alloc(DIGEST_BYTES);
+  digest.writeUInt32LE((crc32c(bytes) ^ (isWrong ? 1 : 0)) >>> 0);
+  return digest;
 }
