@@ -364,6 +364,9 @@ describe("sessions by the book", () => {
       letIt();
       assert.equal(await answer(), 0, `function ${action}`);
       assert.equal(target.buffers.usedBytes, 0);
+      if (action < 5) continue;
+      initiator.command(4, Buffer.alloc(16), 0x81, 0);
+      assert.match(await status(initiator), /^6\/29\//, "a reset is told");
     }
     initiator.manage(130, 1, 1, 3);
     assert.equal(await answer(), 2, "no such LUN");
