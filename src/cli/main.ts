@@ -5,6 +5,7 @@ import { diskCreate, diskList } from "./disk.ts";
 import { keyCreate, keyDelete, keyList, keyRotate } from "./key.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
 import { recoverGateway } from "./recover.ts";
+import { scheduleAdd, scheduleList, scheduleRemove } from "./schedule.ts";
 import { start } from "./start.ts";
 import { snapshotExport, snapshotImport } from "./transfer.ts";
 import { vaultGc, vaultVerify } from "./vault.ts";
@@ -70,6 +71,22 @@ onGateway(
     .option("--at <time>", "the newest moment that is not after this one, such as 2026-11-23T10:00:00Z")
     .option("--target <name>", "make a cached volume with this target name of it"),
 ).action(volumeRestore);
+
+const schedule = program.command("schedule").description("snapshots that make themselves");
+onGateway(schedule.command("list <volume>").description("list the schedules of a volume")).action(
+  scheduleList,
+);
+onGateway(
+  schedule
+    .command("add <volume> <cron>")
+    .description("add one, such as '0 3 * * 1-5'")
+    .option("--name <name>", "what it is called")
+    .option("--timezone <zone>", "GMT+1:00, or Europe/Berlin; the gateway's without it")
+    .option("--description <text>", "what its snapshots are called"),
+).action(scheduleAdd);
+onGateway(schedule.command("remove <volume> <id>").description("remove one that was added")).action(
+  scheduleRemove,
+);
 
 const snapshot = program.command("snapshot").description("snapshots of the running gateway");
 onGateway(

@@ -118,6 +118,15 @@ export async function snapshotCreate(
   for (const [i, { SnapshotId }] of Snapshots.entries()) process.stdout.write(`${SnapshotId}\t${names[i]}\n`);
 }
 
+/** The API, and the ARN of the volume that is meant by an id, an ARN or the name of its target. */
+export async function volumeNamed(
+  name: string,
+  choice: GatewayChoice,
+): Promise<{ readonly api: ApiClient; readonly arn: string }> {
+  const api = client(choice);
+  return { api, arn: (await find(api, name)).VolumeARN };
+}
+
 function client({ data, region }: GatewayChoice): ApiClient {
   return ApiClient.of(data, region);
 }

@@ -42,7 +42,7 @@ export class Bandwidth {
 
   /** Tells the uploader what holds now, and whenever that changes; resolves when it has been told the first time. */
   start(): Promise<void> {
-    this.#looking = this.#tellAll();
+    this.#looking = this.look();
     this.#cancelTimer = this.#options.clock.after(LOOK_EVERY_MS, () => void this.start());
     return this.#looking;
   }
@@ -50,6 +50,16 @@ export class Bandwidth {
   async close(): Promise<void> {
     this.#cancelTimer();
     await this.#looking;
+  }
+
+  /** Tells the uploader what holds now, where that is not what it was told last. */
+  async look(): Promise<void> {
+    const { catalog, onProblem } = this.#options;
+    try {
+      for (const gateway of await catalog.gateways()) await this.#tell(gateway);
+    } catch (error) {
+      onProblem("bandwidth limits can't be set", error);
+    }
   }
 
   /** The single limit, or what holds now where there is a schedule of several. */
@@ -104,15 +114,6 @@ export class Bandwidth {
     const settings = changedSettings(gateway, { bandwidth: bandwidth.length === 0 ? undefined : bandwidth });
     await this.#options.catalog.updateGateway(gateway.id, { settings });
     await this.#tell({ ...gateway, settings });
-  }
-
-  async #tellAll(): Promise<void> {
-    const { catalog, onProblem } = this.#options;
-    try {
-      for (const gateway of await catalog.gateways()) await this.#tell(gateway);
-    } catch (error) {
-      onProblem("bandwidth limits can't be set", error);
-    }
   }
 
   async #tell(gateway: GatewayRow): Promise<void> {

@@ -60,11 +60,17 @@ function parse(expression: string, zone: string): Cron {
     // AWS counts the days of the week from 1, and ends with a year.
     if (aws !== undefined) {
       if (aws.trim().split(/\s+/).length !== 6) throw new RangeError("AWS's expressions have six fields");
-      return new Cron(`0 ${aws.trim()}`, { ...where, mode: "7-part", alternativeWeekdays: true });
+      return tried(new Cron(`0 ${aws.trim()}`, { ...where, mode: "7-part", alternativeWeekdays: true }));
     }
-    return new Cron(expression, { ...where, mode: "5-part" });
+    return tried(new Cron(expression, { ...where, mode: "5-part" }));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new GatewayError("InvalidSchedule", `"${expression.slice(0, CRON_LENGTH_MAX)}": ${reason}`);
   }
+}
+
+/** A zone that nobody knows shows only when it is used. */
+function tried(cron: Cron): Cron {
+  cron.nextRun(new Date(0));
+  return cron;
 }

@@ -18,6 +18,7 @@ import {
   updateRecoveryPoints,
 } from "./recovery-points.ts";
 import { resizeVolume } from "./resize-volume.ts";
+import { deleteSnapshotSchedule, listSnapshotSchedules, putSnapshotSchedule } from "./schedules.ts";
 import { adoptSnapshots, describeVaultJobs, startVaultJob } from "./vault-jobs.ts";
 
 export const sluicegateOperations: OperationTable<Services & AdminServices> = [
@@ -27,6 +28,7 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   createSnapshotFromRecoveryPoint,
   createSnapshots,
   deleteAccessKey,
+  deleteSnapshotSchedule,
   describeHealth,
   describeVaultJobs,
   getMetrics,
@@ -34,8 +36,10 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   listActivity,
   listMetrics,
   listRecoveryPoints,
-  rotateAccessKey,
+  listSnapshotSchedules,
+  putSnapshotSchedule,
   resizeVolume,
+  rotateAccessKey,
   startVaultJob,
   updateRecoveryPoints,
 ];
