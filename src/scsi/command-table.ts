@@ -69,24 +69,26 @@ const COMMANDS: readonly ScsiCommand[] = [
   getLbaStatus,
   reportLuns,
   reportTargetPortGroups,
-  reportSupportedOpcodes(() => ALL),
+  reportSupportedOpcodes(() => COMMAND_TRAITS),
   reportTaskManagement,
   readDefectData12,
 ];
 
 /** Everything that the unit does, in the order of the operation codes. */
-const ALL: readonly CommandTraits[] = [...COMMANDS, ...TRANSFERS].sort(
+export const COMMAND_TRAITS: readonly CommandTraits[] = [...COMMANDS, ...TRANSFERS].sort(
   (a, b) => keyOf(a.opcode, a.serviceAction ?? 0) - keyOf(b.opcode, b.serviceAction ?? 0),
 );
 
 /** Opcodes whose service action tells the commands apart. */
 const WITH_SERVICE_ACTION = new Set(
-  ALL.filter(({ serviceAction }) => serviceAction !== undefined).map(({ opcode }) => opcode),
+  COMMAND_TRAITS.filter(({ serviceAction }) => serviceAction !== undefined).map(({ opcode }) => opcode),
 );
 const TABLE = new Map(
   COMMANDS.map((command) => [keyOf(command.opcode, command.serviceAction ?? 0), command]),
 );
-const TRAITS = new Map(ALL.map((command) => [keyOf(command.opcode, command.serviceAction ?? 0), command]));
+const TRAITS = new Map(
+  COMMAND_TRAITS.map((command) => [keyOf(command.opcode, command.serviceAction ?? 0), command]),
+);
 
 function keyOf(opcode: number, serviceAction: number): number {
   return (opcode << 8) | serviceAction;
