@@ -11,6 +11,8 @@ import { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/schema.ts";
 import { type CatalogCopy, type CopiedVolume, readCatalogCopy } from "./gateway/catalog-copy.ts";
 import { createDiskFile } from "./gateway/disks.ts";
+import { begun } from "./gateway/policies.ts";
+import type { PolicyRules } from "./gateway/policy-rules.ts";
 import { emptySchedule } from "./gateway/schedule.ts";
 import { openStore } from "./objects/open-store.ts";
 import { systemClock } from "./platform/clock.ts";
@@ -235,6 +237,11 @@ async function bringBack(
         await catalog.schedules.put({ ...begun, ...schedule });
       }
       restored.push(row.id);
+    }
+    for (const { tags, ...policy } of copy.policies ?? []) {
+      const rules = JSON.parse(policy.rules) as PolicyRules;
+      await catalog.policies.put(policy, begun(policy.id, rules, systemClock.nowMs()));
+      await catalog.putTags(policy.id, tags);
     }
   } finally {
     await catalog.close();

@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { pino } from "pino";
 import type { AdminServices } from "./admin/admin-services.ts";
+import { dlmOperations } from "./api/dlm/index.ts";
 import { ebsOperations } from "./api/ebs/index.ts";
 import { ec2Operations } from "./api/ec2/index.ts";
 import { ApiServer } from "./api/http-server.ts";
@@ -147,6 +148,8 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     closers.push(() => services.directUploads.close());
     await services.schedules.start();
     closers.push(() => services.schedules.close());
+    services.policyRunner.start();
+    closers.push(() => services.policyRunner.close());
     closers.push(() => services.lifecycle.close());
     services.copier.start();
     closers.push(() => services.copier.close());
@@ -166,6 +169,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       storageGateway: storageGatewayOperations,
       ec2: ec2Operations,
       ebs: ebsOperations,
+      dlm: dlmOperations,
       sluicegate: sluicegateOperations,
       services: { ...services, metrics: watch.metrics, activity: watch.activity, health: watch.health },
       accessKeys,

@@ -8,6 +8,7 @@ import type { AccessKeys, Identity } from "../gateway/access-keys.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Random } from "../platform/random.ts";
 import { AccessDeniedError, isMutating } from "./access.ts";
+import { dlmService } from "./dlm-errors.ts";
 import { ebsService } from "./ebs-errors.ts";
 import { Ec2Error } from "./ec2-error.ts";
 import type { CallTrace, OperationTable, RequestContext } from "./operation.ts";
@@ -23,6 +24,7 @@ export interface ApiServerOptions<Services> {
   readonly storageGateway: OperationTable<Services>;
   readonly ec2: OperationTable<Services>;
   readonly ebs: OperationTable<Services>;
+  readonly dlm: OperationTable<Services>;
   /** This gateway's own operations. */
   readonly sluicegate: OperationTable<Services>;
   readonly services: Services;
@@ -51,6 +53,7 @@ export class ApiServer<Services> {
   readonly #plain: PlainJsonProtocol<Services>;
   readonly #query: QueryProtocol<Services>;
   readonly #ebs: RestJsonProtocol<Services>;
+  readonly #dlm: RestJsonProtocol<Services>;
   readonly #server: FastifyInstance;
 
   constructor(options: ApiServerOptions<Services>) {
@@ -59,6 +62,7 @@ export class ApiServer<Services> {
     this.#plain = new PlainJsonProtocol(options.sluicegate, options.services);
     this.#query = new QueryProtocol(options.ec2, options.services);
     this.#ebs = new RestJsonProtocol(ebsService(options.ebs), options.services);
+    this.#dlm = new RestJsonProtocol(dlmService(options.dlm), options.services);
     this.#server = Fastify({
       logger: false,
       bodyLimit: BODY_BYTES_MAX,
@@ -199,7 +203,8 @@ export class ApiServer<Services> {
 
   /** The REST service that a request's path belongs to. */
   #restOf({ url }: FastifyRequest): RestJsonProtocol<Services> | undefined {
-    return /^\/snapshots([/?]|$)/.test(url) ? this.#ebs : undefined;
+    if (/^\/snapshots([/?]|$)/.test(url)) return this.#ebs;
+    return /^\/(policies|tags)([/?]|$)/.test(url) ? this.#dlm : undefined;
   }
 
   #failure(request: FastifyRequest, requestId: string, error: unknown): WireAnswer {

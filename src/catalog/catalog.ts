@@ -7,6 +7,7 @@ import { Kysely } from "kysely";
 import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { ChapTable } from "./chap-table.ts";
 import { migrate } from "./migrations.ts";
+import { PolicyTable } from "./policy-table.ts";
 import { postgresDialect } from "./postgres.ts";
 import { ScheduleTable } from "./schedule-table.ts";
 import type {
@@ -39,6 +40,7 @@ export interface SnapshotCount {
 export class Catalog {
   /** Snapshots whose blocks clients send. */
   readonly started: StartedSnapshots;
+  readonly policies: PolicyTable;
   /** Who may log in where. */
   readonly chap: ChapTable;
   /** When snapshots are made by themselves. */
@@ -50,6 +52,7 @@ export class Catalog {
   private constructor(db: Kysely<CatalogSchema>) {
     this.#db = db;
     this.started = new StartedSnapshots(db, () => this.#snapshotsChanged());
+    this.policies = new PolicyTable(db, () => this.#onChange());
     this.chap = new ChapTable(db, () => this.#onChange());
     this.schedules = new ScheduleTable(db, () => this.#onChange());
   }
@@ -286,6 +289,16 @@ export class Catalog {
     return this.#db.selectFrom("snapshots").selectAll().where("deleted", "=", 1).execute();
   }
 
+  /** The volumes of which a run of a schedule has made a snapshot, deleted or not. */
+  async volumesOfRun(run: string): Promise<Set<VolumeId>> {
+    const rows = await this.#db
+      .selectFrom("snapshots")
+      .select("volume_id")
+      .where("schedule_run", "=", run)
+      .execute();
+    return new Set(rows.map(({ volume_id }) => volume_id));
+  }
+
   /** Where the content of the volume's snapshots began, if it was with another volume. */
   async lineageOf(volumeId: VolumeId): Promise<VolumeId | undefined> {
     const row = await this.#db
@@ -304,7 +317,7 @@ export class Catalog {
   /** Adds snapshots that all have these tags, and what they change of a schedule, all or nothing. */
   async addSnapshots(
     snapshots: readonly SnapshotRow[],
-    tags: readonly Tag[],
+    tags: readonly Tag[] | ((snapshot: SnapshotRow) => readonly Tag[]),
     schedule?: { readonly id: string; readonly change: Partial<Omit<ScheduleRow, "id">> },
   ): Promise<void> {
     await this.#db.transaction().execute(async (db) => {
@@ -313,7 +326,7 @@ export class Catalog {
       }
       for (const snapshot of snapshots) {
         await db.insertInto("snapshots").values(snapshot).execute();
-        const rows = tagRows(snapshot.id, tags);
+        const rows = tagRows(snapshot.id, typeof tags === "function" ? tags(snapshot) : tags);
         if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
       }
     });

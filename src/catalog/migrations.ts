@@ -189,11 +189,33 @@ const controlPlane: Migration = {
   },
 };
 
+const policySchedules: Migration = {
+  async up(db) {
+    // Nothing has made a policy before this version.
+    await db.schema.alterTable("policies").dropColumn("status").execute();
+    await db.schema
+      .alterTable("policies")
+      .addColumn("rules", "text", (c) => c.notNull().defaultTo("{}"))
+      .execute();
+    await db.schema
+      .createTable("policy_schedules")
+      .addColumn("policy_id", "varchar(64)", (c) => c.notNull())
+      .addColumn("name", "varchar(128)", (c) => c.notNull())
+      .addColumn("settled_until", "bigint", (c) => c.notNull())
+      .addColumn("last_run_at", "bigint")
+      .addColumn("missed_runs", "integer", (c) => c.notNull())
+      .addColumn("problem", "text")
+      .addPrimaryKeyConstraint("policy_schedules_pk", ["policy_id", "name"])
+      .execute();
+  },
+};
+
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first-light": first,
   "0002-recovery-points": recoveryPoints,
   "0003-direct-snapshots": directSnapshots,
   "0004-control-plane": controlPlane,
+  "0005-policy-schedules": policySchedules,
 };
 
 /** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */

@@ -151,16 +151,30 @@ export interface StartedSnapshotRow {
   readonly state: "open" | "sealed" | "ended";
 }
 
-/** A lifecycle policy; `details` is its PolicyDetails as JSON. */
+/** A lifecycle policy. */
 export interface PolicyRow {
   readonly id: string;
   readonly description: string;
   readonly role_arn: string;
   readonly enabled: number;
+  /** As it was asked for, in the API's own spelling, as JSON. */
   readonly details: string;
-  readonly status: string | null;
+  /** What that means, as JSON. */
+  readonly rules: string;
   readonly created_at: number;
   readonly modified_at: number;
+}
+
+/** How far a schedule of a policy has come. */
+export interface PolicyScheduleRow {
+  readonly policy_id: string;
+  readonly name: string;
+  /** Everything that was due up to this moment is made, or counted as missed. */
+  readonly settled_until: number;
+  readonly last_run_at: number | null;
+  readonly missed_runs: number;
+  /** Why what is due could not be made yet. */
+  readonly problem: string | null;
 }
 
 /** Tags of gateways, volumes and snapshots, by the id of the resource. */
@@ -187,6 +201,7 @@ export interface CatalogSchema {
   client_tokens: ClientTokenRow;
   started_snapshots: StartedSnapshotRow;
   policies: PolicyRow;
+  policy_schedules: PolicyScheduleRow;
   chap_credentials: ChapRow;
   schedules: ScheduleRow;
   settings: SettingRow;

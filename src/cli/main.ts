@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { diskCreate, diskList } from "./disk.ts";
 import { keyCreate, keyDelete, keyList, keyRotate } from "./key.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
+import { policyDryRun } from "./policy.ts";
 import { recoverGateway } from "./recover.ts";
 import { scheduleAdd, scheduleList, scheduleRemove } from "./schedule.ts";
 import { start } from "./start.ts";
@@ -119,6 +120,13 @@ onEbs(
     .option("--description <text>", "what it is", "sluicegate snapshot import")
     .option("--account <number>", "the account in ARNs", process.env.SLUICEGATE_ACCOUNT ?? "000000000000"),
 ).action(snapshotImport);
+
+const policy = program.command("policy").description("lifecycle policies of the running gateway");
+onGateway(
+  policy
+    .command("dry-run [policy]")
+    .description("say what a policy, or each of them, would make and delete the next time"),
+).action(policyDryRun);
 
 const vault = program.command("vault").description("the vault of the running gateway");
 onGateway(

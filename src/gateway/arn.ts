@@ -63,3 +63,13 @@ export function parseTargetArn(
   const targetName = match?.[2]?.toLowerCase();
   return gatewayId === undefined || targetName === undefined ? undefined : { gatewayId, targetName };
 }
+
+export function policyArn({ region, accountId }: Realm, policyId: string): string {
+  return `arn:aws:dlm:${region}:${accountId}:policy/${policyId}`;
+}
+
+/** The lifecycle policy that an ARN names, or undefined where it is not a policy's ARN of this realm. */
+export function parsePolicyArn({ region, accountId }: Realm, arn: string): string | undefined {
+  const match = /^arn:aws[a-z-]*:dlm:([^:]*):([^:]*):policy\/(policy-[0-9A-Za-z]+)$/.exec(arn);
+  return match?.[1] === region && match[2] === accountId ? match[3] : undefined;
+}

@@ -3,7 +3,7 @@
  * tags, so that another machine can bring them back. Snapshots have records of their own there.
  */
 import type { Catalog, Tag } from "../catalog/catalog.ts";
-import type { ChapRow, GatewayRow, ScheduleRow, VolumeRow } from "../catalog/schema.ts";
+import type { ChapRow, GatewayRow, PolicyRow, ScheduleRow, VolumeRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import type { CatalogStore } from "./ports.ts";
@@ -21,8 +21,12 @@ export type CopiedSchedule = Omit<
   "settled_until" | "last_run_at" | "last_snapshot_id" | "missed_runs" | "problem"
 >;
 
+export type CopiedPolicy = PolicyRow & { readonly tags: readonly Tag[] };
+
 export interface CatalogCopy {
   readonly savedAtMs: number;
+  /** Missing in copies from before there were policies. */
+  readonly policies?: readonly CopiedPolicy[];
   readonly gateways: readonly CopiedGateway[];
   readonly volumes: readonly CopiedVolume[];
 }
@@ -111,16 +115,18 @@ export class CatalogCopier {
 
   async #saveNow(): Promise<void> {
     const { catalog, store, clock } = this.#options;
-    const [gateways, volumes, tags, chap, schedules] = await Promise.all([
+    const [gateways, volumes, tags, chap, schedules, policies] = await Promise.all([
       catalog.gateways(),
       catalog.volumes(),
       catalog.allTags(),
       catalog.chap.all(),
       catalog.schedules.all(),
+      catalog.policies.all(),
     ]);
     const tagsOf = (id: string) =>
       tags.filter(({ resource_id }) => resource_id === id).map(({ key, value }) => ({ key, value }));
     const copy = {
+      policies: policies.map((row) => ({ ...row, tags: tagsOf(row.id) })),
       gateways: gateways.map((row) => ({ ...row, tags: tagsOf(row.id) })),
       volumes: volumes
         .filter(({ state }) => state !== "deleting")
@@ -152,9 +158,11 @@ function asked(row: ScheduleRow): CopiedSchedule {
 
 /** Reads a copy out of the bucket; undefined where it is none that is known here. */
 export function readCatalogCopy(value: unknown): CatalogCopy | undefined {
-  const { savedAtMs, gateways, volumes } = (value ?? {}) as Partial<CatalogCopy>;
+  const { savedAtMs, gateways, volumes, policies = [] } = (value ?? {}) as Partial<CatalogCopy>;
   const good =
     typeof savedAtMs === "number" &&
+    Array.isArray(policies) &&
+    policies.every((each) => areTexts([each?.id, each?.details, each?.rules])) &&
     Array.isArray(gateways) &&
     gateways.every((each) => areTexts([each?.id, each?.name, each?.kind, each?.timezone])) &&
     Array.isArray(volumes) &&
@@ -163,7 +171,7 @@ export function readCatalogCopy(value: unknown): CatalogCopy | undefined {
         areTexts([each?.id, each?.gateway_id, each?.kind, each?.target_name]) &&
         Number.isSafeInteger(each.size_bytes),
     );
-  return good ? { savedAtMs, gateways, volumes } : undefined;
+  return good ? { savedAtMs, gateways, volumes, policies } : undefined;
 }
 
 function areTexts(values: readonly unknown[]): boolean {

@@ -88,6 +88,20 @@ export function dueAt(recurrence: Recurrence, settledUntilMs: number, nowMs: num
 export interface ScheduleRun {
   readonly id: string;
   readonly dueAtMs: number;
+  /** Of a lifecycle policy: which, and which of its schedules. */
+  readonly policy?: { readonly id: string; readonly schedule: string };
+}
+
+/** The run as its snapshots name it. */
+export function runOf({ id, dueAtMs }: ScheduleRun): string {
+  return `${id}@${dueAtMs}`;
+}
+
+/** What the rows of a run's snapshots say of it. */
+export function marksOfRun(run: ScheduleRun): Partial<SnapshotRow> {
+  const { policy } = run;
+  const made = policy === undefined ? {} : { policy_id: policy.id, policy_schedule: policy.schedule };
+  return { schedule_run: runOf(run), ...made };
 }
 
 /** What the snapshots of a run change of its schedule. */

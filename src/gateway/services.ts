@@ -19,6 +19,8 @@ import { DirectUploads } from "./direct-uploads.ts";
 import { Disks } from "./disks.ts";
 import { Gateways } from "./gateways.ts";
 import { Lifecycle } from "./lifecycle.ts";
+import { Policies } from "./policies.ts";
+import { PolicyRunner } from "./policy-runner.ts";
 import type {
   BandwidthControl,
   CatalogStore,
@@ -110,6 +112,8 @@ export interface Services {
   readonly chap: Chap;
   readonly lifecycle: Lifecycle;
   readonly schedules: Schedules;
+  readonly policies: Policies;
+  readonly policyRunner: PolicyRunner;
 }
 
 /** The bucket is asked for it to see whether it answers. */
@@ -158,6 +162,7 @@ export function createServices(options: DomainOptions): Services {
     },
   });
   const { realm, portal, software, accessKeys } = options;
+  const policies = new Policies(options);
   const snapshotLocks = new SnapshotLocks(snapshots, options.clock);
   return {
     clock: options.clock,
@@ -181,5 +186,7 @@ export function createServices(options: DomainOptions): Services {
     chap: new Chap(options),
     lifecycle,
     schedules: new Schedules({ ...options, snapshots }),
+    policies,
+    policyRunner: new PolicyRunner({ ...options, policies, snapshots, tags }),
   };
 }

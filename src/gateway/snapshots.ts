@@ -24,7 +24,7 @@ import type {
   VolumeHost,
   VolumeHostEvents,
 } from "./ports.ts";
-import { type ScheduleRun, settled } from "./schedule.ts";
+import { marksOfRun, type ScheduleRun, settled } from "./schedule.ts";
 import { recordOf, rowOfRecord } from "./snapshot-records.ts";
 import { isInUse } from "./volume-rows.ts";
 import type { Volumes } from "./volumes.ts";
@@ -85,7 +85,7 @@ export class Snapshots implements VolumeHostEvents {
   async createTogether(
     volumes: readonly VolumeRow[],
     description: string,
-    tags: readonly Tag[],
+    tags: readonly Tag[] | ((volumeId: VolumeId) => readonly Tag[]),
     schedule?: ScheduleRun,
   ): Promise<SnapshotRow[]> {
     const { catalog, host, random } = this.#options;
@@ -103,10 +103,11 @@ export class Snapshots implements VolumeHostEvents {
         state: "pending",
         started_at: cut.cutAtMs,
         lineage_id: lineages[i] ?? null,
-        ...(schedule !== undefined && { schedule_run: `${schedule.id}@${schedule.dueAtMs}` }),
+        ...(schedule !== undefined && marksOfRun(schedule)),
       };
     });
-    await catalog.addSnapshots(rows, tags, schedule && settled(schedule, rows));
+    const tagsOf = typeof tags === "function" ? (row: SnapshotRow) => tags(row.volume_id) : tags;
+    await catalog.addSnapshots(rows, tagsOf, schedule && settled(schedule, rows));
     // The uploads may have ended before the rows were there to be told.
     for (const row of rows) {
       const state = await host.cutState(row.volume_id, row.epoch);

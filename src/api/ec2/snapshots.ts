@@ -9,7 +9,9 @@ import type {
   Snapshot,
   SnapshotInfo,
 } from "@aws-sdk/client-ec2";
+import { gatewayOfInstance } from "../../gateway/instance-ids.ts";
 import type { Services } from "../../gateway/services.ts";
+import type { VolumeView } from "../../gateway/volumes.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { Operation } from "../operation.ts";
 import { checkTags } from "../tags.ts";
@@ -23,7 +25,6 @@ import {
   volumeNotFound,
   wantedTags,
 } from "./checks.ts";
-import { gatewayOfInstance } from "./instance-ids.ts";
 import { snapshotShape } from "./snapshot-shape.ts";
 
 export const deleteSnapshot: Operation<Services, DeleteSnapshotRequest, object> = {
@@ -77,21 +78,22 @@ export const createSnapshots: Operation<Services, CreateSnapshotsRequest, Create
     const description = checkedDescription(input.Description);
     const tags = wantedTags(input.TagSpecifications, "snapshot");
     const keys = new Set(tags.map(({ key }) => key));
-    const ofVolumes = input.CopyTagsFromSource === "volume" ? await allTags.ofVolumes() : new Map();
-    const copied = own.map(({ id }) =>
-      (ofVolumes.get(id) ?? []).filter(({ key }: { key: string }) => !keys.has(key)),
+    const ofVolumes =
+      input.CopyTagsFromSource === "volume" ? await allTags.ofVolumes() : new Map<string, never[]>();
+    const copied = new Map(
+      own.map(({ id }) => [id, (ofVolumes.get(id) ?? []).filter(({ key }) => !keys.has(key))]),
     );
-    for (const more of copied)
+    for (const more of copied.values())
       checkTags(
         [...tags, ...more].map(({ key, value }) => ({ Key: key, Value: value })),
         "any",
       );
     if (input.DryRun === true) throw dryRun();
-    const rows = await snapshots.createTogether(own, description, tags);
-    for (const [i, row] of rows.entries()) await snapshots.changeTags(row.id, copied[i] ?? [], []);
+    const tagsOf = (id: VolumeView["row"]["id"]) => [...tags, ...(copied.get(id) ?? [])];
+    const rows = await snapshots.createTogether(own, description, tagsOf);
     return {
-      Snapshots: rows.map((row, i): SnapshotInfo => {
-        const all = [...tags, ...(copied[i] ?? [])];
+      Snapshots: rows.map((row): SnapshotInfo => {
+        const all = tagsOf(row.volume_id);
         const { SnapshotId, VolumeId, State, VolumeSize, StartTime, Progress, OwnerId, Description, Tags } =
           snapshotShape({ row, tags: all, progressPercent: 0 }, accountId);
         const info = {

@@ -1,6 +1,6 @@
 import type { Volume, VolumeState } from "@aws-sdk/client-ec2";
+import { instanceIdOf } from "../../gateway/instance-ids.ts";
 import type { VolumeView } from "../../gateway/volumes.ts";
-import { instanceIdOf } from "./instance-ids.ts";
 
 const GIB = 1024 ** 3;
 

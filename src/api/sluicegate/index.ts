@@ -12,6 +12,7 @@ import {
 import { describeHealth, listActivity } from "./activity.ts";
 import { createSnapshots } from "./create-snapshots.ts";
 import { getMetrics, listMetrics } from "./metrics.ts";
+import { describePolicyPreview } from "./preview-policy.ts";
 import {
   createSnapshotFromRecoveryPoint,
   listRecoveryPoints,
@@ -30,6 +31,7 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   deleteAccessKey,
   deleteSnapshotSchedule,
   describeHealth,
+  describePolicyPreview,
   describeVaultJobs,
   getMetrics,
   listAccessKeys,

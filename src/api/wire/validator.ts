@@ -3,6 +3,7 @@
  *
  * Members that a model does not know are passed over, as AWS does. Types are checked where the request is decoded.
  */
+import dlmModel from "../model/dlm.json" with { type: "json" };
 import ebsModel from "../model/ebs.json" with { type: "json" };
 import ec2Model from "../model/ec2.json" with { type: "json" };
 import sluicegateModel from "../model/sluicegate.json" with { type: "json" };
@@ -50,6 +51,7 @@ export interface ServiceModel {
 export const STORAGE_GATEWAY_MODEL: ServiceModel = storageGatewayModel as ServiceModel;
 export const SLUICEGATE_MODEL: ServiceModel = sluicegateModel as ServiceModel;
 export const EC2_MODEL: ServiceModel = ec2Model as ServiceModel;
+export const DLM_MODEL: ServiceModel = dlmModel as ServiceModel;
 export const EBS_MODEL: ServiceModel = ebsModel as ServiceModel;
 
 /** What is said of a member that has to be there and is not. */

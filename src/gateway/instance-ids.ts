@@ -1,7 +1,7 @@
 /**
  * Gateways where EC2 has instances: `sgw-1a2b3c4d` is `i-0000000001a2b3c4d`. Volumes are attached to their gateway.
  */
-import { type GatewayId, parseGatewayId } from "../../platform/ids.ts";
+import { type GatewayId, parseGatewayId } from "../platform/ids.ts";
 
 const ZEROS = "000000000";
 
