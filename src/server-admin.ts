@@ -92,7 +92,7 @@ export function createWatch(options: WatchOptions): Watch {
     },
   });
   return {
-    ...{ metrics, activity, health },
+    ...{ metrics, activity, health, vaultFigures: () => vaultMeter.figures },
     probes: {
       isAlive: async () => (await health.report()).isReady,
       readiness: async () => {
@@ -138,6 +138,11 @@ export function createWatch(options: WatchOptions): Watch {
       activity.close();
     },
   };
+}
+
+/** The part of it that the API's handlers get. */
+export function adminServicesOf({ metrics, activity, health, vaultFigures }: Watch): AdminServices {
+  return { metrics, activity, health, vaultFigures };
 }
 
 function snapshotEvent(snapshot: SnapshotRow, atMs: number): GatewayEvent {

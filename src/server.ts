@@ -19,7 +19,7 @@ import { systemClock } from "./platform/clock.ts";
 import { freeBytesAt, systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
-import { createWatch } from "./server-admin.ts";
+import { adminServicesOf, createWatch } from "./server-admin.ts";
 import type { StartOptions } from "./server-options.ts";
 import { connect, reachableAddress } from "./server-portal.ts";
 import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
@@ -171,7 +171,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       ebs: ebsOperations,
       dlm: dlmOperations,
       sluicegate: sluicegateOperations,
-      services: { ...services, metrics: watch.metrics, activity: watch.activity, health: watch.health },
+      services: { ...services, ...adminServicesOf(watch) },
       accessKeys,
       probes: watch.probes,
       onCall: (call) => watch.onCall(call),

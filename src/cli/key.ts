@@ -1,6 +1,7 @@
 /** `sluicegate key …`: the access keys of the running gateway. */
-import { ApiClient, ClientError } from "./client.ts";
-import type { GatewayChoice } from "./volume.ts";
+import { ApiClient } from "./client.ts";
+import { ClientError } from "./failure.ts";
+import type { GatewayChoice } from "./inventory.ts";
 
 interface Key {
   readonly Name: string;

@@ -151,3 +151,13 @@ function readConfig(path: string): Given {
   }
   return config;
 }
+
+/** Commander gives `s3Endpoint` for `--s3-endpoint`. */
+export function kebab(flags: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(flags).map(([key, value]) => [
+      key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
+}

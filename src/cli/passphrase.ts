@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline/promises";
 import { Writable } from "node:stream";
-import { ClientError } from "./client.ts";
+import { ClientError } from "./failure.ts";
 
 const VARIABLE = "SLUICEGATE_PASSPHRASE";
 

@@ -1,5 +1,6 @@
 /** `sluicegate policy dry-run`. */
 import { ApiClient } from "./client.ts";
+import { print } from "./output.ts";
 
 interface Preview {
   readonly Policies: readonly {
@@ -31,8 +32,13 @@ export async function policyDryRun(
   const client = ApiClient.of(choice.data, choice.region);
   const input = policyId === undefined ? {} : { PolicyId: policyId };
   const { Policies } = await client.callOwn<Preview>("DescribePolicyPreview", input);
-  const say = (line: string) => process.stdout.write(`${line}\n`);
-  for (const policy of Policies) {
+  print(Policies, () => linesOf(Policies));
+}
+
+function linesOf(policies: Preview["Policies"]): string[] {
+  const lines: string[] = [];
+  const say = (line: string) => lines.push(line);
+  for (const policy of policies) {
     say(`${policy.PolicyId}  ${policy.State}  ${policy.Description}`);
     for (const { Name, NextRunTime, MissedRuns, Problem, Creates, Deletes } of policy.Schedules) {
       const next = NextRunTime === undefined ? "never" : timeOf(NextRunTime);
@@ -45,6 +51,7 @@ export async function policyDryRun(
       }
     }
   }
+  return lines;
 }
 
 function timeOf(seconds: number): string {

@@ -1,5 +1,7 @@
 /** `sluicegate schedule …`: when snapshots of a volume are made by themselves. */
-import { type GatewayChoice, volumeNamed } from "./volume.ts";
+import { UsageError } from "./failure.ts";
+import { clientOf, findVolume, type GatewayChoice, nameOf, volumesOf } from "./inventory.ts";
+import { print, table, time } from "./output.ts";
 
 interface Schedule {
   readonly ScheduleId: string;
@@ -16,29 +18,35 @@ interface Schedule {
   readonly Problem?: string;
 }
 
-export async function scheduleList(name: string, choice: GatewayChoice): Promise<void> {
-  const { api, arn } = await volumeNamed(name, choice);
-  const { Schedules } = await api.callOwn<{ Schedules: Schedule[] }>("ListSnapshotSchedules", {
-    VolumeARN: arn,
-  });
-  for (const each of Schedules) {
-    const when = each.Cron ?? `from ${each.StartAt}:00 every ${each.RecurrenceInHours} h`;
-    const next = each.NextRunTime === undefined ? "off" : `next ${timeOf(each.NextRunTime)}`;
-    const last =
-      each.LastRunTime === undefined ? "" : `last ${timeOf(each.LastRunTime)} ${each.LastSnapshotId}`;
-    const missed = each.MissedRuns === 0 ? "" : `${each.MissedRuns} missed`;
-    const columns = [
-      each.ScheduleId,
-      each.Name,
-      when,
-      each.Timezone ?? "",
-      next,
-      last,
-      missed,
-      each.Problem ?? "",
-    ];
-    process.stdout.write(`${columns.filter(Boolean).join("\t")}\n`);
+const HOURS = [1, 2, 4, 8, 12, 24];
+
+/** The schedules of a volume, or of all. */
+export async function scheduleList(name: string | undefined, choice: GatewayChoice): Promise<void> {
+  const api = clientOf(choice);
+  const volumes = name === undefined ? await volumesOf(api) : [await findVolume(api, name)];
+  const found: (Schedule & { readonly Volume: string })[] = [];
+  for (const volume of volumes) {
+    const { Schedules } = await api.callOwn<{ Schedules: Schedule[] }>("ListSnapshotSchedules", {
+      VolumeARN: volume.VolumeARN,
+    });
+    found.push(...Schedules.map((schedule) => ({ ...schedule, Volume: nameOf(volume) })));
   }
+  print(found, () =>
+    table(
+      ["VOLUME", "SCHEDULE", "NAME", "WHEN", "TIME ZONE", "NEXT", "LAST", "REMARKS"],
+      found.map((each) => [
+        ...[each.Volume, each.ScheduleId, each.Name],
+        each.Cron ?? `from ${each.StartAt}:00 every ${each.RecurrenceInHours} h`,
+        each.Timezone ?? "",
+        each.NextRunTime === undefined ? "off" : time(each.NextRunTime),
+        each.LastRunTime === undefined ? "-" : `${time(each.LastRunTime)} ${each.LastSnapshotId ?? ""}`,
+        [each.MissedRuns === 0 ? "" : `${each.MissedRuns} missed`, each.Problem ?? ""]
+          .filter(Boolean)
+          .join("; "),
+      ]),
+      "there are no schedules",
+    ),
+  );
 }
 
 export async function scheduleAdd(
@@ -50,22 +58,41 @@ export async function scheduleAdd(
     readonly description?: string;
   },
 ): Promise<void> {
-  const { api, arn } = await volumeNamed(name, choice);
-  const { ScheduleId } = await api.callOwn<{ ScheduleId: string }>("PutSnapshotSchedule", {
-    VolumeARN: arn,
-    Cron: cron,
+  const api = clientOf(choice);
+  const { VolumeARN } = await findVolume(api, name);
+  const made = await api.callOwn<{ ScheduleId: string }>("PutSnapshotSchedule", {
+    ...{ VolumeARN, Cron: cron },
     ...(choice.name !== undefined && { Name: choice.name }),
     ...(choice.timezone !== undefined && { Timezone: choice.timezone }),
     ...(choice.description !== undefined && { SnapshotDescription: choice.description }),
   });
-  process.stdout.write(`${ScheduleId}\n`);
+  print(made, () => made.ScheduleId);
+}
+
+/** Sets the one schedule that AWS's API knows of. */
+export async function scheduleSet(
+  name: string,
+  choice: GatewayChoice & { readonly at: string; readonly every: string; readonly description?: string },
+): Promise<void> {
+  const [StartAt, RecurrenceInHours] = [Number(choice.at), Number(choice.every)];
+  if (!Number.isInteger(StartAt) || StartAt < 0 || StartAt > 23)
+    throw new UsageError("--at takes an hour of the day, 0 to 23");
+  if (!HOURS.includes(RecurrenceInHours)) throw new UsageError(`--every takes hours: ${HOURS.join(", ")}`);
+  const api = clientOf(choice);
+  const { VolumeARN } = await findVolume(api, name);
+  await api.call("UpdateSnapshotSchedule", {
+    ...{ VolumeARN, StartAt, RecurrenceInHours },
+    ...(choice.description !== undefined && { Description: choice.description }),
+  });
+  print(
+    { VolumeARN, StartAt, RecurrenceInHours },
+    () => `${name}: from ${StartAt}:00 every ${RecurrenceInHours} h`,
+  );
 }
 
 export async function scheduleRemove(name: string, id: string, choice: GatewayChoice): Promise<void> {
-  const { api, arn } = await volumeNamed(name, choice);
-  await api.callOwn("DeleteSnapshotSchedule", { VolumeARN: arn, ScheduleId: id });
-}
-
-function timeOf(seconds: number): string {
-  return new Date(seconds * 1000).toISOString();
+  const api = clientOf(choice);
+  const { VolumeARN } = await findVolume(api, name);
+  await api.callOwn("DeleteSnapshotSchedule", { VolumeARN, ScheduleId: id });
+  print({ VolumeARN, ScheduleId: id }, () => `${name} gets no more snapshots of ${id}`);
 }

@@ -5,7 +5,7 @@ import { stayAlive, systemClock } from "../platform/clock.ts";
 import { startServer } from "../server.ts";
 import { ENDPOINT_FILE } from "./client.ts";
 import { watchLifeline } from "./lifeline.ts";
-import { readStartOptions } from "./options.ts";
+import { kebab, readStartOptions } from "./options.ts";
 
 const CLOSE_MS_MAX = 9_000;
 
@@ -46,16 +46,6 @@ async function serve(flags: Record<string, string>): Promise<void> {
   rmSync(endpointFile, { force: true });
   await server.close();
   process.exit(0);
-}
-
-/** Commander gives `s3Endpoint` for `--s3-endpoint`. */
-function kebab(flags: Record<string, string>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(flags).map(([key, value]) => [
-      key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`),
-      value,
-    ]),
-  );
 }
 
 function welcome(dataDir: string, api: string, region: string): string {

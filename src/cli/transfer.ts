@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { stayAlive } from "../platform/clock.ts";
 import { type EbsEndpoint, exportToEbs, importFromEbs } from "../server-ebs-transfer.ts";
 import { exportSnapshot, type ImageFormat, importImage, type TransferProgress } from "../server-transfer.ts";
-import { ApiClient, ClientError, ENDPOINT_FILE } from "./client.ts";
+import { ApiClient, ENDPOINT_FILE } from "./client.ts";
+import { ClientError, EXIT } from "./failure.ts";
 import { clearBar, showBar } from "./progress-bar.ts";
 
 interface Choice {
@@ -15,8 +16,6 @@ interface Choice {
 
 const EBS_PREFIX = "ebs:";
 const MIB = 1024 ** 2;
-/** The image has holes. */
-const EXIT_DAMAGED = 3;
 
 /** Which EBS is meant; without an endpoint it is AWS's. */
 interface EbsChoice {
@@ -56,7 +55,7 @@ export async function snapshotExport(
     process.stdout.write(`${path}\n`);
     if (holes.length === 0) return;
     process.stderr.write(`blocks of 64 KiB that could not be had, and are zeros now: ${holes.join(", ")}\n`);
-    process.exitCode = EXIT_DAMAGED;
+    process.exitCode = EXIT.amiss;
   } finally {
     letGo();
   }

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { stayAlive } from "../platform/clock.ts";
 import { addVaultKey, exchangeKeyFile, listVaultKeys, removeVaultKey } from "../server-keys.ts";
-import { ClientError } from "./client.ts";
+import { ClientError } from "./failure.ts";
 import { readPassphrase } from "./passphrase.ts";
 
 interface FolderChoice {

@@ -1,12 +1,10 @@
 /** `sluicegate vault`. */
 import { delay, stayAlive, systemClock } from "../platform/clock.ts";
-import { ApiClient, ClientError } from "./client.ts";
+import { ApiClient } from "./client.ts";
+import { ClientError, EXIT } from "./failure.ts";
+import { clientOf, type GatewayChoice } from "./inventory.ts";
+import { bytes, pairs, print, time } from "./output.ts";
 import { clearBar, showBar } from "./progress-bar.ts";
-
-interface GatewayChoice {
-  readonly data: string;
-  readonly region: string;
-}
 
 interface Job {
   readonly Kind: string;
@@ -51,8 +49,6 @@ interface Job {
 const POLL_MS = 250;
 const MIB = 1024 ** 2;
 const RANGES_SHOWN = 20;
-/** Damage was found. */
-const EXIT_DAMAGED = 3;
 
 /** Deletes what no snapshot, recovery point or volume needs; or says what that would be. */
 export async function vaultGc(
@@ -81,7 +77,7 @@ export async function vaultGc(
     );
     for (const owner of found.waitingFor) lines.push(`  ${owner}`);
   }
-  process.stdout.write(`${lines.join("\n")}\n`);
+  print(found, () => lines);
 }
 
 /** Looks for damage. Ends with exit code 3 where there is any. */
@@ -108,8 +104,43 @@ export async function vaultVerify(choice: GatewayChoice & { readonly sample?: st
     lines.push(`hit: ${hit.volumeId}, ${names}: ${what}`);
   }
   lines.push(found.problemCount === 0 ? "nothing is wrong" : `${found.problemCount} problems`);
-  process.stdout.write(`${lines.join("\n")}\n`);
-  if (found.problemCount > 0) process.exitCode = EXIT_DAMAGED;
+  print(found, () => lines);
+  if (found.problemCount > 0) process.exitCode = EXIT.amiss;
+}
+
+interface VaultShape {
+  readonly VaultId: string;
+  readonly Store: string;
+  readonly Packs: number;
+  readonly Chunks: number;
+  readonly ChunkBytes: number;
+  readonly StoredBytes: number;
+  readonly SnapshotBytes: number;
+  readonly Snapshots: number;
+  readonly LastCollectionTime?: number;
+  readonly LastVerificationTime?: number;
+  readonly Problems?: number;
+}
+
+/** How much there is in the vault, and what deduplication and compression save. */
+export async function vaultStats(choice: GatewayChoice): Promise<void> {
+  const found = await clientOf(choice).callOwn<VaultShape>("DescribeVault", {});
+  const ratio = (whole: number, part: number) => (part === 0 ? "-" : `${(whole / part).toFixed(2)} : 1`);
+  const moment = (seconds: number | undefined) =>
+    seconds === undefined ? "not since the start" : time(seconds);
+  print(found, () =>
+    pairs([
+      ["Vault", found.VaultId],
+      ["Bucket", found.Store],
+      ["Snapshots", `${found.Snapshots}, ${bytes(found.SnapshotBytes)} if each were kept by itself`],
+      ["In the bucket", `${bytes(found.StoredBytes)} in ${found.Packs} packs, ${found.Chunks} records`],
+      ["Deduplication", ratio(found.SnapshotBytes, found.ChunkBytes)],
+      ["Compression", ratio(found.ChunkBytes, found.StoredBytes)],
+      ["Last collection", moment(found.LastCollectionTime)],
+      ["Last verification", moment(found.LastVerificationTime)],
+      ["Problems", found.Problems === undefined ? undefined : String(found.Problems)],
+    ]),
+  );
 }
 
 /** Starts the job and waits for its end, with a bar on a terminal. */

@@ -1,68 +1,196 @@
-/** `sluicegate volume …`: what AWS's own tools have no words for. They ask the running gateway. */
-import { ApiClient, ClientError } from "./client.ts";
+/** `sluicegate volume …`. */
+import type { ApiClient } from "./client.ts";
+import { ClientError, UsageError } from "./failure.ts";
+import {
+  clientOf,
+  findGateway,
+  findSnapshot,
+  findVolume,
+  type GatewayChoice,
+  kindOf,
+  nameOf,
+  snapshotsOf,
+  TARGET_PREFIX,
+  type Volume,
+  volumesOf,
+} from "./inventory.ts";
 import { parseSize } from "./options.ts";
+import { bytes, pairs, percent, print, table, time } from "./output.ts";
 
 const GIB = 1024 ** 3;
-const TARGET_PREFIX = "iqn.1997-05.com.amazon:";
-
-/** Which gateway, and where. */
-export interface GatewayChoice {
-  readonly data: string;
-  readonly region: string;
-}
-
-interface Volume {
-  readonly VolumeARN: string;
-  readonly VolumeId: string;
-  readonly VolumeType: string;
-  readonly VolumeStatus: string;
-  readonly VolumeSizeInBytes: number;
-  readonly VolumeProgress?: number;
-  readonly TargetName?: string;
-  readonly VolumeiSCSIAttributes: { readonly TargetARN: string };
-}
+const PORT = 3260;
 
 export async function volumeList(choice: GatewayChoice): Promise<void> {
-  for (const volume of await volumesOf(client(choice))) {
-    const progress = volume.VolumeProgress === undefined ? "" : ` ${volume.VolumeProgress.toFixed(1)} %`;
-    const size = `${volume.VolumeSizeInBytes / GIB} GiB`;
-    const columns = [
-      volume.VolumeId,
-      nameOf(volume),
-      volume.VolumeType,
-      size,
-      volume.VolumeStatus + progress,
-    ];
-    process.stdout.write(`${columns.join("\t")}\n`);
+  const volumes = await volumesOf(clientOf(choice));
+  const rows = volumes.map((volume) => [
+    volume.VolumeId,
+    nameOf(volume),
+    kindOf(volume),
+    bytes(volume.VolumeSizeInBytes),
+    bytes(volume.VolumeUsedInBytes ?? 0),
+    statusOf(volume),
+  ]);
+  print(volumes, () =>
+    table(["VOLUME", "NAME", "KIND", "SIZE", "USED", "STATUS"], rows, "there are no volumes"),
+  );
+}
+
+function statusOf({ VolumeStatus, VolumeProgress }: Volume): string {
+  return VolumeProgress === undefined ? VolumeStatus : `${VolumeStatus} ${percent(VolumeProgress)}`;
+}
+
+export async function volumeShow(name: string, choice: GatewayChoice): Promise<void> {
+  const api = clientOf(choice);
+  const volume = await findVolume(api, name);
+  const { Initiators } = await api.call<{ Initiators?: string[] }>("ListVolumeInitiators", {
+    VolumeARN: volume.VolumeARN,
+  });
+  const snapshots = await snapshotsOf(api, { VolumeIds: [volume.VolumeId] });
+  print({ ...volume, Initiators, Snapshots: snapshots }, () => [
+    ...pairs([
+      ["Volume", volume.VolumeId],
+      ["ARN", volume.VolumeARN],
+      ["Kind", kindOf(volume)],
+      ["Status", statusOf(volume)],
+      ["Size", bytes(volume.VolumeSizeInBytes)],
+      ["Used", bytes(volume.VolumeUsedInBytes ?? 0)],
+      ["Disk", volume.VolumeDiskId],
+      ["Made of", volume.SourceSnapshotId],
+      ["Created", volume.CreatedDate === undefined ? undefined : time(volume.CreatedDate)],
+      ["CHAP", volume.VolumeiSCSIAttributes.ChapEnabled === true ? "needed" : "not set up"],
+      ["Initiators", (Initiators ?? []).join(", ") || "none"],
+      ["Snapshots", `${snapshots.length}`],
+      ["Newest", snapshots[0] && `${snapshots[0].SnapshotId} of ${time(snapshots[0].StartTime)}`],
+    ]),
+    "",
+    "To attach it on Linux:",
+    ...attachCommands(volume, api),
+  ]);
+}
+
+/** What makes a Linux machine see the volume. */
+export function attachCommands(volume: Volume, api: ApiClient): string[] {
+  const { NetworkInterfaceId, NetworkInterfacePort } = volume.VolumeiSCSIAttributes;
+  const portal = `${NetworkInterfaceId ?? api.endpoint.hostname}:${NetworkInterfacePort ?? PORT}`;
+  return [
+    `  iscsiadm -m discovery -t sendtargets -p ${portal}`,
+    `  iscsiadm -m node -T ${TARGET_PREFIX}${nameOf(volume)} -p ${portal} --login`,
+  ];
+}
+
+interface CreateFlags extends GatewayChoice {
+  readonly gateway?: string;
+  readonly snapshot?: string;
+  readonly interface: string;
+}
+
+/** Makes a stored volume on a free local disk. */
+export async function volumeCreateStored(
+  name: string,
+  disk: string,
+  flags: CreateFlags & { readonly preserve?: boolean },
+): Promise<void> {
+  const api = clientOf(flags);
+  const { GatewayARN } = await findGateway(api, flags.gateway, "STORED");
+  if (flags.preserve === true && flags.snapshot !== undefined)
+    throw new UsageError("--preserve keeps what the disk holds, --snapshot replaces it: only one can be");
+  const made = await api.call<{ VolumeARN: string; TargetARN: string }>("CreateStorediSCSIVolume", {
+    ...{ GatewayARN, DiskId: disk, PreserveExistingData: flags.preserve === true, TargetName: name },
+    NetworkInterfaceId: flags.interface,
+    ...(flags.snapshot !== undefined && { SnapshotId: flags.snapshot }),
+  });
+  tellMade(made);
+}
+
+/** Makes a cached volume. */
+export async function volumeCreateCached(
+  name: string,
+  size: string | undefined,
+  flags: CreateFlags & { readonly clone?: string },
+): Promise<void> {
+  const api = clientOf(flags);
+  const { GatewayARN } = await findGateway(api, flags.gateway, "CACHED");
+  const source = flags.clone === undefined ? undefined : await findVolume(api, flags.clone);
+  const sizeBytes =
+    size !== undefined
+      ? parseSize(size)
+      : flags.snapshot !== undefined
+        ? (await findSnapshot(api, flags.snapshot)).VolumeSizeInBytes
+        : source?.VolumeSizeInBytes;
+  if (sizeBytes === undefined) throw new UsageError("a new volume needs a size, such as 10GiB");
+  tellMade(
+    await createCached(api, GatewayARN, name, sizeBytes, flags.interface, {
+      ...(flags.snapshot !== undefined && { SnapshotId: flags.snapshot }),
+      ...(source !== undefined && { SourceVolumeARN: source.VolumeARN }),
+    }),
+  );
+}
+
+/** Makes a cached volume; what is asked twice under one name is made once. */
+export function createCached(
+  api: ApiClient,
+  GatewayARN: string,
+  name: string,
+  VolumeSizeInBytes: number,
+  NetworkInterfaceId: string,
+  more: object,
+): Promise<{ VolumeARN: string; TargetARN: string }> {
+  return api.call("CreateCachediSCSIVolume", {
+    ...{ GatewayARN, VolumeSizeInBytes, TargetName: name, NetworkInterfaceId },
+    ClientToken: `sluicegate-${name}`.slice(0, 100),
+    ...more,
+  });
+}
+
+function tellMade(made: { readonly VolumeARN: string; readonly TargetARN: string }): void {
+  print(made, () => `${made.VolumeARN}\t${made.TargetARN.split("/").at(-1)}`);
+}
+
+/** Deletes a volume; its snapshots stay. */
+export async function volumeDelete(
+  name: string,
+  choice: GatewayChoice & { readonly yes?: boolean },
+): Promise<void> {
+  const api = clientOf(choice);
+  const volume = await findVolume(api, name);
+  if (choice.yes !== true) {
+    throw new UsageError(
+      `${nameOf(volume)} (${volume.VolumeId}, ${bytes(volume.VolumeUsedInBytes ?? 0)} in use) would be deleted; ` +
+        "its snapshots stay, what is in none of them is lost. Say --yes to do it",
+    );
   }
+  await api.call("DeleteVolume", { VolumeARN: volume.VolumeARN });
+  print({ VolumeARN: volume.VolumeARN }, () => `${nameOf(volume)} is deleted; its snapshots stay`);
 }
 
 export async function volumeResize(name: string, size: string, choice: GatewayChoice): Promise<void> {
-  const api = client(choice);
-  const { VolumeARN } = await find(api, name);
+  const api = clientOf(choice);
+  const { VolumeARN } = await findVolume(api, name);
   const VolumeSizeInBytes = parseSize(size);
-  await api.callOwn("ResizeVolume", { VolumeARN, VolumeSizeInBytes });
-  process.stdout.write(`${name} has ${VolumeSizeInBytes / GIB} GiB now; rescan it where it is mounted\n`);
+  const answer = await api.callOwn("ResizeVolume", { VolumeARN, VolumeSizeInBytes });
+  print(answer, () => `${name} has ${VolumeSizeInBytes / GIB} GiB now; rescan it where it is mounted`);
 }
 
 export async function volumeRecoveryPoints(
   name: string,
   choice: GatewayChoice & { readonly every?: string },
 ): Promise<void> {
-  const api = client(choice);
-  const { VolumeARN } = await find(api, name);
+  const api = clientOf(choice);
+  const { VolumeARN } = await findVolume(api, name);
   if (choice.every !== undefined) {
     const IntervalInSeconds = choice.every === "off" ? 0 : Number(choice.every);
-    if (!Number.isInteger(IntervalInSeconds)) throw new ClientError("--every takes seconds, or off");
+    if (!Number.isInteger(IntervalInSeconds)) throw new UsageError("--every takes seconds, or off");
     await api.callOwn("UpdateRecoveryPoints", { VolumeARN, IntervalInSeconds });
   }
   const { RecoveryPoints } = await api.callOwn<{
     RecoveryPoints: { Time: number; VolumeSizeInBytes: number; VolumeUsageInBytes: number }[];
   }>("ListRecoveryPoints", { VolumeARN });
-  for (const { Time, VolumeSizeInBytes, VolumeUsageInBytes } of RecoveryPoints) {
-    const sizes = `${VolumeSizeInBytes / GIB} GiB\t${(VolumeUsageInBytes / GIB).toFixed(3)} GiB used`;
-    process.stdout.write(`${new Date(Time * 1000).toISOString()}\t${sizes}\n`);
-  }
+  print(RecoveryPoints, () =>
+    RecoveryPoints.map(({ Time, VolumeSizeInBytes, VolumeUsageInBytes }) => {
+      const sizes = `${VolumeSizeInBytes / GIB} GiB\t${(VolumeUsageInBytes / GIB).toFixed(3)} GiB used`;
+      return `${new Date(Time * 1000).toISOString()}\t${sizes}`;
+    }),
+  );
 }
 
 /** Makes a snapshot of a kept moment, and a new cached volume of it where a target name is given. */
@@ -70,11 +198,11 @@ export async function volumeRestore(
   name: string,
   choice: GatewayChoice & { readonly at?: string; readonly target?: string },
 ): Promise<void> {
-  const api = client(choice);
-  const volume = await find(api, name);
+  const api = clientOf(choice);
+  const volume = await findVolume(api, name);
   const atMs = choice.at === undefined ? undefined : Date.parse(choice.at);
   if (atMs !== undefined && Number.isNaN(atMs)) {
-    throw new ClientError(`"${choice.at}" is no time: write 2026-11-23T10:00:00Z`);
+    throw new UsageError(`"${choice.at}" is no time: write 2026-11-23T10:00:00Z`);
   }
   const { SnapshotId, Time } = await api.callOwn<{ SnapshotId: string; Time: number }>(
     "CreateSnapshotFromRecoveryPoint",
@@ -84,91 +212,23 @@ export async function volumeRestore(
       ...(atMs !== undefined && { Time: atMs / 1000 }),
     },
   );
-  process.stdout.write(`${SnapshotId}\t${new Date(Time * 1000).toISOString()}\n`);
-  if (choice.target === undefined) return;
-  const { Gateways } = await api.call<{ Gateways: { GatewayARN: string; GatewayType: string }[] }>(
-    "ListGateways",
-    {},
-  );
-  const gateway = Gateways.find(({ GatewayType }) => GatewayType === "CACHED");
-  if (gateway === undefined) throw new ClientError("there is no cached gateway for the new volume");
-  const made = await api.call<{ VolumeARN: string; TargetARN: string }>("CreateCachediSCSIVolume", {
-    GatewayARN: gateway.GatewayARN,
-    SnapshotId,
-    VolumeSizeInBytes: volume.VolumeSizeInBytes,
-    TargetName: choice.target,
-    NetworkInterfaceId: "127.0.0.1",
-    ClientToken: `restore-${choice.target}`,
+  const made =
+    choice.target === undefined ? undefined : await restoreTo(api, SnapshotId, volume, choice.target);
+  print({ SnapshotId, Time, ...made }, () => [
+    `${SnapshotId}\t${new Date(Time * 1000).toISOString()}`,
+    ...(made === undefined ? [] : [`${made.VolumeARN}\t${made.TargetARN.split("/").at(-1)}`]),
+  ]);
+}
+
+async function restoreTo(
+  api: ApiClient,
+  SnapshotId: string,
+  volume: Volume,
+  target: string,
+): Promise<{ VolumeARN: string; TargetARN: string }> {
+  const { GatewayARN } = await findGateway(api, undefined, "CACHED").catch((error: unknown) => {
+    if (!(error instanceof ClientError)) throw error;
+    throw new ClientError("there is no cached gateway for the new volume");
   });
-  process.stdout.write(`${made.VolumeARN}\t${made.TargetARN.split("/").at(-1)}\n`);
-}
-
-/** Snapshots of several volumes at one instant. */
-export async function snapshotCreate(
-  names: readonly string[],
-  choice: GatewayChoice & { readonly description: string },
-): Promise<void> {
-  const api = client(choice);
-  const volumes = await volumesOf(api);
-  const VolumeARNs = names.map((name) => pick(volumes, name).VolumeARN);
-  const { Snapshots } = await api.callOwn<{ Snapshots: { VolumeARN: string; SnapshotId: string }[] }>(
-    "CreateSnapshots",
-    { VolumeARNs, SnapshotDescription: choice.description },
-  );
-  for (const [i, { SnapshotId }] of Snapshots.entries()) process.stdout.write(`${SnapshotId}\t${names[i]}\n`);
-}
-
-/** The API, and the ARN of the volume that is meant by an id, an ARN or the name of its target. */
-export async function volumeNamed(
-  name: string,
-  choice: GatewayChoice,
-): Promise<{ readonly api: ApiClient; readonly arn: string }> {
-  const api = client(choice);
-  return { api, arn: (await find(api, name)).VolumeARN };
-}
-
-function client({ data, region }: GatewayChoice): ApiClient {
-  return ApiClient.of(data, region);
-}
-
-async function volumesOf(api: ApiClient): Promise<Volume[]> {
-  const { VolumeInfos } = await api.call<{ VolumeInfos: { VolumeARN: string; VolumeType: string }[] }>(
-    "ListVolumes",
-    {},
-  );
-  const of = (type: string) =>
-    VolumeInfos.filter(({ VolumeType }) => VolumeType === type).map(({ VolumeARN }) => VolumeARN);
-  const [stored, cached] = [of("STORED iSCSI"), of("CACHED iSCSI")];
-  const found: Volume[] = [];
-  if (stored.length > 0) {
-    const answer = await api.call<{ StorediSCSIVolumes: Volume[] }>("DescribeStorediSCSIVolumes", {
-      VolumeARNs: stored,
-    });
-    found.push(...answer.StorediSCSIVolumes);
-  }
-  if (cached.length > 0) {
-    const answer = await api.call<{ CachediSCSIVolumes: Volume[] }>("DescribeCachediSCSIVolumes", {
-      VolumeARNs: cached,
-    });
-    found.push(...answer.CachediSCSIVolumes);
-  }
-  return found;
-}
-
-async function find(api: ApiClient, name: string): Promise<Volume> {
-  return pick(await volumesOf(api), name);
-}
-
-/** The volume that is meant by an id, an ARN or the name of its target. */
-function pick(volumes: readonly Volume[], name: string): Volume {
-  const wanted = name.toLowerCase();
-  const volume = volumes.find((each) =>
-    [each.VolumeId, each.VolumeARN, nameOf(each)].some((text) => text.toLowerCase() === wanted),
-  );
-  if (volume === undefined) throw new ClientError(`there is no volume ${name}`);
-  return volume;
-}
-
-function nameOf(volume: Volume): string {
-  return (volume.VolumeiSCSIAttributes.TargetARN.split("/").at(-1) ?? "").replace(TARGET_PREFIX, "");
+  return createCached(api, GatewayARN, target, volume.VolumeSizeInBytes, "127.0.0.1", { SnapshotId });
 }

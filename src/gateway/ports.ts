@@ -348,6 +348,17 @@ export interface VerificationReport {
   }[];
 }
 
+/** How much there is in a vault. */
+export interface VaultDescription {
+  readonly vaultId: string;
+  /** Where it is; holds no secret. */
+  readonly store: string;
+  readonly packs: number;
+  readonly chunks: number;
+  readonly plainBytes: number;
+  readonly storedBytes: number;
+}
+
 /** The vault's own upkeep. */
 export interface VaultKeeper {
   /** Deletes what no root needs, or only says what that would be. Writers of `forget` are gone for good. */
@@ -359,6 +370,8 @@ export interface VaultKeeper {
   verify(samplePercent: number, onProgress: (progress: JobProgress) => void): Promise<VerificationReport>;
   /** Answers what collections of other gateways wait for. */
   settle(): Promise<void>;
+  /** How much there is, as the local index has it. */
+  describeVault(): Promise<VaultDescription>;
 }
 
 /** One root of a volume, as it stands in the bucket. */

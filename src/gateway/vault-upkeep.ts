@@ -4,7 +4,13 @@
  */
 import type { Clock } from "../platform/clock.ts";
 import { GatewayError } from "./errors.ts";
-import type { CollectionReport, JobProgress, VaultKeeper, VerificationReport } from "./ports.ts";
+import type {
+  CollectionReport,
+  JobProgress,
+  VaultDescription,
+  VaultKeeper,
+  VerificationReport,
+} from "./ports.ts";
 
 export type VaultJobKind = "CollectGarbage" | "Verify";
 
@@ -36,6 +42,7 @@ const FIRST_COLLECTION_MS = 60 * 60_000;
 const COLLECT_EVERY_MS = 24 * 60 * 60_000;
 const VERIFY_EVERY_MS = 7 * COLLECT_EVERY_MS;
 const VERIFY_PERCENT = 10;
+const DESCRIBE_EVERY_MS = 60_000;
 
 export class VaultUpkeep {
   readonly #options: VaultUpkeepOptions;
@@ -43,6 +50,8 @@ export class VaultUpkeep {
   readonly #timers = new Set<() => void>();
   #running: Promise<void> | undefined;
   #closed = false;
+  #description: Promise<VaultDescription> | undefined;
+  #describedAtMs = 0;
 
   constructor(options: VaultUpkeepOptions) {
     this.#options = options;
@@ -54,6 +63,20 @@ export class VaultUpkeep {
     this.#every(SETTLE_EVERY_MS, SETTLE_EVERY_MS, () => vault.settle());
     this.#every(FIRST_COLLECTION_MS, COLLECT_EVERY_MS, () => this.#due("CollectGarbage"));
     this.#every(VERIFY_EVERY_MS, VERIFY_EVERY_MS, () => this.#due("Verify"));
+  }
+
+  /** How much there is in the vault: at most a minute old, as all of the index is read for it. */
+  describe(): Promise<VaultDescription> {
+    const { vault, clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    if (this.#description === undefined || nowMs - this.#describedAtMs > DESCRIBE_EVERY_MS) {
+      this.#describedAtMs = nowMs;
+      this.#description = vault.describeVault();
+      this.#description.catch(() => {
+        this.#description = undefined;
+      });
+    }
+    return this.#description;
   }
 
   /** The last job of each kind, or the one that is running. */

@@ -232,6 +232,20 @@ export class ChunkIndex {
     });
   }
 
+  /** How many packs and records there are, and of how many bytes. Reads all of it. */
+  figures(): { packs: number; chunks: number; plainBytes: number; storedBytes: number } {
+    const packs = this.#db.prepare("SELECT count(*) AS packs FROM packs").get();
+    const chunks = this.#db
+      .prepare("SELECT count(*) AS chunks, sum(plain) AS plain, sum(stored) AS stored FROM chunks")
+      .get();
+    return {
+      packs: Number(packs?.packs),
+      chunks: Number(chunks?.chunks),
+      plainBytes: Number(chunks?.plain),
+      storedBytes: Number(chunks?.stored),
+    };
+  }
+
   close(): void {
     this.#db.close();
   }

@@ -359,6 +359,9 @@ export class Vault {
     return { sizeBytes, blockBytes };
   }
 
+  /** How much there is in the vault, as the local index has it. */
+  describe = () => ({ vaultId: this.vaultId, store: this.#store.name, ...this.#index.figures() });
+
   /** Every volume that has a root. */
   async listVolumes(): Promise<VolumeId[]> {
     const found = new Set<VolumeId>();

@@ -72,6 +72,7 @@ const main = new Rpc(parentPort, {
     opened().collect(isDryRun, jobProgress(), forget),
   verify: (samplePercent: number) => opened().verify(samplePercent, jobProgress()),
   settle: () => opened().settle(),
+  describeVault: () => opened().describe(),
   listDirectBlocks: (listing: DirectListing) => listUnits(opened(), clock, listing),
   readDirectBlock: (rootKey: string, offsetBytes: number, lengthBytes: number) =>
     readBytes(opened(), rootKey, offsetBytes, lengthBytes),

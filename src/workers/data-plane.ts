@@ -21,6 +21,7 @@ import type {
   SpoolOrder,
   StorageUsage,
   StoredRoot,
+  VaultDescription,
   VaultKeeper,
   VerificationReport,
   VolumeDefinition,
@@ -256,6 +257,10 @@ export class DataPlane
 
   uploadSpool(order: SpoolOrder): Promise<{ readonly rootKey: string; readonly fullBytes: number }> {
     return this.#backup.call("uploadSpool", order);
+  }
+
+  describeVault(): Promise<VaultDescription> {
+    return this.#backup.call("describeVault");
   }
 
   putCatalog(catalog: unknown): Promise<void> {

@@ -133,9 +133,21 @@ export class GatewayProcess {
   }
 }
 
+/** What a command has printed, and how it has ended. */
+interface Ended {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
 /** Runs another `sluicegate` command to its end. */
-export function sluicegate(...args: string[]): { status: number | null; stdout: string; stderr: string } {
-  return spawnSync(process.execPath, [command, ...args], { encoding: "utf8", timeout: READY_MS_MAX });
+export function sluicegate(...args: string[]): Ended {
+  return sluicegateWith(process.env, ...args);
+}
+
+/** The same, with another environment. */
+export function sluicegateWith(env: NodeJS.ProcessEnv, ...args: string[]): Ended {
+  return spawnSync(process.execPath, [command, ...args], { encoding: "utf8", timeout: READY_MS_MAX, env });
 }
 
 /** The processes that `pid` has started. */

@@ -11,6 +11,7 @@ import {
 } from "./access-keys.ts";
 import { describeHealth, listActivity } from "./activity.ts";
 import { createSnapshots } from "./create-snapshots.ts";
+import { describeVault, listSnapshots } from "./list-snapshots.ts";
 import { getMetrics, listMetrics } from "./metrics.ts";
 import { describePolicyPreview } from "./preview-policy.ts";
 import {
@@ -32,6 +33,7 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   deleteSnapshotSchedule,
   describeHealth,
   describePolicyPreview,
+  describeVault,
   describeVaultJobs,
   getMetrics,
   listAccessKeys,
@@ -39,6 +41,7 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   listMetrics,
   listRecoveryPoints,
   listSnapshotSchedules,
+  listSnapshots,
   putSnapshotSchedule,
   resizeVolume,
   rotateAccessKey,
