@@ -47,11 +47,11 @@ export class Catalog {
   readonly schedules: ScheduleTable;
   readonly #db: Kysely<CatalogSchema>;
   #onChange: () => void = () => {};
-  #snapshotsVersion = 0;
+  #onSnapshotChange: (id: string) => void = () => {};
 
   private constructor(db: Kysely<CatalogSchema>) {
     this.#db = db;
-    this.started = new StartedSnapshots(db, () => this.#snapshotsChanged());
+    this.started = new StartedSnapshots(db, (id) => this.#onSnapshotChange(id));
     this.policies = new PolicyTable(db, () => this.#onChange());
     this.chap = new ChapTable(db, () => this.#onChange());
     this.schedules = new ScheduleTable(db, () => this.#onChange());
@@ -76,13 +76,9 @@ export class Catalog {
     this.#onChange = onChange;
   }
 
-  /** Another one after each change of a snapshot, or of a tag, that was committed here. */
-  get snapshotsVersion(): number {
-    return this.#snapshotsVersion;
-  }
-
-  #snapshotsChanged(): void {
-    this.#snapshotsVersion += 1;
+  /** From now on `onChange` is called with the id whenever a snapshot, or a tag of one, has changed. */
+  watchSnapshots(onChange: (id: string) => void): void {
+    this.#onSnapshotChange = onChange;
   }
 
   close(): Promise<void> {
@@ -269,6 +265,27 @@ export class Catalog {
     return rows.map((row) => ({ ...row, count: Number(row.count), newest: Number(row.newest) }));
   }
 
+  /** Those of the ids that were not deleted. Not more than some hundred at a time. */
+  snapshotsOf(ids: readonly string[]): Promise<SnapshotRow[]> {
+    return this.#db
+      .selectFrom("snapshots")
+      .selectAll()
+      .where("deleted", "=", 0)
+      .where("id", "in", ids as readonly SnapshotId[])
+      .execute();
+  }
+
+  /** The tags of some hundred resources. */
+  tagsOf(resourceIds: readonly string[]): Promise<TagRow[]> {
+    return this.#db
+      .selectFrom("tags")
+      .selectAll()
+      .where("resource_id", "in", resourceIds)
+      .orderBy("resource_id")
+      .orderBy("key")
+      .execute();
+  }
+
   /** All snapshots, also those that were deleted and are still to be taken away. */
   allSnapshots(): Promise<SnapshotRow[]> {
     return this.#db.selectFrom("snapshots").selectAll().execute();
@@ -330,12 +347,12 @@ export class Catalog {
         if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
       }
     });
-    this.#snapshotsChanged();
+    for (const { id } of snapshots) this.#onSnapshotChange(id);
   }
 
   async updateSnapshot(id: SnapshotId, change: Partial<Omit<SnapshotRow, "id">>): Promise<void> {
     await this.#db.updateTable("snapshots").set(change).where("id", "=", id).execute();
-    this.#snapshotsChanged();
+    this.#onSnapshotChange(id);
   }
 
   async removeSnapshot(id: SnapshotId): Promise<void> {
@@ -344,7 +361,7 @@ export class Catalog {
       await db.deleteFrom("started_snapshots").where("snapshot_id", "=", id).execute();
       await db.deleteFrom("snapshots").where("id", "=", id).execute();
     });
-    this.#snapshotsChanged();
+    this.#onSnapshotChange(id);
   }
 
   /** What was remembered under the key, or undefined. */
@@ -395,7 +412,7 @@ export class Catalog {
         on.columns(["resource_id", "key"]).doUpdateSet({ value: (eb) => eb.ref("excluded.value") }),
       )
       .execute();
-    this.#snapshotsChanged();
+    this.#onSnapshotChange(resourceId);
     this.#onChange();
   }
 
@@ -406,7 +423,7 @@ export class Catalog {
       .where("resource_id", "=", resourceId)
       .where("key", "in", [...keys])
       .execute();
-    this.#snapshotsChanged();
+    this.#onSnapshotChange(resourceId);
     this.#onChange();
   }
 

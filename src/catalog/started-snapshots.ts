@@ -5,9 +5,9 @@ import type { CatalogSchema, SnapshotRow, StartedSnapshotRow, TagRow } from "./s
 
 export class StartedSnapshots {
   readonly #db: Kysely<CatalogSchema>;
-  readonly #onChange: () => void;
+  readonly #onChange: (id: string) => void;
 
-  constructor(db: Kysely<CatalogSchema>, onChange: () => void) {
+  constructor(db: Kysely<CatalogSchema>, onChange: (id: string) => void) {
     this.#db = db;
     this.#onChange = onChange;
   }
@@ -24,7 +24,7 @@ export class StartedSnapshots {
       const rows = tags.map(({ key, value }) => ({ resource_id: snapshot.id, key, value }));
       if (rows.length > 0) await db.insertInto("tags").values(rows).execute();
     });
-    this.#onChange();
+    this.#onChange(snapshot.id);
   }
 
   /** All that have not ended. */
