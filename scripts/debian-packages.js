@@ -7,7 +7,7 @@ const PACKAGES = [
   ...["python3-boto3", "awscli", "qemu-utils", "qemu-block-extra", "libiscsi-bin", "tgt"],
   ...["qemu-system-x86", "mmdebstrap", "cpio"],
   ...["radosgw", "ceph-mon", "ceph-osd", "ceph-common", "postgresql"],
-  ...["python3-cryptography", "python3-zstandard"],
+  ...["prometheus", "python3-cryptography", "python3-zstandard"],
   ...["swift-proxy", "swift-account", "swift-container", "swift-object", "memcached"],
 ];
 const POLICY = "/usr/sbin/policy-rc.d";
@@ -72,7 +72,13 @@ function missingPackages() {
 
 /** Elsewhere the programs may have come by another way: one program stands for each package. */
 function isThereOtherwise(name) {
-  const program = { awscli: "aws", "qemu-utils": "qemu-img", "libiscsi-bin": "iscsi-ls", tgt: "tgtd" }[name];
+  const program = {
+    awscli: "aws",
+    "qemu-utils": "qemu-img",
+    "libiscsi-bin": "iscsi-ls",
+    tgt: "tgtd",
+    prometheus: "promtool",
+  }[name];
   const module = /^python3-(.+)$/.exec(name)?.[1];
   if (module !== undefined) return spawnSync("python3", ["-c", `import ${module}`]).status === 0;
   if (name === "qemu-block-extra") return has("qemu-img");

@@ -8,12 +8,13 @@ import { Alarms } from "./admin/alarms.ts";
 import type { ApiCall } from "./admin/api-call.ts";
 import { ApiMeter } from "./admin/api-meter.ts";
 import { CallJournal } from "./admin/call-journal.ts";
-import type { GatewayEvent } from "./admin/event.ts";
+import { EVENT_TYPES, type GatewayEvent } from "./admin/event.ts";
 import { Health } from "./admin/health.ts";
 import { Metrics } from "./admin/metrics.ts";
 import { CONTENT_TYPE, exposition } from "./admin/prometheus.ts";
 import type { SnapshotFigures } from "./admin/sample.ts";
 import { VaultMeter } from "./admin/vault-meter.ts";
+import { Webhook } from "./admin/webhook.ts";
 import type { Probes } from "./api/probes.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import type { SnapshotRow } from "./catalog/schema.ts";
@@ -22,6 +23,7 @@ import type { Clock } from "./platform/clock.ts";
 import type { Disk } from "./platform/disk.ts";
 import type { VolumeId } from "./platform/ids.ts";
 import type { Random } from "./platform/random.ts";
+import type { StartOptions } from "./server-options.ts";
 import type { DataPlane } from "./workers/data-plane.ts";
 
 const METRICS_TOKEN_FILE = "metrics-token";
@@ -37,6 +39,7 @@ export interface WatchOptions {
   readonly random: Random;
   readonly log: Logger;
   readonly onProblem: (message: string, error: unknown) => void;
+  readonly webhook: StartOptions["webhook"];
 }
 
 /** What the rest of the server tells it, and asks it. */
@@ -58,9 +61,11 @@ export function createWatch(options: WatchOptions): Watch {
   const vaultMeter = new VaultMeter();
   const alarms = new Alarms();
   const startedAtMs = clock.nowMs();
+  const webhook = webhookOf(options);
 
   const tell = (event: GatewayEvent) => {
     activity.event(event);
+    webhook?.tell(event);
     const level = event.severity === "warning" ? "warn" : event.severity;
     log[level]({ event: event.type, resources: event.resources }, event.message);
   };
@@ -135,9 +140,18 @@ export function createWatch(options: WatchOptions): Watch {
     async close() {
       health.closing();
       metrics.close();
+      webhook?.close();
       activity.close();
     },
   };
+}
+
+function webhookOf({ webhook, clock, random, onProblem }: WatchOptions): Webhook | undefined {
+  if (webhook === undefined) return undefined;
+  const strange = webhook.events?.find((name) => !(EVENT_TYPES as readonly string[]).includes(name));
+  if (strange !== undefined)
+    throw new Error(`webhook-events: there is no event ${strange}; there are ${EVENT_TYPES.join(", ")}`);
+  return new Webhook({ ...webhook, clock, random, onProblem });
 }
 
 /** The part of it that the API's handlers get. */

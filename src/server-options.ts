@@ -22,6 +22,11 @@ export interface StartOptions {
   readonly uploadBufferSizeBytes: number;
   /** Which recovery points stay as they grow older: `1h,1d/10m,7d/1h`. */
   readonly keepRecoveryPoints: string;
+  readonly webhook?: {
+    readonly url: string;
+    readonly secret?: string;
+    readonly events?: readonly string[];
+  };
   readonly logLevel: string;
 }
 

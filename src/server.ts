@@ -105,7 +105,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     const catalog = await Catalog.open({ sqlitePath: join(dataDir, "catalog.sqlite") });
     closers.push(() => catalog.close());
     const watch = createWatch({
-      ...{ dataDir, catalog, plane, log, onProblem, version: VERSION },
+      ...{ dataDir, catalog, plane, log, onProblem, version: VERSION, webhook: options.webhook },
       ...{ clock: systemClock, disk: systemDisk, random: systemRandom },
     });
     closers.push(() => watch.close());

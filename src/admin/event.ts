@@ -1,19 +1,22 @@
 /** What comes about in the gateway and somebody may want to know. */
-export type EventType =
-  | "GatewayStarted"
-  | "SnapshotCompleted"
-  | "SnapshotFailed"
-  | "UploadBufferHigh"
-  | "UploadBufferNormal"
-  | "CacheDirtyHigh"
-  | "CacheDirtyNormal"
-  | "StoreUnreachable"
-  | "StoreReachable"
-  | "VolumeStopped"
-  | "VerificationPassed"
-  | "VerificationFailed"
-  | "CollectionDone"
-  | "CollectionFailed";
+export const EVENT_TYPES = [
+  "GatewayStarted",
+  "SnapshotCompleted",
+  "SnapshotFailed",
+  "UploadBufferHigh",
+  "UploadBufferNormal",
+  "CacheDirtyHigh",
+  "CacheDirtyNormal",
+  "StoreUnreachable",
+  "StoreReachable",
+  "VolumeStopped",
+  "VerificationPassed",
+  "VerificationFailed",
+  "CollectionDone",
+  "CollectionFailed",
+] as const;
+
+export type EventType = (typeof EVENT_TYPES)[number];
 
 export interface GatewayEvent {
   readonly type: EventType;

@@ -24,6 +24,9 @@ export const START_OPTIONS = {
   "cache-size": "size of the first cache disk",
   "upload-buffer-size": "size of the first upload-buffer disks",
   "keep-recovery-points": "which recovery points stay: AGE or AGE/STEP, by growing age",
+  "webhook-url": "URL that is told what comes about, such as failed snapshots",
+  "webhook-secret-file": "file whose first line is the secret that signs what is told",
+  "webhook-events": "only these events (a comma between them)",
   "log-level": "trace, debug, info, warn, error or silent",
 } as const;
 
@@ -31,7 +34,17 @@ export type StartOptionName = keyof typeof START_OPTIONS;
 type Given = Partial<Record<StartOptionName, string>>;
 
 const DEFAULTS: Record<
-  Exclude<StartOptionName, "store" | "iscsi-advertise" | "s3-endpoint" | "s3-region" | "device">,
+  Exclude<
+    StartOptionName,
+    | "store"
+    | "iscsi-advertise"
+    | "s3-endpoint"
+    | "s3-region"
+    | "device"
+    | "webhook-url"
+    | "webhook-secret-file"
+    | "webhook-events"
+  >,
   string
 > = {
   data: "./data",
@@ -65,6 +78,7 @@ export function readStartOptions(
   }
   const s3Region = get("s3-region");
   const advertised = get("iscsi-advertise");
+  const webhook = webhookOf(get);
   return {
     dataDir: need("data"),
     listen: parseHostPort("listen", need("listen")),
@@ -80,7 +94,33 @@ export function readStartOptions(
     logLevel: need("log-level"),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(s3Region !== undefined && { s3Region }),
+    ...(webhook !== undefined && { webhook }),
   };
+}
+
+function webhookOf(get: (name: StartOptionName) => string | undefined): StartOptions["webhook"] {
+  const url = get("webhook-url");
+  if (url === undefined) return undefined;
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
+    throw new OptionError("webhook-url: it is not the URL of a web server");
+  const secretFile = get("webhook-secret-file");
+  const events = get("webhook-events");
+  return {
+    url,
+    ...(secretFile !== undefined && { secret: firstLine(secretFile) }),
+    ...(events !== undefined && { events: events.split(",").map((name) => name.trim()) }),
+  };
+}
+
+function firstLine(path: string): string {
+  let line: string | undefined;
+  try {
+    line = readFileSync(path, "utf8").split(/\r?\n/)[0];
+  } catch (error) {
+    throw new OptionError(`${path} can't be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (line === undefined || line === "") throw new OptionError(`${path}: its first line is empty`);
+  return line;
 }
 
 /** Checks the rule; it is read again where it is used. */

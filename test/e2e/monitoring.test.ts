@@ -1,6 +1,9 @@
 /** Metrics, the activity log and health on the real gateway: what they tell is what was done. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { createHmac } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -14,16 +17,42 @@ const MIB = 1024 ** 2;
 
 describe("what the gateway tells of itself", () => {
   const folder = mkdtempSync(join(tmpdir(), "sg-monitoring-"));
-  const options = [...fileStore.options(folder), "--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
-  const gateway = new GatewayProcess(join(folder, "data"), options);
+  const told: { readonly body: string; readonly signature: string }[] = [];
+  const hook = createServer((request, response) => {
+    let body = "";
+    request.setEncoding("utf8").on("data", (text: string) => {
+      body += text;
+    });
+    request.on("end", () => {
+      told.push({ body, signature: String(request.headers["x-sluicegate-signature"]) });
+      response.end();
+    });
+  });
+  const config = join(folder, "config.yaml");
+  const gateway = new GatewayProcess(join(folder, "data"), [
+    ...fileStore.options(folder),
+    "--config",
+    config,
+  ]);
   const own = async (operation: string, input: object) =>
     (await callJson(gateway.botoSettings(), `Sluicegate_20261101.${operation}`, input)).body;
   let volumeArn = "";
   let snapshotId = "";
 
-  before(() => gateway.start());
+  before(async () => {
+    await new Promise<void>((resolve) => hook.listen(0, "127.0.0.1", resolve));
+    const { port } = hook.address() as AddressInfo;
+    const secret = join(folder, "webhook-secret");
+    writeFileSync(secret, "the secret\n");
+    const lines = ["cache-size: 256MiB", "upload-buffer-size: 256MiB", "webhook-events: [SnapshotCompleted]"];
+    lines.push(`webhook-url: http://127.0.0.1:${port}/`, `webhook-secret-file: ${secret}`);
+    writeFileSync(config, lines.join("\n"));
+    await gateway.start();
+  });
   after(async () => {
     await gateway.kill();
+    hook.closeAllConnections();
+    hook.close();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -69,6 +98,15 @@ describe("what the gateway tells of itself", () => {
     assert.equal(valueIs(text, /^sluicegate_volume_unsaved_bytes\{/), 0);
     assert(valueIs(text, /^sluicegate_api_request_seconds_count\{.*operation="CreateSnapshot"/) === 1);
     assert(valueIs(text, /^sluicegate_volume_time_since_last_snapshot_seconds\{/) < 600);
+  });
+
+  test("the webhook is told of the snapshot, signed", async () => {
+    const { body, signature } = await until("the webhook was told", async () => told[0]);
+    const event = JSON.parse(body);
+    assert.deepEqual([event.Type, event.Resources], ["SnapshotCompleted", [snapshotId, volumeArn]]);
+    const seconds = /^t=(\d+),v1=/.exec(signature)?.[1];
+    const hmac = createHmac("sha256", "the secret").update(`${seconds}.${body}`).digest("hex");
+    assert.equal(signature, `t=${seconds},v1=${hmac}`);
   });
 
   test("the text is one that Prometheus takes", async () => {
