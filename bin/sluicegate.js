@@ -34,9 +34,13 @@ if (isClone) {
   if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
     step("installing (npm ci)", "npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
   }
-  if (!existsSync(entry) || statSync(entry).mtimeMs < newestSource(join(root, "src"))) {
+  const isOlder = (built, sources) => !existsSync(built) || statSync(built).mtimeMs < newestSource(sources);
+  if (isOlder(entry, join(root, "src"))) {
     const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
     step("building", findNode(), [tsc, "-p", join(root, "tsconfig.build.json")]);
+  }
+  if (isOlder(join(root, "dist", "console", "index.html"), join(root, "console"))) {
+    step("building the console", findNode(), [join(root, "console", "build.js")]);
   }
 }
 runNode([entry, ...process.argv.slice(2)], { lifeline: true });

@@ -13,6 +13,7 @@ export async function check() {
   const steps = [
     ["biome", [bin("@biomejs", "biome", "bin", "biome"), "ci", "--colors=off", "."]],
     ["tsc", [bin("typescript", "bin", "tsc"), "-p", "tsconfig.json", "--pretty", "false"]],
+    ["tsc console", [bin("typescript", "bin", "tsc"), "-p", "console/tsconfig.json", "--pretty", "false"]],
     ["knip", [bin("knip", "bin", "knip.js"), "--no-progress"]],
   ];
   const counts = { passed: 0, failed: 0, skipped: 0 };

@@ -1,9 +1,10 @@
 /** The composition root: builds everything, in the order in which it has to come up, and takes it down again. */
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { pino } from "pino";
 import type { AdminServices } from "./admin/admin-services.ts";
+import { ConsoleFiles } from "./admin/console-files.ts";
 import { dlmOperations } from "./api/dlm/index.ts";
 import { ebsOperations } from "./api/ebs/index.ts";
 import { ec2Operations } from "./api/ec2/index.ts";
@@ -34,6 +35,8 @@ const { version: VERSION } = JSON.parse(
   readFileSync(new URL("../package.json", import.meta.url), "utf8"),
 ) as { version: string };
 const SOFTWARE_KEY = "software";
+/** Where the build puts the console: beside the built server. */
+const CONSOLE_FOLDER = fileURLToPath(new URL("./console/", import.meta.url));
 
 export interface RunningServer {
   readonly api: string;
@@ -165,6 +168,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       portals.push(`${urlHost(listening.host)}:${listening.port}`);
     }
 
+    const pages = new ConsoleFiles(CONSOLE_FOLDER, { region: options.region, version: VERSION });
     const api = new ApiServer<Services & AdminServices>({
       storageGateway: storageGatewayOperations,
       ec2: ec2Operations,
@@ -176,6 +180,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       probes: watch.probes,
       onCall: (call) => watch.onCall(call),
       activationKey: () => services.gateways.activationKey(),
+      page: (request) => pages.answer(request),
       onInternalError: (requestId, error) => log.error({ err: error, requestId }, "a request failed"),
       clock: systemClock,
       random: systemRandom,

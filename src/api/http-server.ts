@@ -20,6 +20,18 @@ import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
 import { RestJsonProtocol } from "./wire/rest-json.ts";
 import { type Caller, SignatureError, verifySignature } from "./wire/sigv4.ts";
 
+interface PageRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: FastifyRequest["headers"];
+}
+
+interface PageAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}
+
 export interface ApiServerOptions<Services> {
   readonly storageGateway: OperationTable<Services>;
   readonly ec2: OperationTable<Services>;
@@ -35,6 +47,8 @@ export interface ApiServerOptions<Services> {
   readonly onCall: (call: ApiCall) => void;
   /** A new key to activate a gateway with. */
   readonly activationKey: () => Promise<string>;
+  /** What is for people: undefined where a request is for the API. */
+  readonly page: (request: PageRequest) => Promise<PageAnswer | undefined>;
   /** An error that the caller is told nothing of. */
   readonly onInternalError: (requestId: string, error: unknown) => void;
   readonly clock: Clock;
@@ -133,6 +147,8 @@ export class ApiServer<Services> {
   }
 
   async #handle(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+    const page = await this.#options.page(request);
+    if (page !== undefined) return reply.code(page.status).headers(page.headers).send(page.body);
     const requestId = this.#requestId();
     const trace: CallTrace = {};
     const beganMs = this.#options.clock.monotonicMs();

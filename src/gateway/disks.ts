@@ -123,6 +123,11 @@ export class Disks {
     this.#devices = devices;
   }
 
+  /** Makes a sparse file as a free disk. Throws a DiskCreationError. */
+  create(name: string, sizeBytes: number): DiskLocation {
+    return createDiskFile(this.#dataDir, name, sizeBytes);
+  }
+
   /** All disks: those that are there and those that should be. */
   async all(): Promise<LocalDisk[]> {
     const uses = new Map((await this.#catalog.disks()).map((use) => [use.id, use]));

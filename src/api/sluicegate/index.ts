@@ -10,7 +10,9 @@ import {
   rotateAccessKey,
 } from "./access-keys.ts";
 import { describeHealth, listActivity } from "./activity.ts";
+import { createLocalDisk } from "./create-local-disk.ts";
 import { createSnapshots } from "./create-snapshots.ts";
+import { listMatchingSnapshots } from "./list-matching-snapshots.ts";
 import { describeVault, listSnapshots } from "./list-snapshots.ts";
 import { getMetrics, listMetrics } from "./metrics.ts";
 import { describePolicyPreview } from "./preview-policy.ts";
@@ -26,6 +28,7 @@ import { adoptSnapshots, describeVaultJobs, startVaultJob } from "./vault-jobs.t
 export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   adoptSnapshots,
   createAccessKey,
+  createLocalDisk,
   createSession,
   createSnapshotFromRecoveryPoint,
   createSnapshots,
@@ -40,6 +43,7 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   listActivity,
   listMetrics,
   listRecoveryPoints,
+  listMatchingSnapshots,
   listSnapshotSchedules,
   listSnapshots,
   putSnapshotSchedule,
