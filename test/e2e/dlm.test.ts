@@ -100,6 +100,7 @@ describe("the Data Lifecycle Manager's API", () => {
     const ids = async (args: object) =>
       (await dlm("get_lifecycle_policies", args)).Policies.map((one: { PolicyId: string }) => one.PolicyId);
     assert.deepEqual((await ids({})).sort(), [PolicyId, other.PolicyId].sort());
+    assert.equal((await ids({ PolicyIds: [PolicyId, other.PolicyId] })).length, 2);
     assert.deepEqual(await ids({ State: "DISABLED" }), [other.PolicyId]);
     assert.deepEqual(await ids({ ResourceTypes: ["VOLUME"] }), [PolicyId]);
     assert.deepEqual(await ids({ PolicyIds: [other.PolicyId], State: "ENABLED" }), []);
@@ -124,7 +125,8 @@ describe("the Data Lifecycle Manager's API", () => {
     assert.equal(changed.PolicyDetails.Schedules[0].CreateRule.CronExpression, "cron(0 3 ? * MON-FRI *)");
     const ResourceArn = Policy.PolicyArn;
     await dlm("tag_resource", { ResourceArn, Tags: { Name: "two", more: "x" } });
-    await dlm("untag_resource", { ResourceArn, TagKeys: ["more"] });
+    await dlm("tag_resource", { ResourceArn, Tags: { again: "y" } });
+    await dlm("untag_resource", { ResourceArn, TagKeys: ["more", "again"] });
     assert.deepEqual((await dlm("list_tags_for_resource", { ResourceArn })).Tags, { Name: "two" });
     await dlm("delete_lifecycle_policy", { PolicyId: other.PolicyId });
     await refused(

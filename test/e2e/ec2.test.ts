@@ -517,6 +517,7 @@ describe("the EC2 API", () => {
     assert.equal(await post("Action=DeleteSnapshot&Version=2016-11-15"), "400 MissingParameter");
     assert.equal(await post("Action=DescribeSnapshots&MaxResults=many"), "400 InvalidParameterValue");
     assert.equal(await post("Action=DescribeSnapshots&DryRun=perhaps"), "400 InvalidParameterValue");
+    assert.equal(await post("Action=DescribeSnapshots&Filter.1=x"), "400 InvalidParameterValue");
     const stars = `${"*a".repeat(120)}b`;
     assert.equal(
       await post(
