@@ -15,14 +15,16 @@ const LOG_CHARS_MAX = 100_000;
 export class GatewayProcess {
   readonly dataDir: string;
   readonly #options: readonly string[];
+  readonly #program: string;
   #child: ChildProcess | undefined;
   #ready: RegExpExecArray | undefined;
   #log = "";
   #boto: Boto | undefined;
 
-  /** `options` follow `sluicegate start`, and beat what is said here. */
-  constructor(dataDir: string, options: readonly string[] = []) {
+  /** `options` follow `sluicegate start`, and beat what is said here. `program`: another one than that of this folder. */
+  constructor(dataDir: string, options: readonly string[] = [], program = command) {
     this.dataDir = dataDir;
+    this.#program = program;
     this.#options = options;
   }
 
@@ -62,7 +64,7 @@ export class GatewayProcess {
     const listen = this.#ready === undefined ? "127.0.0.1:0" : new URL(this.endpoint).host;
     const iscsi = this.#ready === undefined ? "127.0.0.1:0" : this.#address(2);
     const args = ["start", "--data", this.dataDir, "--listen", listen, "--iscsi", iscsi, ...this.#options];
-    const child = spawn(process.execPath, [command, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, [this.#program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#keep(text));
     const lines = createInterface({ input: child.stdout });
