@@ -83,9 +83,16 @@ export class DirectUploads {
   readonly #uploading = new Map<SnapshotId, Promise<void>>();
   #cancelTimer: () => void = () => {};
   #stopped = false;
+  #stop: () => void = () => {};
+  /** Rejects when this is closed: what waits for the bucket then is left to the next start. */
+  readonly #stopping: Promise<never>;
 
   constructor(options: DirectUploadsOptions) {
     this.#options = options;
+    this.#stopping = new Promise((_, reject) => {
+      this.#stop = () => reject(new Error("the gateway is stopped"));
+    });
+    this.#stopping.catch(() => {});
   }
 
   /** Goes on where the last run has ended, and ends what runs out of time from now on. */
@@ -233,9 +240,10 @@ export class DirectUploads {
     if (!this.#uploading.has(id)) this.#options.disk.removeFolder(this.#folderOf(id));
   }
 
-  /** Waits for the uploads under way, which end with the vault. */
+  /** Waits for nothing but what is being written down: uploads under way are taken up again by the next start. */
   async close(): Promise<void> {
     this.#stopped = true;
+    this.#stop();
     this.#cancelTimer();
     for (const { spool } of this.#open.values()) spool.close();
     this.#open.clear();
@@ -295,7 +303,7 @@ export class DirectUploads {
             return;
           }
           this.#options.onProblem(`${row.id} can't be uploaded now`, error);
-          await delay(this.#options.clock, RETRY_MS);
+          await Promise.race([delay(this.#options.clock, RETRY_MS), this.#stopping.catch(() => {})]);
         }
       }
     };
@@ -307,13 +315,14 @@ export class DirectUploads {
 
   async #uploadOnce(row: SnapshotRow, started: StartedSnapshotRow): Promise<void> {
     const { store, snapshots, catalog, disk } = this.#options;
-    const uploaded = await store.uploadSpool({
+    const uploading = store.uploadSpool({
       volumeId: row.volume_id,
       folder: this.#folderOf(row.id),
       sizeBytes: row.volume_size_bytes,
       cutAtMs: row.started_at,
       ...(started.parent_root_key !== null && { parentRootKey: started.parent_root_key }),
     });
+    const uploaded = await Promise.race([uploading, this.#stopping]);
     await snapshots.completeDirect(row.id, uploaded);
     await catalog.started.setState(row.id, "ended");
     disk.removeFolder(this.#folderOf(row.id));
