@@ -55,6 +55,8 @@ class Bench {
   readonly clock = new ManualClock(START_MS);
   readonly problems: string[] = [];
   readonly refused = new Set<VolumeId>();
+  /** What a deletion waits for. */
+  bucket: Promise<void> = Promise.resolve();
   readonly cuts: VolumeId[][] = [];
   readonly records = new Map<string, SnapshotRecord>();
   readonly catalog: Catalog;
@@ -86,7 +88,10 @@ class Bench {
       putSnapshot: async (record) => void this.records.set(record.snapshotId, record),
       deleteSnapshot: async (id) => void this.records.delete(id),
       listSnapshots: async () => [...this.records.values()],
-      snapshot: async (id) => this.records.get(id),
+      snapshot: async (id) => {
+        await this.bucket;
+        return this.records.get(id);
+      },
       hasSnapshot: async (id) => this.records.has(id),
     };
     const onProblem = (message: string) => void this.problems.push(message);
@@ -299,6 +304,34 @@ describe("lifecycle policies", () => {
     assert.equal((await bench.made()).length, 4);
     await assert.rejects(bench.policies.get(id), /does not exist/);
     await bench.catalog.close();
+  });
+
+  test("a bucket that gives no answer to deletions holds up no snapshot, and no stop", async () => {
+    const bench = await Bench.make();
+    await bench.policies.create(wanted, []);
+    for (let hour = 0; hour < 3; hour++) await bench.pass(HOUR_MS);
+    let answer = () => {};
+    bench.bucket = new Promise((resolve) => {
+      answer = resolve;
+    });
+    bench.runner.start();
+    for (let hour = 0; hour < 3; hour++) {
+      const cuts = bench.cuts.length;
+      bench.clock.advance(HOUR_MS);
+      for (let turns = 0; bench.cuts.length < cuts + 2 && turns < 1000; turns++) {
+        bench.clock.advance(5_000);
+        await nextTurn();
+      }
+      assert.equal(bench.cuts.length, cuts + 2);
+      await bench.uploaded();
+    }
+    assert.equal((await bench.made(ONE)).length, 6);
+    const closing = bench.runner.close();
+    await nextTurn();
+    bench.clock.advance(10_000);
+    await closing;
+    answer();
+    await bench.snapshots.close();
   });
 
   test("a preview says what comes, and is right", async () => {

@@ -11,7 +11,7 @@
 import { createHash } from "node:crypto";
 import type { Catalog, Tag } from "../catalog/catalog.ts";
 import type { GatewayRow, PolicyScheduleRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
-import type { Clock } from "../platform/clock.ts";
+import { type Clock, delay } from "../platform/clock.ts";
 import { GatewayError } from "./errors.ts";
 import { instanceIdOf } from "./instance-ids.ts";
 import type { Policies, PolicyView } from "./policies.ts";
@@ -46,6 +46,7 @@ export interface SchedulePreview {
 const LOOK_EVERY_MS = 5_000;
 const RETAIN_EVERY_MS = 60_000;
 const RETRY_MS = 60_000;
+const CLOSE_MS_MAX = 2_000;
 /** A clock that goes back further than this was wrong before: what it had settled in the future is forgotten. */
 const CLOCK_BACK_MS_MAX = 25 * 3600_000;
 /** Deleted in one go; the rest comes with the next look. */
@@ -58,6 +59,8 @@ export class PolicyRunner {
   #retainAtMs = 0;
   #cancelTimer: () => void = () => {};
   #looking: Promise<void> = Promise.resolve();
+  /** Deletions under way. */
+  #retaining: Promise<void> | undefined;
   #stopped = false;
 
   constructor(options: PolicyRunnerOptions) {
@@ -66,7 +69,7 @@ export class PolicyRunner {
 
   /** Looks now, and again and again. */
   start(): void {
-    this.#looking = this.look();
+    this.#looking = this.#look();
     this.#cancelTimer = this.#options.clock.after(LOOK_EVERY_MS, () => {
       void this.#looking.then(() => {
         if (!this.#stopped) this.start();
@@ -74,14 +77,21 @@ export class PolicyRunner {
     });
   }
 
+  /** Ends soon, also where the bucket gives no answer to a deletion: the next start finishes that. */
   async close(): Promise<void> {
     this.#stopped = true;
     this.#cancelTimer();
-    await this.#looking;
+    const ended = Promise.all([this.#looking, this.#retaining]);
+    await Promise.race([ended, delay(this.#options.clock, CLOSE_MS_MAX)]);
   }
 
   /** Does what is due now; resolves when it is done or has failed. */
   async look(): Promise<void> {
+    await this.#look();
+    await this.#retaining;
+  }
+
+  async #look(): Promise<void> {
     const { catalog, policies, clock, onProblem } = this.#options;
     try {
       if ((await catalog.policies.all()).length === 0) return;
@@ -92,9 +102,14 @@ export class PolicyRunner {
           await this.#lookAt(policy, schedule);
         }
       }
-      if (clock.monotonicMs() < this.#retainAtMs) return;
+      if (clock.monotonicMs() < this.#retainAtMs || this.#retaining !== undefined) return;
       this.#retainAtMs = clock.monotonicMs() + RETAIN_EVERY_MS;
-      await this.#retain(enabled);
+      // Nobody waits for it: deletions need the bucket, and snapshots don't.
+      this.#retaining = this.#retain(enabled)
+        .catch((error: unknown) => onProblem("retention has to wait", error))
+        .finally(() => {
+          this.#retaining = undefined;
+        });
     } catch (error) {
       onProblem("lifecycle policies can't be looked at", error);
     }
