@@ -207,7 +207,7 @@ onGateway(
 onGateway(
   snapshot
     .command("mount <snapshot>")
-    .description("offer a snapshot as a target for a look into it; it can't be changed by that")
+    .description("offer a snapshot as a write-protected target, for a look into it")
     .option("--name <name>", "of the target; without it mounted-SNAPSHOT")
     .option("--interface <address>", "address that initiators are told", "127.0.0.1"),
 ).action(snapshotMount);

@@ -1,4 +1,5 @@
 /** `sluicegate snapshot …`: made, listed, watched, compared, taken away, and mounted for a look. */
+import { READ_ONLY_TAG } from "../gateway/volumes.ts";
 import { delay, stayAlive, systemClock } from "../platform/clock.ts";
 import type { ApiClient } from "./client.ts";
 import { ClientError, EXIT, UsageError } from "./failure.ts";
@@ -165,8 +166,7 @@ export async function snapshotRestore(
 }
 
 /**
- * Offers a snapshot as a target of its own, for a look into it. The snapshot itself can't be changed: what is written to
- * the target stays in the cache of this temporary volume and goes with it.
+ * Offers a snapshot as a target of its own, for a look into it: write-protected, so that an initiator sees it as it was.
  */
 export async function snapshotMount(
   id: string,
@@ -178,7 +178,10 @@ export async function snapshotMount(
   const name = choice.name ?? `mounted-${snapshot.SnapshotId}`;
   const made = await createCached(api, GatewayARN, name, snapshot.VolumeSizeInBytes, choice.interface, {
     SnapshotId: snapshot.SnapshotId,
-    Tags: [{ Key: MOUNTED_TAG, Value: snapshot.SnapshotId }],
+    Tags: [
+      { Key: MOUNTED_TAG, Value: snapshot.SnapshotId },
+      { Key: READ_ONLY_TAG, Value: "" },
+    ],
   });
   const { VolumeARN } = made;
   await api.callOwn("UpdateRecoveryPoints", { VolumeARN, IntervalInSeconds: 0 });
@@ -186,7 +189,7 @@ export async function snapshotMount(
   print(made, () => [
     made.TargetARN.split("/").at(-1) ?? "",
     ...attachCommands(volume, api),
-    "Mount it read-only; when you have seen enough:",
+    "It can only be read (mount -o ro; of a file system that was in use also -o noload or norecovery). Afterwards:",
     `  sluicegate snapshot unmount ${name}`,
   ]);
 }

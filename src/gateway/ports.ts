@@ -56,6 +56,8 @@ export interface VolumeDefinition {
   readonly preserveExistingData: boolean;
   /** The object key of the root whose content the volume starts with; absent for an empty volume. */
   readonly parentRootKey?: string;
+  /** Initiators may only read it. */
+  readonly isReadOnly?: boolean;
   /** While something is dirty, a recovery point is cut this often, in milliseconds; 0: never. */
   readonly recoveryPointEveryMs: number;
   /** Who may log in to the target; absent or empty: every initiator, without a proof. */

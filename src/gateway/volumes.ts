@@ -30,6 +30,9 @@ const STORED_BYTES_MAX = 16 * 1024 * GIB;
 const CACHED_BYTES_MAX = 32 * 1024 * GIB;
 const VOLUMES_PER_GATEWAY_MAX = 32;
 
+/** A volume that is made with this tag is offered write-protected. */
+export const READ_ONLY_TAG = "sluicegate:read-only";
+
 export interface VolumesOptions {
   readonly catalog: Catalog;
   readonly host: VolumeHost;
@@ -330,6 +333,7 @@ export class Volumes {
     const { catalog } = this.#options;
     const disk = row.disk_id === null ? undefined : await catalog.diskInUse(row.disk_id);
     const chap = (await catalog.chap.of(row.id)).map(credentialOf);
+    const isReadOnly = (await catalog.tags(row.id)).some(({ key }) => key === READ_ONLY_TAG);
     return {
       volumeId: row.id,
       gatewayId: row.gateway_id,
@@ -339,6 +343,7 @@ export class Volumes {
       preserveExistingData: row.preserve_existing_data === 1,
       recoveryPointEveryMs: recoveryPointEveryMs(row),
       chap,
+      ...(isReadOnly && { isReadOnly }),
       ...(disk && { disk: { diskId: disk.id, path: disk.path, sizeBytes: disk.size_bytes } }),
       ...(row.parent_root_key !== null && { parentRootKey: row.parent_root_key }),
     };

@@ -14,6 +14,8 @@ export interface BlockDevice {
   readonly logicalBlockBytes: number;
   /** 4096: writes in multiples of it, aligned, cost least. */
   readonly physicalBlockBytes: number;
+  /** Whether it may only be read, for as long as it is there: writes are refused before they reach it. */
+  readonly isWriteProtected?: boolean;
 
   /** Reads inline into `target` at `targetOffset`, or answers false and leaves `target` undefined in content. */
   tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean;

@@ -118,6 +118,7 @@ export function admit(unit: LogicalUnit, nexus: Nexus, cdb: Buffer): void {
     if (progress === undefined) throw new CheckCondition(SENSE.sanitizeCommandFailed);
     throw new CheckCondition(SENSE.sanitizeInProgress, { progress });
   }
+  if (traits.isWrite === true && unit.isMediumProtected) throw new CheckCondition(SENSE.writeProtected);
   if (traits.isWrite === true && unit.modes.writeProtect) {
     throw new CheckCondition(SENSE.softwareWriteProtected);
   }

@@ -64,7 +64,10 @@ export class LogicalUnit {
     this.#store = options.store;
     this.sanitizer = new Sanitizer(this.device, this.locks, options.clock, () => this.#changed());
     const content = options.store?.load();
-    if (content === undefined) return;
+    if (content === undefined) {
+      this.#settle();
+      return;
+    }
     const { reservations, sanitize } = decodeUnitState(content);
     if (reservations !== undefined) this.#reservations = reservations;
     if (sanitize !== undefined) this.sanitizer.resume(sanitize);
@@ -74,6 +77,11 @@ export class LogicalUnit {
   /** Nothing of the unit's state stands in the way of a READ or a WRITE: the hot path asks nothing more. */
   get isCalm(): boolean {
     return this.#isCalm;
+  }
+
+  /** Whether the medium can't be written, whatever the mode parameters say. */
+  get isMediumProtected(): boolean {
+    return this.device.isWriteProtected === true;
   }
 
   get modes(): ModeParameters {
@@ -195,6 +203,7 @@ export class LogicalUnit {
     this.#isCalm =
       this.#reservedBy === undefined &&
       this.#reservations.reservation === undefined &&
+      !this.isMediumProtected &&
       !this.#modes.writeProtect &&
       !this.#modes.isWriteThrough &&
       !this.sanitizer.isActive;

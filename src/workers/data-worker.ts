@@ -24,6 +24,7 @@ import { identityOf } from "./unit-identity.ts";
 
 type HostedVolume = FleetVolume & {
   readonly targetName: string;
+  readonly isReadOnly?: boolean;
   readonly chap?: readonly ChapCredential[];
 };
 
@@ -137,14 +138,14 @@ async function resetCache(
   return [...lost].map(([volumeId, blocks]) => ({ volumeId, lostBytes: blocks * BLOCK_BYTES }));
 }
 
-async function open({ chap, ...definition }: HostedVolume): Promise<unknown> {
+async function open({ chap, isReadOnly, ...definition }: HostedVolume): Promise<unknown> {
   const { volumeId, targetName } = definition;
   try {
     const volume = await fleet.open(definition);
     broken.delete(volumeId);
     targetNames.set(volumeId, targetName);
     const identity = identityOf(volumeId);
-    const device = new MeteredDevice(volume, systemClock, meters.get(volumeId));
+    const device = new MeteredDevice(volume, systemClock, meters.get(volumeId), isReadOnly === true);
     meters.set(volumeId, device);
     const entry = {
       targetName,

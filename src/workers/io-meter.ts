@@ -29,8 +29,11 @@ export class MeteredDevice implements Required<BlockDevice> {
   readonly #clock: Clock;
   readonly #counters: Float64Array;
 
+  readonly isWriteProtected: boolean;
+
   /** `before`: the device that the same volume had, whose counts go on here. */
-  constructor(device: BlockDevice, clock: Clock, before?: MeteredDevice) {
+  constructor(device: BlockDevice, clock: Clock, before?: MeteredDevice, isWriteProtected = false) {
+    this.isWriteProtected = isWriteProtected;
     this.#device = device;
     this.#clock = clock;
     this.#counters = before === undefined ? new Float64Array(LENGTH) : before.#counters;

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { BlockClient } from "../clients/block-client.ts";
 import { GatewayProcess, sluicegate, sluicegateWith } from "../clients/gateway.ts";
-import { qemuIo, volumeUrl } from "../clients/iscsi.ts";
+import { qemuIo, runOk, run as runProgram, volumeUrl } from "../clients/iscsi.ts";
 import { fileStore } from "./store.ts";
 
 const MIB = 1024 ** 2;
@@ -73,7 +73,15 @@ describe("the command line", () => {
     assert.match(run("snapshot", "diff", first, first), /the same/);
 
     assert.match(run("snapshot", "mount", first, "--name", "look"), /iqn\.1997-05\.com\.amazon:look/);
-    await qemuIo(volumeUrl(gateway.portal, "look"), "read -P 1 0 4M", "read -P 0 64M 1M");
+    const look = volumeUrl(gateway.portal, "look");
+    const reads = ["-r", "-f", "raw", "-c", "read -P 1 0 4M", "-c", "read -P 0 64M 1M", look];
+    assert.doesNotMatch(await runOk("qemu-io", reads), /verification failed/);
+    const writes = await runProgram("qemu-io", ["-f", "raw", "-c", "write -P 9 0 64k", look]);
+    assert.match(writes.output, /LUN is write protected/);
+    // One that does not ask first is refused, too.
+    const rude = await BlockClient.open(gateway.portal, "look");
+    await assert.rejects(rude.write(0, Buffer.alloc(512, 9)));
+    rude.close();
     run("snapshot", "unmount", "look");
     fails(1, /not one of those/, "snapshot", "unmount", "two");
 

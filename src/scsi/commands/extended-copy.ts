@@ -188,7 +188,7 @@ async function copy(
 /** Throws COPY ABORTED where the initiator could not read or write the unit by itself. */
 function checkAccess(unit: LogicalUnit, initiatorName: string, access: "read" | "write"): void {
   const nexus = unit.nexusOf(initiatorName);
-  const isProtected = access === "write" && unit.modes.writeProtect;
+  const isProtected = access === "write" && (unit.modes.writeProtect || unit.isMediumProtected);
   if (
     nexus === undefined ||
     unit.sanitizer.isActive ||

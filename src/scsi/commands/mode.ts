@@ -55,7 +55,7 @@ export const modeSense10: ScsiCommand = {
 };
 
 function specificParameter({ unit }: CommandContext): number {
-  return DPOFUA | (unit.modes.writeProtect ? WRITE_PROTECTED : 0);
+  return DPOFUA | (unit.modes.writeProtect || unit.isMediumProtected ? WRITE_PROTECTED : 0);
 }
 
 function blockDescriptor({ cdb, device }: CommandContext, long: boolean): Buffer {
