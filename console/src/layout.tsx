@@ -17,6 +17,7 @@ const ITEMS: SideNavigationProps.Item[] = [
   { type: "link", text: "Snapshots", href: `${BASE}/snapshots` },
   { type: "link", text: "Gateways and disks", href: `${BASE}/gateways` },
   { type: "link", text: "Vault", href: `${BASE}/vault` },
+  { type: "link", text: "Activity", href: `${BASE}/activity` },
   { type: "divider" },
   { type: "link", text: "Settings", href: `${BASE}/settings` },
 ];

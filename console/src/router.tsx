@@ -21,6 +21,7 @@ const pages: RouteObject[] = [
   },
   { path: "gateways", lazy: async () => ({ Component: (await import("./pages/gateways.tsx")).Gateways }) },
   { path: "vault", lazy: async () => ({ Component: (await import("./pages/vault.tsx")).Vault }) },
+  { path: "activity", lazy: async () => ({ Component: (await import("./pages/activity.tsx")).ActivityLog }) },
   { path: "settings", lazy: async () => ({ Component: (await import("./pages/settings.tsx")).Settings }) },
   { path: "*", lazy: async () => ({ Component: (await import("./pages/not-found.tsx")).NotFound }) },
 ];

@@ -29,14 +29,14 @@ describe("the pages of the console", { skip: skipWithoutBrowser }, () => {
       ["/", "Overview"],
       ["/volumes", "Volumes"],
       ["/volumes/create", "Kind and content"],
-      ...["snapshots", "recovery-points", "attach", "tags"].map((tab): [string, string] => [
-        `${volumePath}?tab=${tab}`,
-        "mail",
-      ]),
+      ...["snapshots", "monitoring", "schedules", "recovery-points", "attach", "chap", "tags"].map(
+        (tab): [string, string] => [`${volumePath}?tab=${tab}`, "mail"],
+      ),
       ["/snapshots", "Snapshots"],
       [`/snapshots/${snapshotId}`, "a test"],
       ["/gateways", "Gateways and disks"],
       ["/vault", "Vault"],
+      ["/activity", "Activity"],
       ["/settings", "Settings"],
       ["/no-such-page", ""],
     );

@@ -49,3 +49,24 @@ export function useVaultJobs(): UseQueryResult<VaultJob[]> {
       state.data?.some(({ State }) => State === "running") ? BUSY_MS : CALM_MS,
   });
 }
+
+export interface VaultState {
+  readonly VaultId: string;
+  readonly Store: string;
+  readonly Packs: number;
+  readonly Chunks: number;
+  readonly ChunkBytes: number;
+  readonly StoredBytes: number;
+  readonly SnapshotBytes: number;
+  readonly Snapshots: number;
+}
+
+/** How much there is in the vault. */
+export function useVault(): UseQueryResult<VaultState> {
+  const { own } = useClients();
+  return useQuery({
+    queryKey: ["vault"],
+    refetchInterval: CALM_MS,
+    queryFn: () => own<VaultState>("DescribeVault", {}),
+  });
+}

@@ -13,11 +13,13 @@ import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import Table from "@cloudscape-design/components/table";
 import type { ReactNode } from "react";
 
+import { type Health, useHealth } from "../api/health.ts";
 import { type Gateway, useGateways, useVolumes, type Volume } from "../api/queries.ts";
 import { type SnapshotView, useSnapshots } from "../api/snapshots.ts";
 import { useStorage } from "../api/storage.ts";
 import { usePlace } from "../layout.tsx";
-import { ago, bytes, count, plural } from "../parts/format.ts";
+import { Charts } from "../parts/charts.tsx";
+import { ago, bytes, count, plural, time } from "../parts/format.ts";
 import { PageLink, useGo } from "../parts/links.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { SnapshotStatus } from "../parts/status.tsx";
@@ -35,13 +37,12 @@ export function Overview(): ReactNode {
   const volumes = useVolumes();
   const newest = useSnapshots({ offset: 0, limit: NEWEST });
   const pending = useSnapshots({ states: ["pending"], offset: 0, limit: TROUBLES_MAX });
+  const health = useHealth().data;
   const failed = useSnapshots({ states: ["error"], offset: 0, limit: TROUBLES_MAX });
   const error = gateways.error ?? volumes.error ?? newest.error;
   if (error !== null && volumes.data === undefined) {
     return <Problem what="The overview" error={error} retry={volumes.refetch} />;
   }
-  const broken =
-    volumes.data?.filter(({ status }) => /IRRECOVERABLE|PASS THROUGH|NOT CONFIGURED/.test(status)) ?? [];
   return (
     <ContentLayout
       header={
@@ -58,10 +59,17 @@ export function Overview(): ReactNode {
       }
     >
       <SpaceBetween size="l">
-        {broken.map(({ id, name, status }) => (
-          <Alert key={id} type="error" header={`${name}: ${status.toLowerCase()}`}>
-            This volume needs help: <PageLink to={`/volumes/${id}`}>look at it</PageLink>.
+        {health?.Alarms.map(({ Name, Severity, StartTime, Message, Resources }) => (
+          <Alert
+            key={`${Name} ${Resources.join(" ")}`}
+            type={Severity === "error" ? "error" : "warning"}
+            header={Message}
+          >
+            Since {time(new Date(StartTime * 1000))}
           </Alert>
+        ))}
+        {health?.Checks.filter(({ Status }) => Status !== "ok").map(({ Name, Status, Message }) => (
+          <Alert key={Name} type={Status === "failing" ? "error" : "warning"} header={Message} />
         ))}
         {volumes.data?.length === 0 && <FirstSteps />}
         <Figures
@@ -69,8 +77,9 @@ export function Overview(): ReactNode {
           snapshots={newest.data?.total}
           pending={pending.data?.total}
           failed={failed.data?.total}
-          broken={broken.length}
+          health={health}
         />
+        {(volumes.data?.length ?? 0) > 0 && <Charts what="service" scope="Service" />}
         <Grid gridDefinition={[{ colspan: { default: 12, m: 7 } }, { colspan: { default: 12, m: 5 } }]}>
           <NewestSnapshots snapshots={newest.data?.snapshots} />
           <Storage gateways={gateways.data} />
@@ -85,9 +94,9 @@ function Figures(props: {
   snapshots: number | undefined;
   pending: number | undefined;
   failed: number | undefined;
-  broken: number;
+  health: Health | undefined;
 }): ReactNode {
-  const { volumes, snapshots, pending = 0, failed = 0, broken } = props;
+  const { volumes, snapshots, pending = 0, failed = 0, health } = props;
   const sum = (take: (volume: Volume) => number) =>
     volumes?.reduce((total, volume) => total + take(volume), 0);
   return (
@@ -98,12 +107,17 @@ function Figures(props: {
           {
             label: "Health",
             value:
-              volumes === undefined ? (
+              health === undefined ? (
                 <StatusIndicator type="loading">Asking</StatusIndicator>
-              ) : broken > 0 ? (
-                <StatusIndicator type="error">{plural(broken, "volume")} in trouble</StatusIndicator>
-              ) : (
+              ) : health.Status === "ok" && health.Alarms.length === 0 ? (
                 <StatusIndicator type="success">All is well</StatusIndicator>
+              ) : (
+                <StatusIndicator type={health.Status === "failing" ? "error" : "warning"}>
+                  {plural(
+                    health.Alarms.length + health.Checks.filter(({ Status }) => Status !== "ok").length,
+                    "warning",
+                  )}
+                </StatusIndicator>
               ),
           },
           {

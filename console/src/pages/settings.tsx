@@ -5,6 +5,8 @@ import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import type { ReactNode } from "react";
 import { usePlace } from "../layout.tsx";
+import { AccessKeys } from "../parts/access-keys.tsx";
+import { Bandwidth } from "../parts/bandwidth.tsx";
 import { Command } from "../parts/command.tsx";
 import { time } from "../parts/format.ts";
 import { useSignedIn } from "../session/context.tsx";
@@ -28,6 +30,8 @@ export function Settings(): ReactNode {
             ]}
           />
         </Container>
+        <Bandwidth />
+        <AccessKeys />
         <Container
           header={
             <Header variant="h2" description="The same API that this console uses, for any AWS client.">

@@ -9,12 +9,14 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import Spinner from "@cloudscape-design/components/spinner";
 import { type ReactNode, useState } from "react";
 import { useParams } from "react-router";
+import { useSnapshotLock } from "../api/locks.ts";
 import { useVolumes } from "../api/queries.ts";
 import { type SnapshotView, useSnapshot } from "../api/snapshots.ts";
 import { usePlace } from "../layout.tsx";
 import { ago, bytes, time } from "../parts/format.ts";
 import { Lineage } from "../parts/lineage.tsx";
 import { PageLink, useGo } from "../parts/links.tsx";
+import { LockDialog, LockState, UnlockDialog } from "../parts/lock.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { type SnapshotDialogName, SnapshotDialogs } from "../parts/snapshot-dialogs.tsx";
 import { SnapshotStatus } from "../parts/status.tsx";
@@ -40,8 +42,10 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
   usePlace({ text: "Snapshots", to: "/snapshots" }, { text: description === "" ? id : description });
   const { canChange } = useSignedIn();
   const go = useGo();
-  const [dialog, setDialog] = useState<SnapshotDialogName>();
+  const [dialog, setDialog] = useState<SnapshotDialogName | "lock">();
   const volume = useVolumes().data?.find((each) => each.id === snapshot.volumeId);
+  const lock = useSnapshotLock(id).data;
+  const isLocked = lock !== undefined && lock !== null && !lock.isExpired;
   const isComplete = snapshot.state === "completed";
 
   return (
@@ -55,9 +59,10 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
                 items={[
                   { id: "tags", text: "Edit tags", disabled: !canChange },
                   { id: "export", text: "Export to a disk image", disabled: !isComplete },
+                  { id: "lock", text: isLocked ? "Unlock" : "Lock", disabled: !canChange },
                   { id: "delete", text: "Delete", disabled: !canChange },
                 ]}
-                onItemClick={({ detail }) => setDialog(detail.id as SnapshotDialogName)}
+                onItemClick={({ detail }) => setDialog(detail.id as SnapshotDialogName | "lock")}
               >
                 Actions
               </ButtonDropdown>
@@ -101,6 +106,7 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
               },
               { label: "Volume size", value: bytes(snapshot.volumeSizeBytes) },
               { label: "Data", value: snapshot.fullBytes === undefined ? "–" : bytes(snapshot.fullBytes) },
+              { label: "Lock", value: <LockState id={id} /> },
               { label: "Encryption", value: "AES-256-GCM, under the vault’s key" },
               { label: "Description", value: description === "" ? "–" : description },
             ]}
@@ -109,7 +115,13 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
         <Lineage snapshot={snapshot} />
         <TagList tags={snapshot.tags} isLoading={false} onEdit={() => setDialog("tags")} />
       </SpaceBetween>
-      {dialog !== undefined && (
+      {dialog === "lock" &&
+        (isLocked ? (
+          <UnlockDialog id={id} onClose={() => setDialog(undefined)} />
+        ) : (
+          <LockDialog id={id} onClose={() => setDialog(undefined)} />
+        ))}
+      {dialog !== undefined && dialog !== "lock" && (
         <SnapshotDialogs
           snapshots={[snapshot]}
           name={dialog}

@@ -13,8 +13,9 @@ import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { type JobKind, useVaultJobs, type VaultJob } from "../api/vault.ts";
+import { type JobKind, useVault, useVaultJobs, type VaultJob } from "../api/vault.ts";
 import { usePlace } from "../layout.tsx";
+import { Charts } from "../parts/charts.tsx";
 import { FormDialog } from "../parts/form-dialog.tsx";
 import { ago, bytes, count, duration, percent, plural, time } from "../parts/format.ts";
 import { PageLink } from "../parts/links.tsx";
@@ -47,6 +48,8 @@ export function Vault(): ReactNode {
         )
       ) : (
         <SpaceBetween size="l">
+          <Figures />
+          <Charts what="vault" scope="Service" />
           <Container
             header={
               <Header
@@ -86,6 +89,45 @@ export function Vault(): ReactNode {
       {dialog === "Verify" && <VerifyDialog onClose={() => setDialog(undefined)} />}
       {dialog === "CollectGarbage" && <CollectDialog onClose={() => setDialog(undefined)} />}
     </ContentLayout>
+  );
+}
+
+/** `3.2 : 1`, as far as both are known. */
+function ratio(plain: number, stored: number): string {
+  return stored === 0 || plain === 0 ? "–" : `${(plain / stored).toFixed(1)} : 1`;
+}
+
+function Figures(): ReactNode {
+  const vault = useVault().data;
+  return (
+    <Container header={<Header variant="h2">Now</Header>}>
+      {vault === undefined ? (
+        <Spinner />
+      ) : (
+        <KeyValuePairs
+          columns={4}
+          items={[
+            {
+              label: "In the bucket",
+              value: `${bytes(vault.StoredBytes)} in ${plural(vault.Packs, "pack")}`,
+            },
+            {
+              label: "Snapshots",
+              value: `${count(vault.Snapshots)}, each by itself ${bytes(vault.SnapshotBytes)}`,
+            },
+            {
+              label: "Saved by storing each block once",
+              value: ratio(vault.SnapshotBytes, vault.ChunkBytes),
+            },
+            { label: "Saved by compression", value: ratio(vault.ChunkBytes, vault.StoredBytes) },
+            { label: "All in all", value: ratio(vault.SnapshotBytes, vault.StoredBytes) },
+            { label: "Records", value: count(vault.Chunks) },
+            { label: "Where", value: <span className="breakable">{vault.Store}</span> },
+            { label: "Vault ID", value: <span className="breakable">{vault.VaultId}</span> },
+          ]}
+        />
+      )}
+    </Container>
   );
 }
 

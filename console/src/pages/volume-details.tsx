@@ -15,13 +15,17 @@ import { useParams, useSearchParams } from "react-router";
 import { useGateways, useInitiators, useResourceTags, useVolumes, type Volume } from "../api/queries.ts";
 import { usePlace } from "../layout.tsx";
 import { Attach } from "../parts/attach.tsx";
+import { Chap } from "../parts/chap.tsx";
+import { Charts } from "../parts/charts.tsx";
 import { bytes, time } from "../parts/format.ts";
 import { PageLink } from "../parts/links.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { RecoveryPoints } from "../parts/recovery-points.tsx";
+import { Schedules } from "../parts/schedules.tsx";
 import { SnapshotTable } from "../parts/snapshot-table.tsx";
 import { VolumeStatus } from "../parts/status.tsx";
 import { TagList } from "../parts/tag-list.tsx";
+import { Timeline } from "../parts/timeline.tsx";
 import { type DialogName, VolumeDialogs } from "../parts/volume-dialogs.tsx";
 import { useSignedIn } from "../session/context.tsx";
 import { NotFound } from "./not-found.tsx";
@@ -83,8 +87,25 @@ function Details({ volume }: { volume: Volume }): ReactNode {
             {
               id: "snapshots",
               label: "Snapshots",
-              content: <SnapshotTable volumeId={volume.id} onCreate={() => setDialog("snapshot")} />,
+              content: (
+                <>
+                  <Timeline volumeId={volume.id} />
+                  <SnapshotTable volumeId={volume.id} onCreate={() => setDialog("snapshot")} />
+                </>
+              ),
             },
+            {
+              id: "monitoring",
+              label: "Monitoring",
+              content: (
+                <Charts
+                  what={volume.kind === "stored" ? "stored volume" : "volume"}
+                  scope="Volume"
+                  arn={volume.arn}
+                />
+              ),
+            },
+            { id: "schedules", label: "Schedules", content: <Schedules volume={volume} /> },
             {
               id: "recovery-points",
               label: "Recovery points",
@@ -99,6 +120,7 @@ function Details({ volume }: { volume: Volume }): ReactNode {
                 </Container>
               ),
             },
+            { id: "chap", label: "CHAP", content: <Chap volume={volume} /> },
             {
               id: "tags",
               label: "Tags",

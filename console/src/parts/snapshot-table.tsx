@@ -191,7 +191,7 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
           </Header>
         }
         filter={
-          <SpaceBetween direction="horizontal" size="xs">
+          <div className="filters">
             <TextFilter
               filteringText={text}
               filteringPlaceholder="Find by description, ID, volume or tag"
@@ -212,7 +212,7 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
                 setPage(1);
               }}
             />
-          </SpaceBetween>
+          </div>
         }
         pagination={
           <Pagination

@@ -1,0 +1,51 @@
+/** The last hour of what the gateway measures, in periods. */
+import { keepPreviousData, type UseQueryResult, useQuery } from "@tanstack/react-query";
+import { useClients } from "../session/context.tsx";
+import { CALM_MS } from "./queries.ts";
+
+export type MetricScope = "Service" | "Gateway" | "Volume";
+
+export interface Measured {
+  readonly times: readonly Date[];
+  readonly periodSeconds: number;
+  /** By metric; null where there was nothing to measure. */
+  readonly values: ReadonlyMap<string, readonly (number | null)[]>;
+}
+
+interface Answer {
+  readonly PeriodInSeconds: number;
+  readonly Timestamps: readonly number[];
+  readonly Resources: readonly {
+    readonly Metrics: readonly { readonly MetricName: string; readonly Values: readonly (number | null)[] }[];
+  }[];
+}
+
+/** Metrics of the service, or of one volume or gateway. */
+export function useMetrics(
+  scope: MetricScope,
+  arn: string | undefined,
+  names: readonly string[],
+  minutes: number,
+): UseQueryResult<Measured> {
+  const { own } = useClients();
+  return useQuery({
+    queryKey: ["metrics", scope, arn, names, minutes],
+    refetchInterval: CALM_MS,
+    placeholderData: keepPreviousData,
+    queryFn: async () => {
+      const answer = await own<Answer>("GetMetrics", {
+        Scope: scope,
+        ...(arn !== undefined && { ResourceARNs: [arn] }),
+        MetricNames: names,
+        StartTime: Math.floor(Date.now() / 1000) - minutes * 60,
+        PeriodInSeconds: minutes > 15 ? 30 : 10,
+      });
+      const metrics = answer.Resources[0]?.Metrics ?? [];
+      return {
+        times: answer.Timestamps.map((seconds) => new Date(seconds * 1000)),
+        periodSeconds: answer.PeriodInSeconds,
+        values: new Map(metrics.map(({ MetricName, Values }) => [MetricName, Values])),
+      };
+    },
+  });
+}

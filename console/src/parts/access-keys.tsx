@@ -1,0 +1,195 @@
+/** The access keys of the API: who may sign in, and what with. */
+import Alert from "@cloudscape-design/components/alert";
+import Box from "@cloudscape-design/components/box";
+import Button from "@cloudscape-design/components/button";
+import FormField from "@cloudscape-design/components/form-field";
+import Header from "@cloudscape-design/components/header";
+import Input from "@cloudscape-design/components/input";
+import Modal from "@cloudscape-design/components/modal";
+import SpaceBetween from "@cloudscape-design/components/space-between";
+import Table from "@cloudscape-design/components/table";
+import Tiles from "@cloudscape-design/components/tiles";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { type ReactNode, useState } from "react";
+import { useClients, useSignedIn } from "../session/context.tsx";
+import { Command } from "./command.tsx";
+import { Confirm } from "./confirm.tsx";
+import { FormDialog } from "./form-dialog.tsx";
+import { ago } from "./format.ts";
+import { Problem } from "./problem.tsx";
+
+interface AccessKey {
+  readonly Name: string;
+  readonly AccessKeyId: string;
+  readonly Role: "admin" | "read-only";
+  readonly ExpirationTime?: number;
+  readonly LastUsedTime?: number;
+}
+
+type NewKey = AccessKey & { readonly SecretAccessKey: string };
+
+const QUERY_KEY = ["access-keys"];
+const NAME_LENGTH_MAX = 128;
+
+export function AccessKeys(): ReactNode {
+  const { own } = useClients();
+  const { canChange, session } = useSignedIn();
+  const queryClient = useQueryClient();
+  const [isAdding, setAdding] = useState(false);
+  const [made, setMade] = useState<NewKey>();
+  const [removed, setRemoved] = useState<AccessKey>();
+  const [selectedId, setSelectedId] = useState<string>();
+  const keys = useQuery({
+    queryKey: QUERY_KEY,
+    queryFn: async () => (await own<{ AccessKeys: AccessKey[] }>("ListAccessKeys", {})).AccessKeys,
+  });
+  const selected = keys.data?.find(({ AccessKeyId }) => AccessKeyId === selectedId);
+  if (keys.error !== null) return <Problem what="The access keys" error={keys.error} retry={keys.refetch} />;
+  return (
+    <>
+      <Table
+        items={keys.data ?? []}
+        loading={keys.isPending}
+        loadingText="Loading the keys"
+        trackBy="AccessKeyId"
+        selectionType="single"
+        selectedItems={selected === undefined ? [] : [selected]}
+        onSelectionChange={({ detail }) => setSelectedId(detail.selectedItems[0]?.AccessKeyId)}
+        ariaLabels={{
+          tableLabel: "Access keys",
+          selectionGroupLabel: "Choose a key",
+          itemSelectionLabel: (_, { Name }) => `Choose ${Name}`,
+        }}
+        columnDefinitions={[
+          { id: "name", header: "Name", isRowHeader: true, cell: ({ Name }) => Name },
+          {
+            id: "id",
+            header: "Access key ID",
+            cell: ({ AccessKeyId }) => (
+              <>
+                {AccessKeyId}
+                {AccessKeyId === session.signedInAs && " (yours)"}
+              </>
+            ),
+          },
+          {
+            id: "role",
+            header: "May",
+            cell: ({ Role }) => (Role === "admin" ? "change everything" : "look only"),
+          },
+          {
+            id: "used",
+            header: "Last used",
+            cell: ({ LastUsedTime }) =>
+              LastUsedTime === undefined ? "not since the start" : ago(new Date(LastUsedTime * 1000)),
+          },
+        ]}
+        header={
+          <Header
+            counter={keys.data === undefined ? "" : `(${keys.data.length})`}
+            actions={
+              <SpaceBetween direction="horizontal" size="xs">
+                <Button
+                  disabled={
+                    !canChange || selected === undefined || selected.AccessKeyId === session.signedInAs
+                  }
+                  onClick={() => setRemoved(selected)}
+                >
+                  Delete
+                </Button>
+                <Button variant="primary" disabled={!canChange} onClick={() => setAdding(true)}>
+                  Create a key
+                </Button>
+              </SpaceBetween>
+            }
+          >
+            Access keys
+          </Header>
+        }
+      />
+      {isAdding && <NewKeyDialog onMade={setMade} onClose={() => setAdding(false)} />}
+      {made !== undefined && <MadeKey made={made} onClose={() => setMade(undefined)} />}
+      {removed !== undefined && (
+        <Confirm
+          header={`Delete the key ${removed.Name}?`}
+          action="Delete"
+          typed={removed.Name}
+          onClose={() => setRemoved(undefined)}
+          run={async () => {
+            await own("DeleteAccessKey", { Name: removed.Name });
+            await queryClient.invalidateQueries({ queryKey: QUERY_KEY });
+          }}
+        >
+          <Box>Whoever uses {removed.AccessKeyId} is refused from now on, and sessions made with it end.</Box>
+        </Confirm>
+      )}
+    </>
+  );
+}
+
+function NewKeyDialog(props: { onMade: (key: NewKey) => void; onClose: () => void }): ReactNode {
+  const { own } = useClients();
+  const queryClient = useQueryClient();
+  const [name, setName] = useState("");
+  const [role, setRole] = useState<AccessKey["Role"]>("read-only");
+  const [tried, setTried] = useState(false);
+  const isGood = name.trim() !== "" && name.trim().length <= NAME_LENGTH_MAX;
+
+  async function submit(): Promise<boolean> {
+    setTried(true);
+    if (!isGood) return false;
+    props.onMade(await own<NewKey>("CreateAccessKey", { Name: name.trim(), Role: role }));
+    await queryClient.invalidateQueries({ queryKey: QUERY_KEY });
+    return true;
+  }
+
+  return (
+    <FormDialog header="Create an access key" action="Create" submit={submit} onClose={props.onClose}>
+      <FormField
+        label="Name"
+        errorText={tried && !isGood ? `1 to ${NAME_LENGTH_MAX} characters.` : undefined}
+      >
+        <Input
+          value={name}
+          autoFocus
+          placeholder="monitoring"
+          onChange={({ detail }) => setName(detail.value)}
+        />
+      </FormField>
+      <FormField label="What it may do">
+        <Tiles
+          value={role}
+          onChange={({ detail }) => setRole(detail.value as AccessKey["Role"])}
+          items={[
+            { value: "read-only", label: "Look only", description: "Lists and describes; changes nothing." },
+            { value: "admin", label: "Everything", description: "Also deletes volumes and snapshots." },
+          ]}
+        />
+      </FormField>
+    </FormDialog>
+  );
+}
+
+function MadeKey({ made, onClose }: { made: NewKey; onClose: () => void }): ReactNode {
+  return (
+    <Modal
+      visible
+      header={`The key ${made.Name}`}
+      onDismiss={onClose}
+      footer={
+        <Box float="right">
+          <Button variant="primary" onClick={onClose}>
+            I have kept it
+          </Button>
+        </Box>
+      }
+    >
+      <SpaceBetween size="m">
+        <Alert type="warning">The secret is shown this one time only.</Alert>
+        <Command
+          text={`[${made.Name}]\naws_access_key_id = ${made.AccessKeyId}\naws_secret_access_key = ${made.SecretAccessKey}`}
+        />
+      </SpaceBetween>
+    </Modal>
+  );
+}
