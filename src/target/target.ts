@@ -109,6 +109,18 @@ export class Target implements ConnectionHost, SessionHost {
     return [...new Set([own, ...others])];
   }
 
+  /** Connections, logged in or not. */
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Bytes that wait for initiators to take them. */
+  get backlogBytes(): number {
+    let bytes = 0;
+    for (const { transmitter } of this.#connections) bytes += transmitter.backlogBytes;
+    return bytes;
+  }
+
   /** Who is logged in to the target. */
   sessions(targetName: string): SessionInfo[] {
     return this.#sessionsNamed(targetName).map((session) => ({

@@ -7,6 +7,7 @@ import { crc32c } from "@node-rs/crc32";
 const BHS_BYTES = 48;
 const DIGEST_BYTES = 4;
 const IMMEDIATE = 0x40;
+const R2T = 0x31;
 
 export interface ReceivedPdu {
   readonly opcode: number;
@@ -25,6 +26,10 @@ export class RawInitiator {
   /** Digests of the next PDU that are sent wrong. */
   readonly badDigests = new Set<"header" | "data">();
   #bytes = Buffer.alloc(0);
+  /** PDUs that have come. */
+  receivedCount = 0;
+  /** The header of the newest R2T. */
+  lastR2T: Buffer | undefined;
   readonly #pdus: ReceivedPdu[] = [];
   #isClosed = false;
   readonly #waiting: { resolve(pdu: ReceivedPdu): void; reject(error: Error): void }[] = [];
@@ -194,6 +199,8 @@ export class RawInitiator {
       }
       this.#bytes = this.#bytes.subarray(total);
       const pdu = { opcode: bhs.readUInt8(0) & 0x3f, bhs, data };
+      this.receivedCount += 1;
+      if (pdu.opcode === R2T) this.lastR2T = bhs;
       const waiting = this.#waiting.shift();
       if (waiting === undefined) this.#pdus.push(pdu);
       else waiting.resolve(pdu);

@@ -1,6 +1,6 @@
 /** The target in this process, and what tests that speak to it PDU by PDU share. */
 import { strict as assert } from "node:assert";
-import { stayAlive, systemClock } from "../../src/platform/clock.ts";
+import { type Clock, stayAlive, systemClock } from "../../src/platform/clock.ts";
 import type { TargetEntry } from "../../src/target/directory.ts";
 import type { TargetLimits } from "../../src/target/limits.ts";
 import { Target, type TargetEvent } from "../../src/target/target.ts";
@@ -67,9 +67,9 @@ export class TargetKit {
   readonly #open: RawInitiator[] = [];
   #letGo = () => {};
 
-  constructor(limits?: TargetLimits) {
+  constructor(limits?: TargetLimits, clock: Clock = systemClock) {
     this.target = new Target({
-      clock: systemClock,
+      clock,
       directory: {
         list: () => this.entries.values(),
         find: (name) => this.entries.get(name.toLowerCase()),
