@@ -2,7 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { stayAlive } from "../platform/clock.ts";
-import { type EbsEndpoint, exportToEbs, importFromEbs } from "../server-ebs-transfer.ts";
+import type { EbsEndpoint } from "../server-ebs-client.ts";
+import { exportToEbs } from "../server-ebs-export.ts";
+import { importFromEbs } from "../server-ebs-import.ts";
 import { exportSnapshot, type ImageFormat, importImage, type TransferProgress } from "../server-transfer.ts";
 import { ApiClient, ENDPOINT_FILE } from "./client.ts";
 import { ClientError, EXIT } from "./failure.ts";

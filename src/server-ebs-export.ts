@@ -1,58 +1,33 @@
-/**
- * Snapshots out of the vault into EBS, and out of EBS into the vault, by the EBS direct API of any endpoint: AWS's, or
- * that of another gateway.
- */
+/** Snapshots out of the vault into EBS. */
 import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import {
-  type Block,
   CompleteSnapshotCommand,
-  EBSClient,
+  type EBSClient,
   EBSServiceException,
-  GetSnapshotBlockCommand,
   ListSnapshotBlocksCommand,
   PutSnapshotBlockCommand,
   StartSnapshotCommand,
 } from "@aws-sdk/client-ebs";
-import { NO_GATEWAY, volumeArn } from "./gateway/arn.ts";
 import { DIRECT_BLOCK_BYTES } from "./gateway/direct-spool.ts";
 import { delay, systemClock } from "./platform/clock.ts";
-import {
-  makeSnapshotId,
-  makeVolumeId,
-  parseSnapshotId,
-  type SnapshotId,
-  type VolumeId,
-} from "./platform/ids.ts";
+import { parseSnapshotId } from "./platform/ids.ts";
 import { systemRandom } from "./platform/random.ts";
+import { AT_A_TIME, type EbsEndpoint, ebsClient, tagsForEbs } from "./server-ebs-client.ts";
 import { TransferError, type TransferProgress } from "./server-transfer.ts";
 import { withVault } from "./server-vault-access.ts";
 import type { SnapshotRecord } from "./vault/snapshot-record.ts";
-import type { EpochSource } from "./vault/upload.ts";
 import type { Vault } from "./vault/vault.ts";
 import { listUnits, readBytes } from "./workers/direct-blocks.ts";
 
 const GIB = 1024 ** 3;
-/** Blocks on their way at a time. */
-const AT_A_TIME = 16;
 const LIST_MAX = 10_000;
-const ATTEMPTS_MAX = 8;
 /** So long may a broken-off export rest before it has to begin anew: the most that EBS takes. */
 const TIMEOUT_MINUTES = 4320;
 const DESCRIPTION_LENGTH_MAX = 255;
 const ASK_EVERY_MS = 2_000;
 const COMPLETING_MS_MAX = 30 * 60_000;
-const BLOCK_BYTES = 64 * 1024;
-const ALL_PIECES = 0xffff;
-
-/** Which EBS; credentials come from where the AWS SDK finds them. */
-export interface EbsEndpoint {
-  readonly region: string;
-  readonly endpoint?: string;
-  /** A profile of the shared credentials file. */
-  readonly profile?: string;
-}
 
 /**
  * Makes an EBS snapshot of a snapshot, and answers its id when it can be read there. One that has broken off goes on where
@@ -81,7 +56,7 @@ export function exportToEbs(options: {
         new CompleteSnapshotCommand({
           SnapshotId: remoteId,
           ChangedBlocksCount: sums.size,
-          Checksum: aggregateOf(sums),
+          Checksum: sums.aggregate(),
           ChecksumAlgorithm: "SHA256",
           ChecksumAggregationMethod: "LINEAR",
         }),
@@ -104,15 +79,6 @@ function named(records: readonly SnapshotRecord[], text: string): SnapshotRecord
   return found;
 }
 
-function ebsClient({ region, endpoint, profile }: EbsEndpoint): EBSClient {
-  return new EBSClient({
-    region,
-    maxAttempts: ATTEMPTS_MAX,
-    ...(endpoint !== undefined && { endpoint }),
-    ...(profile !== undefined && { profile }),
-  });
-}
-
 async function started(
   client: EBSClient,
   journal: ExportJournal,
@@ -124,7 +90,7 @@ async function started(
     new StartSnapshotCommand({
       VolumeSize: Math.ceil(snapshot.volumeSizeBytes / GIB),
       Description: (snapshot.description || snapshot.snapshotId).slice(0, DESCRIPTION_LENGTH_MAX),
-      Tags: snapshot.tags.map(({ key, value }) => ({ Key: key, Value: value })),
+      Tags: tagsForEbs(snapshot.tags),
       Timeout: TIMEOUT_MINUTES,
       ClientToken: journal.clientToken,
       ...(parentId !== undefined && { ParentSnapshotId: parentId }),
@@ -190,12 +156,6 @@ async function readable(client: EBSClient, SnapshotId: string): Promise<void> {
   }
 }
 
-function aggregateOf(sums: ReadonlyMap<number, string>): string {
-  const hash = createHash("sha256");
-  for (const [, sum] of [...sums].sort(([a], [b]) => a - b)) hash.update(Buffer.from(sum, "base64"));
-  return hash.digest("base64");
-}
-
 function asTransferError(error: unknown, journal: ExportJournal): unknown {
   if (!(error instanceof EBSServiceException)) return error;
   const reason = (error as { Reason?: unknown }).Reason;
@@ -206,11 +166,47 @@ function asTransferError(error: unknown, journal: ExportJournal): unknown {
   return new TransferError(`EBS: ${error.message} (called again, the export goes on)`, { cause: error });
 }
 
+const SUM_BYTES = 32;
+const SUMS_PAGE = 4096;
+
+/** The SHA-256 of blocks, by their indexes: of millions of them too. */
+class BlockSums {
+  readonly #pages = new Map<number, { readonly sums: Buffer; readonly isThere: Uint8Array }>();
+  size = 0;
+
+  has(index: number): boolean {
+    return this.#pages.get(Math.floor(index / SUMS_PAGE))?.isThere[index % SUMS_PAGE] === 1;
+  }
+
+  /** `sum` is Base64. */
+  set(index: number, sum: string): void {
+    const number = Math.floor(index / SUMS_PAGE);
+    let page = this.#pages.get(number);
+    if (page === undefined) {
+      page = { sums: Buffer.alloc(SUMS_PAGE * SUM_BYTES), isThere: new Uint8Array(SUMS_PAGE) };
+      this.#pages.set(number, page);
+    }
+    if (!this.has(index)) this.size += 1;
+    page.isThere[index % SUMS_PAGE] = 1;
+    Buffer.from(sum, "base64").copy(page.sums, (index % SUMS_PAGE) * SUM_BYTES);
+  }
+
+  /** SHA-256 over all of them in the order of their indexes, in Base64: the LINEAR aggregate. */
+  aggregate(): string {
+    const hash = createHash("sha256");
+    for (const [, { sums, isThere }] of [...this.#pages].sort(([a], [b]) => a - b)) {
+      for (const [i, is] of isThere.entries())
+        if (is === 1) hash.update(sums.subarray(i * SUM_BYTES, (i + 1) * SUM_BYTES));
+    }
+    return hash.digest("base64");
+  }
+}
+
 /** What was sent of an export, in the data folder: a line about its beginning, then one for each block. */
 class ExportJournal {
   readonly clientToken: string;
-  /** Base64 of the SHA-256 of each block that has arrived. */
-  readonly sums = new Map<number, string>();
+  /** Of each block that has arrived. */
+  readonly sums = new BlockSums();
   #remoteId: string | undefined;
   readonly #path: string;
 
@@ -265,130 +261,6 @@ class ExportJournal {
     writeFileSync(this.#path, `${JSON.stringify(head)}\n`, { mode: 0o600 });
   }
 }
-
-/** Makes a snapshot of an EBS snapshot; answers its id. */
-export function importFromEbs(options: {
-  readonly dataDir: string;
-  readonly remoteId: string;
-  readonly ebs: EbsEndpoint;
-  readonly description: string;
-  readonly region: string;
-  readonly accountId: string;
-  readonly onProgress: (progress: TransferProgress) => void;
-}): Promise<SnapshotId> {
-  const { dataDir, remoteId, ebs, description, region, accountId, onProgress } = options;
-  return withVault(dataDir, async (vault) => {
-    const client = ebsClient(ebs);
-    try {
-      const remote = await listRemote(client, remoteId);
-      const epoch = new RemoteEpoch(client, remoteId, remote);
-      const uploaded = await vault.uploadEpoch(epoch, ({ doneBlocks, totalBlocks }) =>
-        onProgress({ doneBytes: doneBlocks * BLOCK_BYTES, totalBytes: totalBlocks * BLOCK_BYTES }),
-      );
-      const snapshotId = makeSnapshotId(systemRandom);
-      const { volumeId, sizeBytes, cutAtMs } = epoch;
-      await vault.records.putSnapshot({
-        ...{ snapshotId, volumeId, description, tags: [], rootKey: uploaded.rootKey },
-        volumeArn: volumeArn({ region, accountId }, NO_GATEWAY, volumeId),
-        volumeSizeBytes: sizeBytes,
-        startedAtMs: cutAtMs,
-        completedAtMs: systemClock.nowMs(),
-        fullBytes: uploaded.fullBytes,
-      });
-      return snapshotId;
-    } catch (error) {
-      if (!(error instanceof EBSServiceException)) throw error;
-      throw new TransferError(`EBS: ${error.message}`, { cause: error });
-    } finally {
-      client.destroy();
-    }
-  });
-}
-
-interface RemoteBlocks {
-  readonly sizeBytes: number;
-  readonly blocks: readonly Block[];
-}
-
-async function listRemote(client: EBSClient, SnapshotId: string): Promise<RemoteBlocks> {
-  const blocks: Block[] = [];
-  let sizeBytes = 0;
-  let NextToken: string | undefined;
-  do {
-    const page = await client.send(
-      new ListSnapshotBlocksCommand({ SnapshotId, MaxResults: LIST_MAX, NextToken }),
-    );
-    if (page.BlockSize !== DIRECT_BLOCK_BYTES)
-      throw new TransferError(`blocks of ${page.BlockSize} bytes are not known here`);
-    sizeBytes = (page.VolumeSize ?? 0) * GIB;
-    blocks.push(...(page.Blocks ?? []));
-    NextToken = page.NextToken;
-  } while (NextToken !== undefined);
-  return { sizeBytes, blocks };
-}
-
-/** An EBS snapshot as the only epoch of a volume of its own; some blocks are fetched ahead. */
-class RemoteEpoch implements EpochSource {
-  readonly volumeId: VolumeId = makeVolumeId(systemRandom);
-  readonly epoch = 1;
-  readonly kind = "checkpoint";
-  readonly cutAtMs = systemClock.nowMs();
-  readonly blockBytes = BLOCK_BYTES;
-  readonly sizeBytes: number;
-  readonly dirtyBlockCount: number;
-  readonly #client: EBSClient;
-  readonly #remoteId: string;
-  readonly #blocks: readonly Block[];
-  readonly #coming = new Map<number, Promise<Buffer>>();
-  #next = 0;
-
-  constructor(client: EBSClient, remoteId: string, { sizeBytes, blocks }: RemoteBlocks) {
-    this.#client = client;
-    this.#remoteId = remoteId;
-    this.#blocks = blocks;
-    this.sizeBytes = sizeBytes;
-    this.dirtyBlockCount = blocks.length * PER_UNIT;
-  }
-
-  *dirtyBlocks(): Iterable<readonly number[]> {
-    for (const { BlockIndex = 0 } of this.#blocks)
-      yield Array.from({ length: PER_UNIT }, (_, i) => BlockIndex * PER_UNIT + i);
-  }
-
-  dirtyPieces(): number {
-    return ALL_PIECES;
-  }
-
-  async readBlocks(blocks: readonly number[], into: Buffer): Promise<void> {
-    while (this.#coming.size < AT_A_TIME && this.#next < this.#blocks.length) {
-      const { BlockIndex = 0, BlockToken } = this.#blocks[this.#next] ?? {};
-      this.#next += 1;
-      const fetching = this.#fetch(BlockIndex, BlockToken ?? "");
-      // It is waited for in its turn; until then nobody hears of its failure.
-      fetching.catch(() => {});
-      this.#coming.set(BlockIndex, fetching);
-    }
-    const index = (blocks[0] ?? 0) / PER_UNIT;
-    const content = await this.#coming.get(index);
-    if (content === undefined) throw new TransferError(`block ${index} is out of its turn`);
-    this.#coming.delete(index);
-    content.copy(into);
-  }
-
-  async #fetch(BlockIndex: number, BlockToken: string): Promise<Buffer> {
-    const SnapshotId = this.#remoteId;
-    const { BlockData, Checksum } = await this.#client.send(
-      new GetSnapshotBlockCommand({ SnapshotId, BlockIndex, BlockToken }),
-    );
-    const content = Buffer.from((await BlockData?.transformToByteArray()) ?? []);
-    const sum = createHash("sha256").update(content).digest("base64");
-    if (content.length !== DIRECT_BLOCK_BYTES || sum !== Checksum)
-      throw new TransferError(`block ${BlockIndex} of ${SnapshotId} does not match its checksum`);
-    return content;
-  }
-}
-
-const PER_UNIT = DIRECT_BLOCK_BYTES / BLOCK_BYTES;
 
 /** Several at a time; the first failure stops the rest. */
 async function inParallel<T>(items: readonly T[], action: (item: T) => Promise<void>): Promise<void> {
