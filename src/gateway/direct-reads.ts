@@ -7,6 +7,7 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { SnapshotRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { parseSnapshotId, type SnapshotId } from "../platform/ids.ts";
+import { Permits } from "../platform/permits.ts";
 import { DirectError } from "./direct-error.ts";
 import { DIRECT_BLOCK_BYTES } from "./direct-spool.ts";
 import type { DirectTokens } from "./direct-tokens.ts";
@@ -15,6 +16,8 @@ import type { DirectStore } from "./ports.ts";
 const BLOCK_TOKEN_MS = 7 * 24 * 3600_000;
 const PAGE_TOKEN_MS = 60 * 60_000;
 const RESULTS_DEFAULT = 1000;
+const READS_MAX = 32;
+const LISTS_MAX = 4;
 const GIB = 1024 ** 3;
 
 export interface DirectReadsOptions {
@@ -48,6 +51,9 @@ export interface BlockPage {
 
 export class DirectReads {
   readonly #options: DirectReadsOptions;
+  /** However many ask, so much of it is in memory at a time. */
+  readonly #reading = new Permits(READS_MAX);
+  readonly #listing = new Permits(LISTS_MAX);
 
   constructor(options: DirectReadsOptions) {
     this.#options = options;
@@ -77,7 +83,10 @@ export class DirectReads {
         "The block token is not valid for this block, or it has expired.",
         "INVALID_BLOCK_TOKEN",
       );
-    const content = await store.readDirectBlock(rootOf(row), index * DIRECT_BLOCK_BYTES, DIRECT_BLOCK_BYTES);
+    const offsetBytes = index * DIRECT_BLOCK_BYTES;
+    const content = await this.#reading.run(() =>
+      store.readDirectBlock(rootOf(row), offsetBytes, DIRECT_BLOCK_BYTES),
+    );
     return { content, sum: createHash("sha256").update(content).digest("base64") };
   }
 
@@ -94,13 +103,14 @@ export class DirectReads {
     const nowMs = clock.nowMs();
     const purpose = `page ${first?.id ?? ""} ${second.id}`;
     const start = this.#start(purpose, page, second, nowMs);
-    const { blocks, next } = await store.listDirectBlocks({
+    const listing = {
       ...(first !== undefined && { beforeKey: rootOf(first) }),
       afterKey: rootOf(second),
       unitBytes: DIRECT_BLOCK_BYTES,
       first: start,
       max: page.maxResults ?? RESULTS_DEFAULT,
-    });
+    };
+    const { blocks, next } = await this.#listing.run(() => store.listDirectBlocks(listing));
     const expiresAtMs = nowMs + BLOCK_TOKEN_MS;
     const tokenOf = (id: SnapshotId, index: number) => tokens.make(blockPurpose(id), index, expiresAtMs);
     return {

@@ -1,7 +1,9 @@
 import { strict as assert } from "node:assert";
 import { test } from "node:test";
+import { ManualClock } from "../../test/kit/manual-clock.ts";
 import { PLAIN_SNAPSHOT, type SnapshotRow } from "../catalog/schema.ts";
 import { GatewayError } from "./errors.ts";
+import { checkLock } from "./lock-check.ts";
 import { lockOver, type WantedLock } from "./snapshot-locks.ts";
 import { isLocked, lockState, marksOf, rowOfMarks } from "./snapshot-marks.ts";
 
@@ -54,4 +56,31 @@ test("marks go into the bucket and come back as they were; what there is nothing
   const back = rowOfMarks(JSON.parse(JSON.stringify(marksOf(marked).marks)));
   assert.deepEqual({ ...plain, ...back }, { ...plain, ...marked });
   assert.deepEqual({ ...plain, ...rowOfMarks(undefined) }, plain);
+});
+
+test("a lock that another gateway has put into the bucket holds here too; a damaged record locks nothing", async () => {
+  const row = { ...plain, id: "snap-1", state: "completed" } as unknown as SnapshotRow;
+  const changes: object[] = [];
+  const check = (snapshot: () => Promise<unknown>) =>
+    checkLock(row, {
+      catalog: { updateSnapshot: async (_: string, change: object) => void changes.push(change) } as never,
+      store: { snapshot } as never,
+      clock: new ManualClock(START_MS),
+    });
+  await check(async () => undefined);
+  await check(async () => ({
+    marks: marksOf(locked({ mode: "governance", days: 1 }, plain, START_MS - 2 * DAY_MS)).marks,
+  }));
+  await check(() => Promise.reject(Object.assign(new Error("rotten"), { kind: "corrupt" })));
+  await assert.rejects(
+    check(() => Promise.reject(Object.assign(new Error("no"), { kind: "unavailable" }))),
+    /no/,
+  );
+  assert.deepEqual(changes, []);
+  const { marks } = marksOf(locked({ mode: "compliance", days: 1 }));
+  await assert.rejects(
+    check(async () => ({ marks })),
+    { code: "SnapshotLocked" },
+  );
+  assert.deepEqual(changes, [rowOfMarks(marks)]);
 });
