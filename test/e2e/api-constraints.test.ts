@@ -47,7 +47,8 @@ describe("constraints of the service models", () => {
           assert.deepEqual([status, body.__type], [400, error], where);
           assert.match(body.message, message, where);
           assert.equal(body.errorDetails, undefined);
-          coverage.count(service, name, "constraints");
+          // Our own operations grow with every version; what is promised is AWS's.
+          if (service === "storagegateway") coverage.count(service, name, "constraints");
         }
       });
     }

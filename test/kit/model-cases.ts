@@ -14,14 +14,17 @@ export interface Violation {
 }
 
 const ARN = "arn:aws:storagegateway:us-east-1:000000000000:gateway/sgw-00000000";
-/** Texts that match patterns, at any length that the pattern allows; the longest part is repeated. */
-const TEXTS: Readonly<Record<string, readonly [before: string, repeated: string, after: string]>> = {
-  VolumeARN: [`${ARN}`, "0", "/volume/vol-00000000"],
-  SnapshotId: ["snap-", "0", ""],
-  KMSKey: ["alias/", "k", ""],
-};
-const LENGTHS: Readonly<Record<string, number>> = { SnapshotId: 13, VolumeARN: 90, KMSKey: 12 };
-const LONGEST = 5000;
+/** Texts that match patterns, at any length that the pattern allows: the part in the middle is repeated. */
+const TEXTS: readonly (readonly [before: string, repeated: string, after: string])[] = [
+  ["", "a", ""],
+  [`${ARN}`, "0", "/volume/vol-00000000"],
+  ["snap-", "0", ""],
+  ["vol-", "0", ""],
+  ["alias/", "k", ""],
+  ["policy-", "0", ""],
+];
+/** Lengths to begin with, where the shortest that the model allows does not fit the pattern. */
+const LENGTHS = [13, 90, 12];
 
 /** An input with every member, each of them good. */
 export function validInput(model: ServiceModel, operation: string): Record<string, unknown> {
@@ -62,17 +65,25 @@ function valid(model: ServiceModel, name: string): unknown {
     case "timestamp":
       return 1_700_000_000;
     default:
-      return shape.enum?.[0] ?? text(name, shape, LENGTHS[name] ?? Math.max(shape.min ?? 1, 1));
+      return shape.enum?.[0] ?? shortest(name, shape);
   }
 }
 
-function text(name: string, shape: Shape, length: number): string {
-  const [before, repeated, after] = TEXTS[name] ?? ["", "a", ""];
-  const made = before + repeated.repeat(Math.max(0, length - before.length - after.length)) + after;
-  if (shape.pattern !== undefined && length >= (shape.min ?? 0) && length <= (shape.max ?? LONGEST)) {
-    assert(compilePattern(shape.pattern).test(made), `${name}: ${made} does not match ${shape.pattern}`);
+function shortest(name: string, shape: Shape): string {
+  for (const length of [Math.max(shape.min ?? 1, 1), ...LENGTHS]) {
+    const found = text(shape, length);
+    if (found !== undefined) return found;
   }
-  return made;
+  assert.fail(`no text of ${name} is known that matches ${shape.pattern}: add one`);
+}
+
+/** A text of that length that matches the shape's pattern; undefined where none is known. */
+function text(shape: Shape, length: number): string | undefined {
+  const { pattern } = shape;
+  return TEXTS.map(([before, repeated, after]) => {
+    const made = before + repeated.repeat(Math.max(0, length - before.length - after.length)) + after;
+    return made.length === length ? made : "";
+  }).find((made) => made !== "" && (pattern === undefined || compilePattern(pattern).test(made)));
 }
 
 function shapeOf(model: ServiceModel, name: string): Shape {
@@ -105,7 +116,7 @@ function wrongs(model: ServiceModel, name: string, path: string, at: string): Wr
     const greater = (limit: number) => `Member must have length greater than or equal to ${limit}`;
     const less = (limit: number) => `Member must have length less than or equal to ${limit}`;
     if (min !== undefined && min > 0) add("too short", "a".repeat(min - 1), greater(min));
-    if (max !== undefined) add("too long", text(name, shape, max + 1), less(max));
+    if (max !== undefined) add("too long", text(shape, max + 1) ?? "a".repeat(max + 1), less(max));
     if (pattern !== undefined) {
       const wrong = "\u0007".repeat(Math.max(min ?? 1, 1));
       add("another pattern", wrong, `Member must satisfy regular expression pattern: ${pattern}`);
