@@ -101,11 +101,11 @@ function findingsOf(sample: Sample): Finding[] {
       ),
     );
   }
-  for (const [id, { healthy }] of sample.volumes) {
+  for (const [id, { healthy, reason }] of sample.volumes) {
     findings.push({
       ...{ key: `volume ${id}`, raised: "VolumeStopped", severity: "error", resources: [id] },
       state: healthy ? "good" : "bad",
-      message: `The volume ${id} has stopped.`,
+      message: `The volume ${id} has stopped${reason === undefined ? "" : `: ${reason}`}.`,
     });
   }
   const damaged = vault.damagedObjects ?? 0;

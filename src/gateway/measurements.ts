@@ -40,6 +40,8 @@ export interface VolumeFigures {
   readonly initiators: number;
   /** Whether it serves. */
   readonly healthy: boolean;
+  /** Why it does not. */
+  readonly reason?: string;
 }
 
 export interface GatewayFigures extends StorageUsage {

@@ -17,6 +17,8 @@ export interface VolumeState {
   readonly recoveryPointAtMs?: number;
   readonly restoreProgress?: number;
   readonly healthy: boolean;
+  /** Why it has stopped. */
+  readonly reason?: string;
 }
 
 export function stateOf(gatewayId: GatewayId, kind: "stored" | "cached", volume: EngineVolume): VolumeState {
@@ -35,5 +37,6 @@ export function stateOf(gatewayId: GatewayId, kind: "stored" | "cached", volume:
     ...(recoveryPoint !== undefined && { recoveryPointAtMs: recoveryPoint.cutAtMs }),
     ...(restoreProgress !== undefined && { restoreProgress }),
     healthy: volume.failure === undefined && !volume.stopping,
+    ...(volume.failure !== undefined && { reason: volume.failure }),
   };
 }

@@ -3,7 +3,7 @@ import { strict as assert } from "node:assert";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
-import type { DataFigures } from "../gateway/measurements.ts";
+import type { DataFigures, VolumeFigures } from "../gateway/measurements.ts";
 import { systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
@@ -15,7 +15,7 @@ import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
 import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
 import { BLOCK_BYTES } from "../volume/geometry.ts";
-import { MeteredDevice } from "./io-meter.ts";
+import { MeteredDevice, NOTHING_METERED } from "./io-meter.ts";
 import { LineLimiter } from "./line-limiter.ts";
 import { publishLoad } from "./load-gauge.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
@@ -35,7 +35,7 @@ const targets = new Map<string, TargetEntry>();
 const targetNames = new Map<VolumeId, string>();
 const meters = new Map<VolumeId, MeteredDevice>();
 /** Volumes that are known and could not be opened, with the reason. */
-const broken = new Map<VolumeId, string>();
+const broken = new Map<VolumeId, { readonly definition: FleetVolume; readonly reason: string }>();
 
 const backup = new Rpc(given.backup, {
   locate: (volumeId: VolumeId, epoch: number, blocks: readonly number[]) =>
@@ -158,7 +158,7 @@ async function open({ chap, isReadOnly, ...definition }: HostedVolume): Promise<
     target.unitOf(entry);
     targets.set(targetName.toLowerCase(), entry);
   } catch (error) {
-    broken.set(volumeId, error instanceof Error ? error.message : String(error));
+    broken.set(volumeId, { definition, reason: error instanceof Error ? error.message : String(error) });
     throw error;
   }
   return report(volumeId);
@@ -205,21 +205,34 @@ function figures(): DataFigures {
   const loopNow = performance.eventLoopUtilization();
   const { utilization } = performance.eventLoopUtilization(loopNow, loopBefore);
   loopBefore = loopNow;
-  const volumes = fleet.states().flatMap((state) => {
+  const volumes: VolumeFigures[] = fleet.states().flatMap((state) => {
     const meter = meters.get(state.volumeId);
     if (meter === undefined) return [];
     const { reads, writes, flushes, unmappedBytes, failedIos, queuedWrites } = meter;
     const initiators = target.sessions(targetNames.get(state.volumeId) ?? "").length;
     return [{ ...state, reads, writes, flushes, unmappedBytes, failedIos, queuedWrites, initiators }];
   });
+  for (const { definition, reason } of broken.values()) {
+    if (fleet.get(definition.volumeId) === undefined) volumes.push({ ...closedFigures(definition), reason });
+  }
   const gateways = fleet.gatewayIds().map((gatewayId) => ({ gatewayId, ...fleet.usage(gatewayId) }));
   return { volumes, gateways, utilization };
+}
+
+/** Of a volume that could not be opened: what is known of it without. */
+function closedFigures({ volumeId, gatewayId, kind, sizeBytes }: FleetVolume): VolumeFigures {
+  const { reads, writes, flushes, unmappedBytes, failedIos } = meters.get(volumeId) ?? NOTHING_METERED;
+  return {
+    ...{ volumeId, gatewayId, kind, sizeBytes, usedBytes: 0, healthy: false, initiators: 0 },
+    ...{ reads, writes, flushes, unmappedBytes, failedIos, queuedWrites: 0 },
+    ...{ cacheHits: 0, cacheMisses: 0, unsavedBytes: 0, pendingCuts: 0 },
+  };
 }
 
 function report(volumeId: VolumeId): unknown {
   const volume = fleet.get(volumeId);
   if (volume === undefined) {
-    const reason = broken.get(volumeId) ?? "the volume is not open";
+    const reason = broken.get(volumeId)?.reason ?? "the volume is not open";
     return { volumeId, status: "IRRECOVERABLE", reason, usedBytes: 0, initiators: [] };
   }
   const progress = volume.restoreProgress;

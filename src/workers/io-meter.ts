@@ -22,6 +22,16 @@ const QUEUED_WRITES = FAILED + 1;
 const LENGTH = QUEUED_WRITES + 1;
 const US_PER_MS = 1000;
 
+const NO_IO: IoFigures = {
+  ...{ count: 0, bytes: 0, totalUs: 0 },
+  latencies: new Array<number>(LATENCY_CLASSES).fill(0),
+};
+
+/** What a device has counted that nothing has passed through. */
+export const NOTHING_METERED = {
+  ...{ reads: NO_IO, writes: NO_IO, flushes: NO_IO, unmappedBytes: 0, failedIos: 0 },
+};
+
 /** A device that counts what passes through it; see `BlockDevice` for what it promises. */
 // `Required`: a method that a device may have must not be lost behind this one.
 export class MeteredDevice implements Required<BlockDevice> {

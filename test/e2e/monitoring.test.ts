@@ -11,7 +11,7 @@ import { BlockClient } from "../clients/block-client.ts";
 import { GatewayProcess } from "../clients/gateway.ts";
 import { callJson, callQuery } from "../clients/signed-request.ts";
 import { fileStore } from "./store.ts";
-import { completed, createSnapshot, makeCached, until } from "./volume-kit.ts";
+import { completed, createSnapshot, makeCached, makeStored, until } from "./volume-kit.ts";
 
 const MIB = 1024 ** 2;
 
@@ -223,5 +223,22 @@ describe("what the gateway tells of itself", () => {
     const check = ill.Checks.find((each: { Name: string }) => each.Name === "bucket");
     assert.equal(check.Status, "warning");
     assert.equal(ill.IsReady, true);
+  });
+
+  test("a volume that can't be opened is told by metrics, health and an alarm", async () => {
+    await makeStored(gateway, "gone");
+    await gateway.stop();
+    rmSync(join(gateway.dataDir, "disks", "gone"));
+    await gateway.start();
+    const { text } = await scrape();
+    assert.equal(valueIs(text, /^sluicegate_unhealthy_volumes /), 1);
+    assert.equal(valueIs(text, /^sluicegate_volumes /), 2);
+    const { Status, Alarms, Checks } = await own("DescribeHealth", {});
+    assert.equal(Status, "failing");
+    assert.deepEqual([Alarms[0].Name, Alarms.length], ["VolumeStopped", 1]);
+    assert.match(Alarms[0].Message, /has stopped: .+/);
+    assert.match(Checks[0].Message, /^stopped: vol-/);
+    const { Activities } = await own("ListActivity", { Name: "VolumeStopped" });
+    assert.equal(Activities.length, 1);
   });
 });
