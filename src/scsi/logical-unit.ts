@@ -30,12 +30,20 @@ export interface UnitIdentity {
   readonly targetName: string;
 }
 
+/** What WRITE ATOMIC needs beyond a device: all of a write, or nothing, also after a crash. */
+export interface AtomicJournal {
+  /** `write` makes the write, and makes it durable; it is durable as a whole when this resolves. */
+  run(offsetBytes: number, data: Buffer, lengthBytes: number, write: () => Promise<void>): Promise<void>;
+}
+
 export interface LogicalUnitOptions {
   readonly device: BlockDevice;
   readonly identity: UnitIdentity;
   readonly clock: Clock;
   /** Where reservations and the like outlive the process; without one, they do not. */
   readonly store?: UnitStore;
+  /** Without one, an atomic write is one only as long as the process lives. */
+  readonly journal?: AtomicJournal;
   /** The units that the initiator may use as the other end of a copy, this one included. */
   readonly unitsOf: (initiatorName: string) => Iterable<LogicalUnit>;
 }
@@ -47,6 +55,7 @@ export class LogicalUnit {
   readonly copies = new CopyResults();
   readonly sanitizer: Sanitizer;
   readonly unitsOf: LogicalUnitOptions["unitsOf"];
+  readonly journal: AtomicJournal | undefined;
   readonly #store: UnitStore | undefined;
   readonly #nexuses = new Set<Nexus>();
   #modes: ModeParameters = DEFAULT_MODES;
@@ -61,6 +70,7 @@ export class LogicalUnit {
     this.device = options.device;
     this.identity = options.identity;
     this.unitsOf = options.unitsOf;
+    this.journal = options.journal;
     this.#store = options.store;
     this.sanitizer = new Sanitizer(this.device, this.locks, options.clock, () => this.#changed());
     const content = options.store?.load();

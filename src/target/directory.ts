@@ -1,4 +1,5 @@
 import type { BlockDevice } from "../scsi/block-device.ts";
+import type { AtomicJournal } from "../scsi/logical-unit.ts";
 import type { UnitStore } from "../scsi/unit-state-file.ts";
 
 /** What never changes about a logical unit, whatever restarts: INQUIRY and VPD pages are made of it. */
@@ -32,6 +33,8 @@ export interface TargetEntry {
   readonly identity: LogicalUnitIdentity;
   /** Where reservations that are to outlive a restart are kept; without one, none does. */
   readonly store?: UnitStore;
+  /** What makes atomic writes survive a crash as a whole, or not at all. */
+  readonly journal?: AtomicJournal;
   /** Who may log in; absent or empty: every initiator, without a proof. */
   readonly credentials?: readonly ChapCredential[];
 }

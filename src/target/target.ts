@@ -213,6 +213,7 @@ export class Target implements ConnectionHost, SessionHost {
       identity: { ...entry.identity, targetName: entry.targetName },
       clock: this.clock,
       ...(entry.store && { store: entry.store }),
+      ...(entry.journal && { journal: entry.journal }),
       unitsOf: (initiatorName) => this.#unitsOf(initiatorName),
     });
     this.#units.set(entry.device, unit);

@@ -11,6 +11,7 @@ import type { GatewayId, VolumeId } from "../platform/ids.ts";
 import type { UnitStore } from "../scsi/unit-state-file.ts";
 import type { ChapCredential, TargetEntry } from "../target/directory.ts";
 import { Target } from "../target/target.ts";
+import { AtomicJournal } from "../volume/atomic-journal.ts";
 import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
 import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
@@ -145,6 +146,8 @@ async function open({ chap, isReadOnly, ...definition }: HostedVolume): Promise<
     broken.delete(volumeId);
     targetNames.set(volumeId, targetName);
     const identity = identityOf(volumeId);
+    const journal = new AtomicJournal(systemDisk, join(given.volumesFolder, volumeId, "atomic-write"));
+    await journal.recover(volume);
     const device = new MeteredDevice(volume, systemClock, meters.get(volumeId), isReadOnly === true);
     meters.set(volumeId, device);
     const entry = {
@@ -152,6 +155,7 @@ async function open({ chap, isReadOnly, ...definition }: HostedVolume): Promise<
       device,
       identity,
       store: unitStore(volumeId),
+      journal,
       credentials: chap ?? [],
     };
     // What was reserved holds, and a SANITIZE goes on, from now on and not from the first login on.

@@ -108,8 +108,17 @@ export const writeAtomic16: ScsiCommand = {
     if (cdb.readUInt16BE(10) !== 0 || dataOut.length < length)
       throw new CheckCondition(SENSE.invalidFieldInCdb);
     if (length === 0) return { dataOutBytes: 0 };
-    await unit.locks.exclusive(offset, length, () => writeDevice(device, offset, dataOut, length));
-    await flushIfAsked(context);
+    await unit.locks.exclusive(offset, length, async () => {
+      const write = () => writeDevice(device, offset, dataOut, length);
+      if (unit.journal === undefined) await write();
+      else {
+        await unit.journal.run(offset, dataOut, length, async () => {
+          await write();
+          await device.flush();
+        });
+      }
+    });
+    if (unit.journal === undefined) await flushIfAsked(context);
     return { dataOutBytes: length };
   },
 };
