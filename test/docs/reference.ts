@@ -3,7 +3,8 @@
  *
  *   npm run docs        writes them; a test holds them to what they are made of
  */
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { EVENT_TYPES } from "../../src/admin/event.ts";
@@ -11,6 +12,7 @@ import { type Metric, PREFIXES, type Scope } from "../../src/admin/metric.ts";
 import { GATEWAY_METRICS, VOLUME_METRICS } from "../../src/admin/metric-table.ts";
 import { FURTHER_FAMILIES } from "../../src/admin/prometheus.ts";
 import { SERVICE_METRICS } from "../../src/admin/service-metrics.ts";
+import { SLUICEGATE_MODEL } from "../../src/api/wire/validator.ts";
 import { EXIT } from "../../src/cli/failure.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "../../src/cli/options.ts";
 import { program } from "../../src/cli/program.ts";
@@ -110,6 +112,60 @@ function settingsPage(): string {
   ].join("\n");
 }
 
+/** What each operation is for: the docstring of its handler, which begins with its name. */
+function purposes(): ReadonlyMap<string, string> {
+  const folder = fileURLToPath(new URL("../../src/api/sluicegate/", import.meta.url));
+  const found = new Map<string, string>();
+  for (const file of readdirSync(folder).sort()) {
+    for (const [, comment = ""] of readFileSync(join(folder, file), "utf8").matchAll(
+      /\/\*\*([\s\S]*?)\*\//g,
+    )) {
+      const text = comment
+        .replace(/\n? *\* ?/g, " ")
+        .replace(/\s+/g, " ")
+        .trim();
+      const [, name, what] = /^([A-Z][A-Za-z]+): (.+)$/.exec(text) ?? [];
+      if (name !== undefined && what !== undefined) found.set(name, capital(what));
+    }
+  }
+  return found;
+}
+
+function ownApiPage(): string {
+  const { operations, shapes } = SLUICEGATE_MODEL;
+  const lines = ["# Operations of our own", "", MADE, ""];
+  lines.push(
+    "Beside AWS's operations, at the same address and signed in the same way (service `storagegateway`): a POST of JSON with the",
+    "header `X-Amz-Target: Sluicegate_20261101.NAME`. Times are seconds since the Unix epoch; errors are as those of AWS JSON 1.1.",
+    "Names that begin with `Describe`, `List` or `Get` change nothing, and are for keys that may only read, too.",
+    "",
+  );
+  const what = purposes();
+  for (const [name, input] of Object.entries(operations).sort(([a], [b]) => (a < b ? -1 : 1))) {
+    lines.push(`## ${name}`, "", ...(what.has(name) ? [what.get(name) ?? "", ""] : []));
+    const { members = {}, required = [] } = shapes[input ?? ""] ?? { type: "structure" };
+    const rows = Object.entries(members).map(([member, shape]) => {
+      const text = limitsOf(shape).replaceAll("|", "\\|");
+      return `| \`${member}\` | ${required.includes(member) ? "yes" : ""} | ${text} |`;
+    });
+    if (rows.length === 0) lines.push("It takes nothing.", "");
+    else lines.push("| member | required | |", "| --- | --- | --- |", ...rows, "");
+  }
+  return lines.join("\n");
+}
+
+/** A shape's type and constraints in words. */
+function limitsOf(name: string, depth = 0): string {
+  const shape = SLUICEGATE_MODEL.shapes[name];
+  if (shape === undefined) return "";
+  const { type, min, max, member, members } = shape;
+  const range = min === undefined && max === undefined ? "" : ` (${min ?? ""}…${max ?? ""})`;
+  if (shape.enum !== undefined) return shape.enum.map((value) => `\`${value}\``).join(", ");
+  if (type === "list" && depth < 3) return `list${range} of ${limitsOf(member ?? "", depth + 1)}`;
+  if (type === "structure") return `{${Object.keys(members ?? {}).join(", ")}}`;
+  return `${type}${type === "string" && range !== "" ? `${range.replace(")", " characters)")}` : range}`;
+}
+
 function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
@@ -118,6 +174,7 @@ function capital(text: string): string {
 export const PAGES: Readonly<Record<string, () => string>> = {
   "reference/metrics.md": metricsPage,
   "reference/cli.md": cliPage,
+  "reference/own-api.md": ownApiPage,
   "reference/settings.md": settingsPage,
 };
 
