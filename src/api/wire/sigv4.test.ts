@@ -64,6 +64,38 @@ function refused(code: SignatureErrorCode, request: SignedRequest, nowMs?: numbe
 }
 
 describe("Signature Version 4", () => {
+  test("the worked example of AWS's user guide for Storage Gateway", () => {
+    // The guide prints us-east-2 in it; the hashes that it gives are those of us-east-1.
+    const signature = "6d4c40b8f2257534dbdca9f326f147a0a7a419b63aff349d9d9c737c9a0f4c81";
+    const scope = "AKIAIOSFODNN7EXAMPLE/20120910/us-east-1/storagegateway/aws4_request";
+    const verified = (given: string) =>
+      verifySignature(
+        {
+          method: "POST",
+          url: "/",
+          headers: {
+            host: "storagegateway.us-east-1.amazonaws.com",
+            "content-type": "application/x-amz-json-1.1",
+            "x-amz-date": "20120910T000000Z",
+            "x-amz-target": "StorageGateway_20120630.ListGateways",
+            authorization: `AWS4-HMAC-SHA256 Credential=${scope}, SignedHeaders=content-type;host;x-amz-date;x-amz-target, Signature=${given}`,
+          },
+          body: Buffer.from("{}"),
+        },
+        {
+          nowMs: Date.parse("2012-09-10T00:00:00Z"),
+          region: "us-east-1",
+          find: () => ({
+            state: "good",
+            secretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            identity: "example",
+          }),
+        },
+      ).identity;
+    assert.equal(verified(signature), "example");
+    assert.throws(() => verified(`7${signature.slice(1)}`), { code: "InvalidSignature" });
+  });
+
   test("accepts what another implementation has signed", async () => {
     await fc.assert(
       fc.asyncProperty(
