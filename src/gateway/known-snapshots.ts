@@ -6,6 +6,8 @@ import { SerialQueue } from "../platform/serial-queue.ts";
 export interface KnownSnapshot {
   readonly row: SnapshotRow;
   readonly tags: readonly Tag[];
+  /** Of one that is pending nothing is known here of that. */
+  readonly progressPercent: number;
 }
 
 /** Where more than this has changed, everything is read again. */
@@ -15,9 +17,9 @@ export class KnownSnapshots {
   readonly #catalog: Catalog;
   readonly #queue = new SerialQueue();
   readonly #changed = new Set<string>();
-  #known: Map<string, KnownSnapshot> | undefined;
-  /** By their ids; made anew when one has come or gone. */
-  #sorted: KnownSnapshot[] | undefined;
+  /** By their ids. */
+  #known: readonly KnownSnapshot[] | undefined;
+  #hasPending = false;
 
   /** There is one for a catalog: it is told of every change there. */
   constructor(catalog: Catalog) {
@@ -30,37 +32,75 @@ export class KnownSnapshots {
     return this.#queue.run(() => this.#all());
   }
 
+  /** Whether one of those that were given last is pending. */
+  get hasPending(): boolean {
+    return this.#hasPending;
+  }
+
   async #all(): Promise<readonly KnownSnapshot[]> {
-    if (this.#sorted !== undefined && this.#changed.size === 0) return this.#sorted;
+    if (this.#known !== undefined && this.#changed.size === 0) return this.#known;
+    if (this.#known === undefined || this.#changed.size > CHANGES_MAX) await this.#readAll();
+    else await this.#readAgain(this.#known);
+    const known = this.#known ?? [];
+    this.#hasPending = known.some(({ row }) => row.state === "pending");
+    return known;
+  }
+
+  async #readAll(): Promise<void> {
     // What changes while this is read is read again the next time.
-    const changed = [...this.#changed];
+    this.#changed.clear();
+    this.#known = undefined;
+    const [rows, tags] = await Promise.all([this.#catalog.snapshots(), this.#catalog.tagsOfAll("snap-")]);
+    this.#known = [...together(rows, tags).values()];
+  }
+
+  async #readAgain(known: readonly KnownSnapshot[]): Promise<void> {
+    const ids = [...this.#changed];
     this.#changed.clear();
     try {
-      if (this.#known === undefined || changed.length > CHANGES_MAX) this.#known = await this.#readAll();
-      else if (changed.length > 0) await this.#readAgain(this.#known, changed);
+      const [rows, tags] = await Promise.all([this.#catalog.snapshotsOf(ids), this.#catalog.tagsOf(ids)]);
+      this.#known = merged(known, ids, together(rows, tags));
     } catch (error) {
-      for (const id of changed) this.#changed.add(id);
+      for (const id of ids) this.#changed.add(id);
       throw error;
     }
-    const sorted = [...this.#known.values()].sort((a, b) => (a.row.id < b.row.id ? -1 : 1));
-    this.#sorted = sorted;
-    return sorted;
   }
+}
 
-  async #readAll(): Promise<Map<string, KnownSnapshot>> {
-    const [rows, tags] = await Promise.all([this.#catalog.snapshots(), this.#catalog.tagsOfAll("snap-")]);
-    return together(rows, tags);
+/** The list with what has become of these snapshots; a list that was handed out before stays as it was. */
+function merged(
+  known: readonly KnownSnapshot[],
+  ids: readonly string[],
+  found: ReadonlyMap<string, KnownSnapshot>,
+): KnownSnapshot[] {
+  const list = [...known];
+  const fresh: KnownSnapshot[] = [];
+  const gone = new Set<string>();
+  for (const id of ids) {
+    const now = found.get(id);
+    const at = placeOf(list, id);
+    const isThere = list[at]?.row.id === id;
+    if (now === undefined) gone.add(id);
+    else if (isThere) list[at] = now;
+    else fresh.push(now);
   }
+  if (fresh.length === 0 && gone.size === 0) return list;
+  return list
+    .filter(({ row }) => !gone.has(row.id))
+    .concat(fresh)
+    .sort((a, b) => (a.row.id < b.row.id ? -1 : 1));
+}
 
-  async #readAgain(known: Map<string, KnownSnapshot>, ids: readonly string[]): Promise<void> {
-    const [rows, tags] = await Promise.all([this.#catalog.snapshotsOf(ids), this.#catalog.tagsOf(ids)]);
-    const found = together(rows, tags);
-    for (const id of ids) {
-      const now = found.get(id);
-      if (now === undefined) known.delete(id);
-      else known.set(id, now);
-    }
+/** Where the id is in a list by ids, or would be. */
+function placeOf(list: readonly KnownSnapshot[], id: string): number {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((list[middle]?.row.id ?? "") < id) low = middle + 1;
+    else high = middle;
   }
+  return low;
 }
 
 function together(rows: readonly SnapshotRow[], tagRows: readonly TagRow[]): Map<string, KnownSnapshot> {
@@ -70,5 +110,10 @@ function together(rows: readonly SnapshotRow[], tagRows: readonly TagRow[]): Map
     list.push({ key, value });
     tags.set(resource_id, list);
   }
-  return new Map(rows.map((row) => [row.id, { row, tags: tags.get(row.id) ?? [] }]));
+  return new Map(
+    rows.map((row) => {
+      const progressPercent = row.state === "completed" ? 100 : 0;
+      return [row.id, { row, tags: tags.get(row.id) ?? [], progressPercent }];
+    }),
+  );
 }

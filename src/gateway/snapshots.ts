@@ -150,9 +150,12 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   /** All that were not deleted, by their ids. */
-  async list(): Promise<SnapshotView[]> {
+  async list(): Promise<readonly SnapshotView[]> {
     const known = await this.#known.all();
-    return known.map(({ row, tags }) => ({ row, tags, progressPercent: this.#percent(row) }));
+    if (!this.#known.hasPending) return known;
+    return known.map((each) =>
+      each.row.state === "pending" ? { ...each, progressPercent: this.#percent(each.row) } : each,
+    );
   }
 
   /** The snapshot of that id; undefined where there is none, or it was deleted. */

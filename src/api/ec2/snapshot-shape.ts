@@ -7,10 +7,13 @@ const GIB = 1024 ** 3;
 
 /** The volume that EC2 shows for a snapshot that no volume was the source of. */
 const NO_VOLUME = "vol-ffffffff";
+/** An ARN ends in the gateway's id and the volume's. This is asked of every snapshot, for every list by volume. */
+const OF_NO_GATEWAY = upperCaseId(NO_GATEWAY);
+const ARN_END_CHARS = OF_NO_GATEWAY.length + "/volume/vol-".length + 17;
 
 /** The source of a snapshot, as EC2 shows it. */
 export function shownVolumeId({ volume_arn, volume_id }: SnapshotView["row"]): string {
-  return volume_arn.includes(`/${upperCaseId(NO_GATEWAY)}/`) ? NO_VOLUME : volume_id;
+  return volume_arn.startsWith(OF_NO_GATEWAY, volume_arn.length - ARN_END_CHARS) ? NO_VOLUME : volume_id;
 }
 
 /** The size of the snapshot's volume in GiB. */
