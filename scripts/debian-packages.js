@@ -76,6 +76,7 @@ function isThereOtherwise(name) {
     awscli: "aws",
     "qemu-utils": "qemu-img",
     "libiscsi-bin": "iscsi-ls",
+    "qemu-system-x86": "qemu-system-x86_64",
     tgt: "tgtd",
     prometheus: "promtool",
   }[name];

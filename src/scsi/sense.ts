@@ -46,6 +46,7 @@ export const SENSE = {
   softwareWriteProtected: { key: 0x7, asc: 0x27, ascq: 0x02 },
   spaceAllocationFailed: { key: 0x7, asc: 0x27, ascq: 0x07 },
   resetOccurred: { key: 0x6, asc: 0x29, ascq: 0x03 },
+  commandsClearedByAnotherInitiator: { key: 0x6, asc: 0x2f, ascq: 0x00 },
   modeParametersChanged: { key: 0x6, asc: 0x2a, ascq: 0x01 },
   reservationsPreempted: { key: 0x6, asc: 0x2a, ascq: 0x03 },
   reservationsReleased: { key: 0x6, asc: 0x2a, ascq: 0x04 },

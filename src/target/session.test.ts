@@ -128,6 +128,27 @@ describe("sessions by the book", () => {
     initiator.close();
   });
 
+  test("CLEAR TASK SET ends the commands of others too, and tells those that had any", async () => {
+    const [one, two, idle] = [
+      await kit.loggedIn("clear-1"),
+      await kit.loggedIn("clear-2"),
+      await kit.loggedIn("clear-3"),
+    ];
+    two.command(1, write10(0, 1), 0xa1, 512);
+    await expect(two, RESPONSE.r2t);
+    one.manage(1, 4);
+    assert.equal((await expect(one, RESPONSE.task)).bhs.readUInt8(2), 0);
+    for (const [peer, told] of [
+      [one, "good"],
+      [two, "6/2f/0"],
+      [idle, "good"],
+    ] as const) {
+      peer.command(2, Buffer.alloc(16), 0x81, 0);
+      assert.equal(await statusOf(peer), told);
+      peer.close();
+    }
+  });
+
   test("a cold reset ends every session of the target, and of no other", async () => {
     const [one, two] = [await kit.loggedIn("cold-1"), await kit.loggedIn("cold-2")];
     const other = await kit.loggedIn("cold-3", [], OTHER);

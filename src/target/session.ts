@@ -291,6 +291,11 @@ export class Session {
     });
   }
 
+  /** The commands of this session, if it has any, are about to end by another initiator's doing (SAM-5, 5.6). */
+  attendCleared(): void {
+    if (this.#taskCount > 0) this.#nexus.attend(SENSE.commandsClearedByAnotherInitiator);
+  }
+
   /** I_T nexus loss: the initiator has gone, or is being sent away. */
   leave(): void {
     this.#unit?.detach(this.#nexus);
@@ -899,8 +904,11 @@ export class Session {
       return TASK_RESPONSE.complete;
     }
     if (forTarget || action === TASK_MANAGEMENT.lunReset || action === TASK_MANAGEMENT.clearTaskSet) {
-      await Promise.all([...this.#host.sessionsOf(entry)].map((session) => session.abortTasks()));
-      if (action !== TASK_MANAGEMENT.clearTaskSet) this.#unit?.reset();
+      const sessions = [...this.#host.sessionsOf(entry)];
+      const isReset = action !== TASK_MANAGEMENT.clearTaskSet;
+      if (!isReset) for (const session of sessions) if (session !== this) session.attendCleared();
+      await Promise.all(sessions.map((session) => session.abortTasks()));
+      if (isReset) this.#unit?.reset();
       return TASK_RESPONSE.complete;
     }
     if (action === TASK_MANAGEMENT.reassign) return TASK_RESPONSE.noReassignment;

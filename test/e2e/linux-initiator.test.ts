@@ -131,8 +131,8 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
       "mkfs.ext4 -q /dev/one; mkfs.xfs -q /dev/two; mount /dev/one /mnt/one; mount /dev/two /mnt/two",
     );
     await guest.ok(`
-      fio --name=small --directory=/mnt/one --size=16m --rw=randwrite --bs=4k ${FIO}
-      fio --name=mixed --directory=/mnt/two --size=32m --rw=randrw --bsrange=4k-1m ${FIO}
+      fio --name=small --directory=/mnt/one --size=8m --rw=randwrite --bs=4k ${FIO}
+      fio --name=mixed --directory=/mnt/two --size=16m --rw=randrw --bsrange=4k-1m ${FIO}
       rm /mnt/one/small* /mnt/two/mixed*
       sync
       fstrim /mnt/one
@@ -204,7 +204,7 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
       rm -f /mnt/*/load* /run/*.status
       for name in one two; do
         (
-          fio --name=load --directory=/mnt/$name --size=24m --loops=2 --rw=randwrite --bs=8k ${FIO} > /run/$name.log 2>&1
+          fio --name=load --directory=/mnt/$name --size=16m --rw=randwrite --bs=8k ${FIO} > /run/$name.log 2>&1
           echo $? > /run/$name.status
         ) &
       done
@@ -218,6 +218,7 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
         [ "$(cat "/sys/block/$(basename "$(readlink /dev/two)")/stat")" != "$before" ] && break
         sleep 0.1
       done`);
+    assert.notEqual((await guest.run("cat /run/one.status /run/two.status")).status, 0, "no load is left");
     await action();
     const done = await guest.ok(
       `for try in $(seq 400); do [ -s /run/one.status ] && [ -s /run/two.status ] && break; sleep 0.25; done
