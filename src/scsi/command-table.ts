@@ -20,6 +20,7 @@ import { preFetch10, preFetch16 } from "./commands/pre-fetch.ts";
 import { release6, reserve6 } from "./commands/reserve.ts";
 import { sanitizeCommands } from "./commands/sanitize.ts";
 import {
+  lunList,
   preventAllowMediumRemoval,
   reportLuns,
   requestSense,
@@ -32,7 +33,7 @@ import { unmap, writeSame10, writeSame16 } from "./commands/unmap.ts";
 import { verifyCommands } from "./commands/verify.ts";
 import type { LogicalUnit } from "./logical-unit.ts";
 import type { Nexus } from "./nexus.ts";
-import { CheckCondition, ReservationConflict, SENSE } from "./sense.ts";
+import { CheckCondition, encodeSense, ReservationConflict, SENSE } from "./sense.ts";
 import { TRANSFERS } from "./transfer.ts";
 
 const COMMANDS: readonly ScsiCommand[] = [
@@ -148,6 +149,11 @@ export async function executeWithoutUnit(cdb: Buffer): Promise<CommandResult> {
   const opcode = cdb.readUInt8(0);
   if (opcode === inquiry.opcode && (cdb.readUInt8(1) & 0x01) === 0) {
     return allocated(inquiryOfNoUnit(), cdb.readUInt16BE(3));
+  }
+  if (opcode === reportLuns.opcode) return lunList(cdb);
+  if (opcode === requestSense.opcode) {
+    const descriptorFormat = (cdb.readUInt8(1) & 0x01) !== 0;
+    return allocated(encodeSense(SENSE.logicalUnitNotSupported, {}, descriptorFormat), cdb.readUInt8(4));
   }
   throw new CheckCondition(SENSE.logicalUnitNotSupported);
 }

@@ -1,5 +1,5 @@
 /** Commands about the unit as a whole (SPC-4 and SBC-3): most of them find it always ready. */
-import { allocated, type ScsiCommand } from "../command.ts";
+import { allocated, type CommandResult, type ScsiCommand } from "../command.ts";
 import { CheckCondition, encodeSense, SENSE } from "../sense.ts";
 
 export const testUnitReady: ScsiCommand = {
@@ -76,16 +76,19 @@ export const reportLuns: ScsiCommand = {
   isUnattentive: true,
   isSanitizeExempt: true,
   timeoutS: 10,
-  execute({ cdb }) {
-    const selectReport = cdb.readUInt8(2);
-    const allocationLength = cdb.readUInt32BE(6);
-    if (selectReport > 2 || allocationLength < 16) throw new CheckCondition(SENSE.invalidFieldInCdb);
-    // Select report 1: well-known logical units only, of which there are none.
-    const data = Buffer.alloc(selectReport === 1 ? 8 : 16);
-    data.writeUInt32BE(data.length - 8, 0);
-    return allocated(data, allocationLength);
-  },
+  execute: ({ cdb }) => lunList(cdb),
 };
+
+/** What REPORT LUNS answers, whichever LUN it is sent to. */
+export function lunList(cdb: Buffer): CommandResult {
+  const selectReport = cdb.readUInt8(2);
+  const allocationLength = cdb.readUInt32BE(6);
+  if (selectReport > 2 || allocationLength < 16) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  // Select report 1: well-known logical units only, of which there are none.
+  const data = Buffer.alloc(selectReport === 1 ? 8 : 16);
+  data.writeUInt32BE(data.length - 8, 0);
+  return allocated(data, allocationLength);
+}
 
 function synchronizeCache(
   name: string,
