@@ -143,8 +143,11 @@ function LoadedLimitsDialog(props: { gateway: Gateway; limits: Limits; onClose: 
         }),
       );
     }
-    if (!isUp || !isDown) {
-      const BandwidthType = isUp ? "DOWNLOAD" : isDown ? "UPLOAD" : "ALL";
+    // Only what is there can be taken away.
+    const goesUp = !isUp && limits.upload !== undefined;
+    const goesDown = !isDown && limits.download !== undefined;
+    if (goesUp || goesDown) {
+      const BandwidthType = goesUp && goesDown ? "ALL" : goesUp ? "UPLOAD" : "DOWNLOAD";
       await storageGateway.send(new DeleteBandwidthRateLimitCommand({ GatewayARN, BandwidthType }));
     }
     await queryClient.invalidateQueries({ queryKey: ["bandwidth", GatewayARN] });

@@ -1,0 +1,146 @@
+/** The forms of the console beyond volumes and snapshots: what they refuse, and that what they set is set. */
+import { strict as assert } from "node:assert";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { Page } from "playwright-core";
+import { skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
+import { ConsolePages } from "../clients/console.ts";
+import { GatewayProcess } from "../clients/gateway.ts";
+import { completed, createSnapshot, gatewayArn, makeCached } from "./volume-kit.ts";
+
+const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
+const INITIATOR = "iqn.1993-08.org.debian:01:test";
+
+describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
+  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
+  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
+  let browser: TestBrowser;
+  let page: Page;
+  let ui: ConsolePages;
+  let volumePath = "";
+  let snapshotId = "";
+
+  before(async () => {
+    await gateway.start();
+    const arn = await makeCached(gateway, "mail");
+    volumePath = `/volumes/${arn.split("/volume/")[1]?.toLowerCase() ?? ""}`;
+    snapshotId = await createSnapshot(gateway, arn);
+    await completed(gateway, snapshotId);
+    browser = await TestBrowser.start();
+    ({ page } = await browser.open());
+    ui = new ConsolePages(page, gateway);
+    await ui.signIn();
+  });
+  after(async () => {
+    await browser?.close();
+    await gateway.kill();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const open = (path: string) => page.goto(`${gateway.endpoint}/console${path}`);
+  const press = (name: string) => ui.dialog.getByRole("button", { name, exact: true }).click();
+
+  test("a schedule", async () => {
+    await open(`${volumePath}?tab=schedules`);
+    await page.getByRole("button", { name: "Add a schedule" }).click();
+    await press("Save");
+    await ui.says("Its snapshots get this name as their description.");
+    await ui.dialog.getByLabel("Name").fill("Hourly");
+    await ui.dialog.getByLabel("Time zone").fill("Nowhere/Land");
+    await press("Save");
+    await ui.dialog.getByText(/zone/i).nth(1).waitFor();
+    await ui.dialog.getByLabel("Time zone").fill("Europe/Berlin");
+    await press("Save");
+    await page.getByRole("row", { name: /Hourly.*0 \* \* \* \*.*Europe\/Berlin.*On/ }).waitFor();
+  });
+
+  test("CHAP: only who is named may attach the volume", async () => {
+    await open(`${volumePath}?tab=chap`);
+    await page.getByRole("button", { name: "Add a server" }).click();
+    await ui.dialog.getByLabel("Initiator’s name").fill("No Name");
+    await ui.dialog.getByLabel("The server’s secret").fill("short");
+    await press("Add");
+    await ui.says("12 to 16 characters.");
+    await ui.says("The initiator’s name, such as");
+    await ui.dialog.getByLabel("Initiator’s name").fill(INITIATOR);
+    await ui.dialog.getByLabel("The server’s secret").fill("twelve-and-4more");
+    await press("Add");
+    await page.getByRole("row", { name: INITIATOR }).waitFor();
+    await ui.summaryHas("required");
+  });
+
+  test("a lock, which holds", async () => {
+    await open(`/snapshots/${snapshotId}`);
+    await ui.heading("a test");
+    await ui.action("Lock");
+    await ui.dialog.getByLabel("Days").fill("0");
+    await press("Lock");
+    await ui.says("1 to 36500 days, a whole number.");
+    await ui.dialog.getByLabel("Days").fill("2");
+    await press("Lock");
+    await ui.says("Locked until");
+    await ui.action("Delete");
+    await press("Delete");
+    await ui.dialog.getByText(/lock/i).first().waitFor();
+    await press("Cancel");
+  });
+
+  test("an upload buffer on a new disk", async () => {
+    await open("/gateways");
+    await page.getByRole("button", { name: "Add a disk" }).first().click();
+    await ui.dialog.getByRole("radio", { name: /Upload buffer/ }).check({ force: true });
+    await press("Add");
+    await ui.says("Letters, digits, dots, hyphens and underscores.");
+    await ui.dialog.getByLabel("Name of the disk").fill("more-buffer");
+    await ui.dialog.getByLabel("Size of the disk in GiB").fill("1");
+    await press("Add");
+    await ui.says("more-buffer is in use as upload buffer now");
+  });
+
+  test("bandwidth, and a key that may only look", async () => {
+    await open("/settings");
+    await page.getByRole("button", { name: "Change the limits of default-cached" }).click();
+    await ui.dialog.getByLabel("To the bucket, in Mbit/s").fill("0.01");
+    await ui.says("At least 0.0512 Mbit/s");
+    await ui.dialog.getByLabel("To the bucket, in Mbit/s").fill("80");
+    await press("Save");
+    await page.getByRole("row", { name: /default-cached.*80 Mbit\/s.*no limit/ }).waitFor();
+    const limits = await gateway.boto.gateway("describe_bandwidth_rate_limit", {
+      GatewayARN: await gatewayArn(gateway, "CACHED"),
+    });
+    assert.equal(limits.AverageUploadRateLimitInBitsPerSec, 80_000_000);
+
+    await page.getByRole("button", { name: "Create a key" }).click();
+    await press("Create");
+    await ui.says("1 to 128 characters.");
+    await ui.dialog.getByLabel("Name").fill("viewer");
+    await press("Create");
+    const profile = (await ui.dialog.locator("pre").textContent()) ?? "";
+    const reader = await browser.open();
+    await reader.page.goto(`${gateway.endpoint}/console/`);
+    await reader.page.getByLabel("Access key ID").fill(profile);
+    await reader.page.getByRole("button", { name: "Sign in" }).click();
+    await reader.page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+    assert(await reader.page.getByRole("button", { name: "Create volume" }).isDisabled());
+    await reader.context.close();
+  });
+
+  test("a verification of the vault, and all of it in the activity log", async () => {
+    await open("/vault");
+    await page.getByRole("button", { name: "Verify now" }).click();
+    await ui.dialog.getByRole("radio", { name: /Everything/ }).check({ force: true });
+    await press("Verify");
+    await ui.says("Nothing is wrong");
+    await ui.navigate("Activity");
+    for (const name of ["PutSnapshotSchedule", "UpdateChapCredentials", "LockSnapshot", "CreateAccessKey"]) {
+      await page
+        .getByRole("row", { name: new RegExp(`${name}.*Succeeded`) })
+        .first()
+        .waitFor();
+    }
+    const log = (await page.getByRole("grid").textContent()) ?? "";
+    assert(!log.includes("twelve-and-4more"));
+  });
+});
