@@ -69,7 +69,11 @@ test("is what the catalog holds, whatever has changed since the last look", asyn
     const [rows, fresh] = [await catalog.snapshots(), new Map<string, object[]>()];
     for (const { resource_id, key, value } of await catalog.allTags())
       fresh.set(resource_id, [...(fresh.get(resource_id) ?? []), { key, value }]);
-    const expected = rows.map((row) => ({ row, tags: fresh.get(row.id) ?? [], progressPercent: 100 }));
+    const expected = rows.map((row) => ({
+      row: { ...row },
+      tags: fresh.get(row.id) ?? [],
+      progressPercent: 100,
+    }));
     assert.deepEqual(await known.all(), expected);
   }
   await catalog.close();

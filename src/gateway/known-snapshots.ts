@@ -113,7 +113,37 @@ function together(rows: readonly SnapshotRow[], tagRows: readonly TagRow[]): Map
   return new Map(
     rows.map((row) => {
       const progressPercent = row.state === "completed" ? 100 : 0;
-      return [row.id, { row, tags: tags.get(row.id) ?? [], progressPercent }];
+      return [row.id, { row: ordinary(row), tags: tags.get(row.id) ?? [], progressPercent }];
     }),
   );
+}
+
+/** The row as an object as others are: those that come from SQLite are dictionaries, and ten times as slow to look into. */
+function ordinary(row: SnapshotRow): SnapshotRow {
+  return {
+    id: row.id,
+    volume_id: row.volume_id,
+    volume_arn: row.volume_arn,
+    epoch: row.epoch,
+    state: row.state,
+    reason: row.reason,
+    description: row.description,
+    volume_size_bytes: row.volume_size_bytes,
+    started_at: row.started_at,
+    completed_at: row.completed_at,
+    root_key: row.root_key,
+    full_bytes: row.full_bytes,
+    deleted: row.deleted,
+    origin: row.origin,
+    lineage_id: row.lineage_id,
+    lock_mode: row.lock_mode,
+    lock_days: row.lock_days,
+    locked_at: row.locked_at,
+    lock_until: row.lock_until,
+    cool_off_until: row.cool_off_until,
+    shared_with: row.shared_with,
+    policy_id: row.policy_id,
+    policy_schedule: row.policy_schedule,
+    schedule_run: row.schedule_run,
+  };
 }

@@ -164,7 +164,7 @@ export class Snapshots implements VolumeHostEvents {
     return row?.deleted === 0 ? row : undefined;
   }
 
-  /** The same with its tags. */
+  /** With its tags. */
   async view(id: SnapshotId): Promise<SnapshotView | undefined> {
     const row = await this.find(id);
     if (row === undefined) return undefined;
@@ -219,6 +219,7 @@ export class Snapshots implements VolumeHostEvents {
       ...PLAIN_SNAPSHOT,
       id: makeSnapshotId(random),
       lineage_id: source.lineage_id ?? source.volume_id,
+      epoch: 0,
       description,
       started_at: nowMs,
       completed_at: nowMs,
@@ -270,10 +271,7 @@ export class Snapshots implements VolumeHostEvents {
     const { catalog } = this.#options;
     const row = await catalog.snapshot(id);
     if (row === undefined) return;
-    if (row.deleted === 1) {
-      await catalog.removeSnapshot(id);
-      return;
-    }
+    if (row.deleted === 1) return catalog.removeSnapshot(id);
     const failed = { state: "error", reason } as const;
     await catalog.updateSnapshot(id, failed);
     this.#options.onSnapshotEnded?.({ ...row, ...failed });

@@ -78,6 +78,17 @@ describe("the EBS direct API", () => {
       ["of blocks", "vol-ffffffff", [{ Key: "a", Value: "1" }]],
     );
     assert.deepEqual(await downloadBlocks(client, base), blocks);
+    const copy = await gateway.boto.ec2("copy_snapshot", {
+      SourceRegion: "us-east-1",
+      SourceSnapshotId: base,
+    });
+    const ofNone = [{ Name: "volume-id", Values: ["vol-ffffffff"] }];
+    const none = (await gateway.boto.ec2("describe_snapshots", { Filters: ofNone })).Snapshots;
+    assert.deepEqual(
+      none.map((one: { SnapshotId: string }) => one.SnapshotId),
+      [base, copy.SnapshotId].sort(),
+    );
+    await gateway.boto.ec2("delete_snapshot", { SnapshotId: copy.SnapshotId });
     // The spool is gone.
     assert.deepEqual(readdirSync(join(gateway.dataDir, "direct-snapshots")), []);
     await makeCached(gateway, "of-blocks", GIB, { SnapshotId: base });

@@ -12,7 +12,10 @@ const OF_NO_GATEWAY = upperCaseId(NO_GATEWAY);
 const ARN_END_CHARS = OF_NO_GATEWAY.length + "/volume/vol-".length + 17;
 
 /** The source of a snapshot, as EC2 shows it. */
-export function shownVolumeId({ volume_arn, volume_id }: SnapshotView["row"]): string {
+export function shownVolumeId(row: SnapshotView["row"]): string {
+  // One that was cut here is of a volume: most are, and their ARNs need not be looked at.
+  if (row.origin === "cut" && row.epoch > 0) return row.volume_id;
+  const { volume_arn, volume_id } = row;
   return volume_arn.startsWith(OF_NO_GATEWAY, volume_arn.length - ARN_END_CHARS) ? NO_VOLUME : volume_id;
 }
 
