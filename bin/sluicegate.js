@@ -21,8 +21,10 @@ function step(what, command, args) {
 function newestSource(folder) {
   let newest = 0;
   for (const item of readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (item.isFile())
-      newest = Math.max(newest, statSync(join(item.parentPath ?? item.path, item.name)).mtimeMs);
+    const path = join(item.parentPath ?? item.path, item.name);
+    // What tools keep beside the sources is none.
+    if (item.isFile() && !path.slice(folder.length).includes("node_modules"))
+      newest = Math.max(newest, statSync(path).mtimeMs);
   }
   return newest;
 }
