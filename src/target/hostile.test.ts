@@ -314,6 +314,23 @@ describe("no input is fatal", () => {
     assert(device.content.subarray(0, 8192).every((byte) => byte === 0x10));
   });
 
+  test("a connection dropped inside a write that another's reset had ended already", async () => {
+    const [peer, other] = [await kit.loggedIn("ended"), await kit.loggedIn("resetter")];
+    peer.command(1, write10(0, 400), 0xa1, 204_800);
+    const { bhs } = await expect(peer, RESPONSE.r2t);
+    const header = peer.dataOutHeader(1, bhs.readUInt32BE(20), 0, 0, 204_800);
+    const bytes = peer.encode(header, Buffer.alloc(204_800));
+    peer.socket.write(bytes.subarray(0, 100_000));
+    // The first half has to have arrived before the reset: the target works for another until it must have.
+    for (let i = 0; i < 20; i++) await isServed();
+    other.manage(1, 4);
+    await expect(other, RESPONSE.task);
+    const closed = once(peer.socket, "close");
+    peer.close();
+    await closed;
+    other.close();
+  });
+
   test("a storm of logins", async () => {
     for (let wave = 0; wave < 10; wave++) {
       const names = Array.from({ length: 30 }, (_, i) => `storm-${wave}-${i}`);

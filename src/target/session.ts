@@ -306,6 +306,10 @@ export class Session {
     this.#closed = true;
     this.leave();
     for (const task of this.#collecting.values()) this.#giveBack(task);
+    // One that was ended while its data was coming in has kept its buffer until now.
+    const lent = this.#lent;
+    if (lent !== undefined && this.#collecting.get(lent.initiatorTaskTag) !== lent) this.#giveBack(lent);
+    this.#lent = undefined;
     this.#collecting.clear();
     this.#dropHeld();
     for (const task of this.#running.values()) abortTask(task);
