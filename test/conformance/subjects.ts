@@ -57,7 +57,8 @@ export async function startSubject(kind: Kind): Promise<Subject> {
 
 async function makeRestored(gateway: GatewayProcess): Promise<void> {
   const arn = await makeStored(gateway, "origin");
-  await qemuIo(volumeUrl(gateway.portal, "origin"), "write -P 90 0 1G");
+  // MultipathIO.CompareAndWrite takes block 256, which it does not write first, for zeros.
+  await qemuIo(volumeUrl(gateway.portal, "origin"), "write -P 90 0 1G", "write -P 0 128k 4k");
   const SnapshotId = await createSnapshot(gateway, arn);
   await completed(gateway, SnapshotId);
   await makeCached(gateway, "unit", SIZE_BYTES, { SnapshotId });
