@@ -94,7 +94,10 @@ export function Layout(): ReactNode {
         headerSelector="#top-bar"
         toolsHide
         navigationOpen={isNavigationOpen}
-        onNavigationChange={({ detail }) => setNavigationOpen(detail.open)}
+        onNavigationChange={({ detail }) => {
+          // While a page is being laid out for the first time, the component may close it by itself.
+          if (detail.open || navigator.userActivation.hasBeenActive) setNavigationOpen(detail.open);
+        }}
         navigation={
           <SideNavigation
             activeHref={active}

@@ -17,7 +17,7 @@ import { type Gateway, type LocalDisk, useGateways, useLocalDisks, useVolumes } 
 import { addDisks, type DiskUse, useStorage } from "../api/storage.ts";
 import { usePlace } from "../layout.tsx";
 import { FormDialog } from "../parts/form-dialog.tsx";
-import { bytes, percent } from "../parts/format.ts";
+import { bytes, percent, plural } from "../parts/format.ts";
 import { PageLink } from "../parts/links.tsx";
 import { NewDiskFields, useNewDisk } from "../parts/new-disk.tsx";
 import { useNotices } from "../parts/notices.tsx";
@@ -84,8 +84,8 @@ function GatewayCard({ gateway }: { gateway: Gateway }): ReactNode {
     >
       <SpaceBetween size="l">
         <Box color="text-body-secondary">
-          <Box variant="code">{gateway.GatewayId?.toLowerCase()}</Box>, {volumes.length}{" "}
-          <PageLink to="/volumes">volumes</PageLink>
+          <Box variant="code">{gateway.GatewayId?.toLowerCase()}</Box>,{" "}
+          <PageLink to="/volumes">{plural(volumes.length, "volume")}</PageLink>
         </Box>
         <Usage gateway={gateway} />
         <Disks gateway={gateway} />
