@@ -56,6 +56,28 @@ describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
     await page.getByRole("row", { name: /Hourly.*0 \* \* \* \*.*Europe\/Berlin.*On/ }).waitFor();
   });
 
+  test("a moment without a name is restored as a new volume", async () => {
+    await open(`${volumePath}?tab=recovery-points`);
+    await page
+      .getByRole("radio", { name: /^Choose 2/ })
+      .first()
+      .check({ force: true });
+    await page.getByRole("button", { name: "Restore", exact: true }).click();
+    await ui.dialog.getByLabel("Description of the snapshot").fill("");
+    await press("Go on");
+    await ui.says("1 to 255 characters.");
+    await ui.dialog.getByLabel("Description of the snapshot").fill("The moment before");
+    await press("Go on");
+    await ui.heading("Kind and content");
+    await ui.next();
+    await page.getByLabel("Name", { exact: true }).fill("mail-before");
+    await ui.next();
+    await page.getByRole("button", { name: "Create volume" }).click();
+    await ui.heading("mail-before");
+    const { Snapshots } = await gateway.boto.ec2("describe_snapshots");
+    assert(Snapshots.some(({ Description }: { Description: string }) => Description === "The moment before"));
+  });
+
   test("CHAP: only who is named may attach the volume", async () => {
     await open(`${volumePath}?tab=chap`);
     await page.getByRole("button", { name: "Add a server" }).click();
