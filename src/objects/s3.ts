@@ -15,6 +15,7 @@ import {
   S3Client,
   S3ServiceException,
 } from "@aws-sdk/client-s3";
+import { defaultProvider } from "@aws-sdk/credential-provider-node";
 import { NodeHttpHandler } from "@smithy/node-http-handler";
 import {
   type ByteRange,
@@ -38,6 +39,8 @@ export interface S3StoreOptions {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+/** The request was signed by a clock that differs too much from the server's. */
+const CLOCK_ERRORS = new Set(["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"]);
 const DELETE_KEYS_MAX = 1000;
 const LIST_PAGES_MAX = 100_000;
 const SOCKETS_MAX = 32;
@@ -46,33 +49,43 @@ const OBJECT_BYTES_MAX = 256 * 1024 * 1024;
 
 export class S3Store implements ObjectStore {
   readonly name: string;
-  readonly #client: S3Client;
+  readonly #options: S3StoreOptions;
+  readonly #handler: NodeHttpHandler;
   readonly #bucket: string;
   readonly #prefix: string;
+  #client: S3Client;
 
   constructor(options: S3StoreOptions) {
+    this.#options = options;
     this.#bucket = options.bucket;
     this.#prefix = options.prefix;
     this.name = `s3://${options.bucket}/${options.prefix}`;
-    this.#client = new S3Client({
-      region: options.region,
-      forcePathStyle: options.pathStyle,
+    this.#handler = new NodeHttpHandler({
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      throwOnRequestTimeout: true,
+      httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
+      httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
+    });
+    this.#client = this.#makeClient();
+  }
+
+  #makeClient(): S3Client {
+    const { region, pathStyle, endpoint, credentials } = this.#options;
+    const client = new S3Client({
+      region,
+      forcePathStyle: pathStyle,
       // One attempt: trying again is `RetryingStore`'s work, with our own limits.
       maxAttempts: 1,
       requestChecksumCalculation: "WHEN_REQUIRED",
       responseChecksumValidation: "WHEN_REQUIRED",
-      requestHandler: new NodeHttpHandler({
-        connectionTimeout: CONNECT_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
-        throwOnRequestTimeout: true,
-        httpAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
-        httpsAgent: { keepAlive: true, maxSockets: SOCKETS_MAX },
-      }),
-      ...(options.endpoint !== undefined && { endpoint: options.endpoint }),
-      ...(options.credentials !== undefined && { credentials: options.credentials }),
+      requestHandler: this.#handler,
+      // Files are read anew by each client: see #failure.
+      credentials: credentials ?? defaultProvider({ ignoreCache: true }),
+      ...(endpoint !== undefined && { endpoint }),
     });
     // Some servers want it of deletions, and the SDK has given it up for checksums that those don't know.
-    this.#client.middlewareStack.add(
+    client.middlewareStack.add(
       (next) => (args) => {
         const request = args.request as { body?: unknown; headers?: Record<string, string> };
         const { body, headers } = request;
@@ -82,6 +95,18 @@ export class S3Store implements ObjectStore {
       },
       { step: "build", name: "contentMd5", priority: "low" },
     );
+    return client;
+  }
+
+  /**
+   * What the SDK throws, as ours. After a denial the credentials are looked up anew: they may have been exchanged while
+   * the gateway runs, which the SDK, once it has them, would never notice.
+   */
+  #failure(error: unknown, what: string, isWrite: boolean): StoreError {
+    const failure = asStoreError(error, what, isWrite);
+    if (failure.kind === "denied" && this.#options.credentials === undefined)
+      this.#client = this.#makeClient();
+    return failure;
   }
 
   async put(key: string, body: Buffer, options: PutOptions = {}): Promise<"created" | "exists"> {
@@ -101,7 +126,7 @@ export class S3Store implements ObjectStore {
     } catch (error) {
       const status = statusOf(error);
       if (options.ifAbsent === true && status === 412) return "exists";
-      throw asStoreError(error, `PUT ${key}`, true);
+      throw this.#failure(error, `PUT ${key}`, true);
     }
   }
 
@@ -129,7 +154,7 @@ export class S3Store implements ObjectStore {
       }
       return await collect(body, range?.lengthBytes ?? there, `GET ${key}`);
     } catch (error) {
-      throw asStoreError(error, `GET ${key}`, false);
+      throw this.#failure(error, `GET ${key}`, false);
     }
   }
 
@@ -142,7 +167,7 @@ export class S3Store implements ObjectStore {
       return { key, sizeBytes: answer.ContentLength ?? 0 };
     } catch (error) {
       if (statusOf(error) === 404) return undefined;
-      throw asStoreError(error, `HEAD ${key}`, false);
+      throw this.#failure(error, `HEAD ${key}`, false);
     }
   }
 
@@ -168,7 +193,7 @@ export class S3Store implements ObjectStore {
   }
 
   async close(): Promise<void> {
-    this.#client.destroy();
+    this.#handler.destroy();
   }
 
   async #listPage(prefix: string, token: string | undefined) {
@@ -182,7 +207,7 @@ export class S3Store implements ObjectStore {
         { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
       );
     } catch (error) {
-      throw asStoreError(error, `LIST ${prefix}`, false);
+      throw this.#failure(error, `LIST ${prefix}`, false);
     }
   }
 
@@ -200,7 +225,7 @@ export class S3Store implements ObjectStore {
         throw new StoreError("unavailable", `DELETE ${failed.Key ?? ""}: ${failed.Code ?? "failed"}`);
       }
     } catch (error) {
-      throw asStoreError(error, "DELETE", false);
+      throw this.#failure(error, "DELETE", false);
     }
   }
 }
@@ -232,6 +257,9 @@ function asStoreError(error: unknown, what: string, isWrite: boolean): StoreErro
   const message = `${what}: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
   const status = statusOf(error);
   if (status === 404) return new StoreError("notFound", message, { cause: error });
+  // The SDK has learned from it how much the clocks differ, and signs the next request by the server's.
+  if (error instanceof Error && CLOCK_ERRORS.has(error.name))
+    return new StoreError("unavailable", message, { cause: error });
   if (status === 401 || status === 403) return new StoreError("denied", message, { cause: error });
   if (status === 501) return new StoreError("unsupported", message, { cause: error });
   if (status === 409 || status === 429 || status === 503) {

@@ -73,11 +73,14 @@ export class OrderedWriter {
   readonly #waiting = new Map<() => void, number>();
   #complaints = "";
 
-  /** Writes `count` times 64 KiB from `offsetBytes` on; the i-th is filled with `patternOf(i)`. */
-  constructor(url: string, offsetBytes: number, count: number) {
+  /**
+   * Writes `count` times 64 KiB from `offsetBytes` on; the i-th is filled with `patternOf(i)`. After `span` of them it
+   * begins at the first place again.
+   */
+  constructor(url: string, offsetBytes: number, count: number, span = count) {
     const commands = Array.from(
       { length: count },
-      (_, i) => `write -P ${OrderedWriter.patternOf(i)} ${offsetBytes + i * 65536} 64k`,
+      (_, i) => `write -P ${OrderedWriter.patternOf(i)} ${offsetBytes + (i % span) * 65536} 64k`,
     );
     this.#child = spawn("stdbuf", ["-oL", "qemu-io", "-f", "raw", "-t", "none", url], {
       stdio: ["pipe", "pipe", "pipe"],

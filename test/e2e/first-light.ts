@@ -420,7 +420,7 @@ export function firstLight(store: TestStore): void {
 
     test("SIGTERM ends it cleanly within ten seconds, with and without initiators, and it comes back", async () => {
       // A client that is in the middle of its work: it is told, and comes back on its own.
-      const writer = new OrderedWriter(url("stored-1"), WRITER_OFFSET, 20_000);
+      const writer = new OrderedWriter(url("stored-1"), WRITER_OFFSET, 200_000, WRITES);
       await writer.reached(100);
       const { code, tookMs } = await gateway.stop();
       assert.equal(code, 0, gateway.log);
