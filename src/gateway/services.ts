@@ -37,6 +37,7 @@ import { SnapshotLocks } from "./snapshot-locks.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
 import type { ThinningRule } from "./thinning.ts";
+import { upkeepFile } from "./upkeep-memory.ts";
 import { type VaultJob, VaultUpkeep } from "./vault-upkeep.ts";
 import { Volumes } from "./volumes.ts";
 
@@ -147,6 +148,7 @@ export function createServices(options: DomainOptions): Services {
     vault: options.store,
     clock: options.clock,
     beforeCollecting: () => recoveryPoints.thinGone(),
+    memory: upkeepFile(options.disk, options.dataDir),
     onProblem: options.onProblem,
     ...(options.onJobEnded !== undefined && { onJobEnded: options.onJobEnded }),
   });

@@ -11,6 +11,7 @@ import type {
   VaultKeeper,
   VerificationReport,
 } from "./ports.ts";
+import type { UpkeepMemory } from "./upkeep-memory.ts";
 
 export type VaultJobKind = "CollectGarbage" | "Verify";
 
@@ -33,20 +34,25 @@ export interface VaultUpkeepOptions {
   /** Takes away what stands in the way of a collection, such as moments of volumes that are gone. */
   readonly beforeCollecting: () => Promise<void>;
   readonly onProblem: (message: string, error: unknown) => void;
+  /** What was done before this start. */
+  readonly memory: UpkeepMemory;
   /** Told of every job that has ended. Must not throw. */
   readonly onJobEnded?: (job: VaultJob) => void;
 }
 
 const SETTLE_EVERY_MS = 5 * 60_000;
-const FIRST_COLLECTION_MS = 60 * 60_000;
-const COLLECT_EVERY_MS = 24 * 60 * 60_000;
-const VERIFY_EVERY_MS = 7 * COLLECT_EVERY_MS;
+const DAY_MS = 24 * 60 * 60_000;
+const EVERY_MS: Readonly<Record<VaultJobKind, number>> = { CollectGarbage: DAY_MS, Verify: 7 * DAY_MS };
+/** No job begins sooner after a start, and none is tried again sooner that has failed or found another in its way. */
+const PAUSE_MS = 60 * 60_000;
 const VERIFY_PERCENT = 10;
 const DESCRIBE_EVERY_MS = 60_000;
 
 export class VaultUpkeep {
   readonly #options: VaultUpkeepOptions;
   readonly #last = new Map<VaultJobKind, VaultJob>();
+  /** When each kind was done for good: without a failure, and not only as a look. */
+  readonly #doneAtMs = new Map<VaultJobKind, number>();
   readonly #timers = new Set<() => void>();
   #running: Promise<void> | undefined;
   #closed = false;
@@ -55,14 +61,30 @@ export class VaultUpkeep {
 
   constructor(options: VaultUpkeepOptions) {
     this.#options = options;
+    for (const job of options.memory.read()) this.#last.set(job.kind, job);
   }
 
   /** From now on everything is done when it is due. */
   start(): void {
     const { vault } = this.#options;
-    this.#every(SETTLE_EVERY_MS, SETTLE_EVERY_MS, () => vault.settle());
-    this.#every(FIRST_COLLECTION_MS, COLLECT_EVERY_MS, () => this.#due("CollectGarbage"));
-    this.#every(VERIFY_EVERY_MS, VERIFY_EVERY_MS, () => this.#due("Verify"));
+    for (const { kind, state, endedAtMs } of this.#last.values())
+      if (state === "done" && endedAtMs !== undefined) this.#doneAtMs.set(kind, endedAtMs);
+    this.#next(
+      () => SETTLE_EVERY_MS,
+      () => vault.settle(),
+    );
+    for (const kind of ["CollectGarbage", "Verify"] as const)
+      this.#next(
+        () => this.#untilDueMs(kind),
+        () => this.#due(kind),
+      );
+  }
+
+  /** How long it is until the job is due; at least the pause, and at most its interval, whatever the clock says. */
+  #untilDueMs(kind: VaultJobKind): number {
+    const everyMs = EVERY_MS[kind];
+    const doneAtMs = this.#doneAtMs.get(kind) ?? 0;
+    return Math.max(PAUSE_MS, Math.min(everyMs, doneAtMs + everyMs - this.#options.clock.nowMs()));
   }
 
   /** How much there is in the vault: at most a minute old, as all of the index is read for it. */
@@ -128,6 +150,8 @@ export class VaultUpkeep {
       this.#running = undefined;
       const job: VaultJob = { ...begun, state: "done", endedAtMs: clock.nowMs(), ...how };
       this.#last.set(kind, job);
+      // One that ended because the gateway does is not done, and begins anew.
+      if (!this.#closed) this.#remember(job);
       this.#options.onJobEnded?.(job);
     };
     this.#running = run(onProgress).then(end, (error: unknown) => {
@@ -137,21 +161,32 @@ export class VaultUpkeep {
     return begun;
   }
 
+  #remember(job: VaultJob): void {
+    if (job.collection?.state === "looked") return;
+    if (job.state === "done") this.#doneAtMs.set(job.kind, job.endedAtMs ?? job.startedAtMs);
+    try {
+      this.#options.memory.write([...this.#last.values()].filter(({ state }) => state !== "running"));
+    } catch (error) {
+      this.#options.onProblem("what the vault's upkeep has done can't be kept", error);
+    }
+  }
+
   async #due(kind: VaultJobKind): Promise<void> {
-    // One that is in the way now comes first; this one's turn is the next time.
+    // One that is in the way now comes first.
     if (this.#running !== undefined) return;
     if (kind === "Verify") this.verify(VERIFY_PERCENT);
     else this.collect(false);
     await this.#running;
   }
 
-  #every(firstMs: number, everyMs: number, action: () => Promise<void>): void {
-    const cancel = this.#options.clock.after(firstMs, () => {
+  /** Does it again and again, each time after as long as `afterMs` says then. */
+  #next(afterMs: () => number, action: () => Promise<void>): void {
+    const cancel = this.#options.clock.after(afterMs(), () => {
       this.#timers.delete(cancel);
       action()
         .catch((error: unknown) => this.#options.onProblem("the upkeep of the vault has to wait", error))
         .finally(() => {
-          if (!this.#closed) this.#every(everyMs, everyMs, action);
+          if (!this.#closed) this.#next(afterMs, action);
         });
     });
     this.#timers.add(cancel);
