@@ -15,24 +15,45 @@ import {
 } from "./object-store.ts";
 
 const TEMPORARY_MARK = ".tmp-";
+/** Tells this folder from any other that may stand in its place one day, such as an empty mount point. No object. */
+const ID_FILE = ".store-id";
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
 export class DirectoryStore implements ObjectStore {
   readonly name: string;
   readonly #root: string;
+  readonly #id: string | undefined;
+  /** Device and inode of the folder: while they stay what they were, the folder is the same. */
+  #place: string;
 
-  private constructor(root: string) {
+  private constructor(root: string, id: string | undefined, place: string) {
     this.#root = root;
+    this.#id = id;
+    this.#place = place;
     this.name = `file://${root}`;
   }
 
   /** Opens the folder, which is made if it is not there, and sweeps up what crashed writers left. */
   static async open(root: string): Promise<DirectoryStore> {
     await fs.mkdir(root, { recursive: true, mode: FOLDER_MODE });
-    const store = new DirectoryStore(root);
+    const store = new DirectoryStore(root, await readOrMakeId(root), (await placeOf(root)) ?? "");
     await store.#sweep(root);
     return store;
+  }
+
+  /**
+   * Throws where the folder is gone or another is in its place: a disk that was unmounted leaves an empty mount point
+   * behind, which is not an empty bucket. When it is back, all goes on.
+   */
+  async #checkPlace(): Promise<void> {
+    const place = await placeOf(this.#root);
+    if (place === this.#place) return;
+    if (place !== undefined && this.#id !== undefined && (await readId(this.#root)) === this.#id) {
+      this.#place = place;
+      return;
+    }
+    throw new StoreError("unavailable", `${this.#root} is not there, or not the same folder: is it mounted?`);
   }
 
   async put(key: string, body: Buffer, options: PutOptions = {}): Promise<"created" | "exists"> {
@@ -91,7 +112,10 @@ export class DirectoryStore implements ObjectStore {
 
   async *list(prefix: string): AsyncIterable<ObjectInfo> {
     const slash = prefix.lastIndexOf("/");
+    await this.#checkPlace();
     yield* this.#walk(prefix.slice(0, slash + 1), prefix);
+    // A list is complete or an error: what was found missing on the way may be the folder itself.
+    await this.#checkPlace();
   }
 
   async delete(keys: readonly string[]): Promise<void> {
@@ -117,7 +141,7 @@ export class DirectoryStore implements ObjectStore {
     }
     // A folder sorts as the keys in it do: with its slash.
     const names = items
-      .filter((item) => !item.name.startsWith(TEMPORARY_MARK))
+      .filter(({ name }) => !name.startsWith(TEMPORARY_MARK) && name !== ID_FILE)
       .map((item) => ({ item, key: folder + item.name + (item.isDirectory() ? "/" : "") }))
       .sort((a, b) => compareKeys(a.key, b.key));
     for (const { item, key } of names) {
@@ -148,18 +172,64 @@ export class DirectoryStore implements ObjectStore {
   #path(key: string): string {
     const parts = key.split("/");
     const good =
-      /^[\x21-\x7e]+$/.test(key) && parts.every((part) => part !== "" && part !== "." && part !== "..");
+      /^[\x21-\x7e]+$/.test(key) &&
+      parts.every((part) => part !== "" && part !== "." && part !== "..") &&
+      key !== ID_FILE;
     if (!good) throw new StoreError("invalid", `"${key}" is not a key`);
     return join(this.#root, ...parts);
   }
 
   async #guarded<T>(key: string, action: () => Promise<T>): Promise<T> {
     try {
-      return await action();
+      await this.#checkPlace();
+      const result = await action();
+      // What was done in another folder was not done.
+      await this.#checkPlace();
+      return result;
     } catch (error) {
+      // Nor is an object missing because all of them are.
+      if (isMissing(error)) await this.#checkPlace();
       throw asStoreError(error, key);
     }
   }
+}
+
+async function placeOf(root: string): Promise<string | undefined> {
+  try {
+    const { dev, ino } = await fs.stat(root, { bigint: true });
+    return `${dev} ${ino}`;
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+async function readId(root: string): Promise<string | undefined> {
+  try {
+    return await fs.readFile(join(root, ID_FILE), "utf8");
+  } catch (error) {
+    if (isMissing(error)) return undefined;
+    throw error;
+  }
+}
+
+/** The folder's id, made if it has none; undefined where nothing can be written there. */
+async function readOrMakeId(root: string): Promise<string | undefined> {
+  const there = await readId(root);
+  if (there !== undefined) return there;
+  const temporary = join(root, `${TEMPORARY_MARK}${randomUUID()}`);
+  try {
+    await writeDurably(temporary, Buffer.from(`${randomUUID()}\n`));
+    // Of two that open it at once both get the id of the first.
+    await linkIfAbsent(temporary, join(root, ID_FILE));
+    await syncFolder(root);
+  } catch (error) {
+    if (asStoreError(error, ID_FILE).kind !== "denied") throw error;
+    return undefined;
+  } finally {
+    await fs.rm(temporary, { force: true });
+  }
+  return readId(root);
 }
 
 function asStoreError(error: unknown, key: string): StoreError {

@@ -1,7 +1,16 @@
 /** One contract for every object store; what the vault relies on. */
 import { strict as assert } from "node:assert";
 import { randomBytes } from "node:crypto";
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
@@ -50,9 +59,39 @@ describe("the directory store", () => {
     assert.deepEqual(readdirSync(join(root, "a")), ["b"]);
   });
 
+  test("a folder that is gone, or another in its place, is no empty bucket", async () => {
+    const root = join(folder, "mounted");
+    const away = join(folder, "unmounted");
+    const store = await DirectoryStore.open(root);
+    await store.put("a/b", Buffer.from("x"));
+    const refused = { name: "StoreError", kind: "unavailable" };
+    const list = async () => {
+      for await (const { key } of store.list("")) assert.fail(key);
+    };
+    const refusesAll = async () => {
+      await assert.rejects(store.put("a/c", Buffer.from("y")), refused);
+      await assert.rejects(store.put("a/c", Buffer.from("y"), { ifAbsent: true }), refused);
+      await assert.rejects(store.get("a/b"), refused);
+      await assert.rejects(store.head("a/b"), refused);
+      await assert.rejects(store.delete(["a/b"]), refused);
+      await assert.rejects(list(), refused);
+    };
+    renameSync(root, away);
+    await refusesAll();
+    assert(!existsSync(root), "nothing is made in its place");
+    mkdirSync(root);
+    await refusesAll();
+    assert.deepEqual(readdirSync(root), []);
+    // It may come back under another inode: a copy, or a network file system that is mounted again.
+    rmSync(root, { recursive: true });
+    cpSync(away, root, { recursive: true });
+    assert.equal((await store.get("a/b")).toString(), "x");
+    assert.equal(await store.put("a/c", Buffer.from("y")), "created");
+  });
+
   test("keys can't leave the folder", async () => {
     const store = await DirectoryStore.open(join(folder, "inside"));
-    for (const key of ["../out", "a/../../out", "/etc/passwd", "a//b", "."]) {
+    for (const key of ["../out", "a/../../out", "/etc/passwd", "a//b", ".", ".store-id"]) {
       await assert.rejects(store.put(key, Buffer.alloc(1)), { name: "StoreError", kind: "invalid" }, key);
     }
   });
