@@ -45,4 +45,6 @@ if (isClone) {
     step("building the console", findNode(), [join(root, "console", "build.js")]);
   }
 }
-runNode([entry, ...process.argv.slice(2)], { lifeline: true });
+// What is collected here are mostly buffers, at once and by the thread that made them: helpers cost more processor time
+// than they save, and guests need it.
+runNode(["--single-threaded-gc", entry, ...process.argv.slice(2)], { lifeline: true });

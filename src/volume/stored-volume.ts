@@ -215,6 +215,7 @@ export class StoredVolume extends EngineVolume {
     this.check();
     if (this.#hydration !== undefined) return 0;
     let end = offsetBytes + Math.min(lengthBytes, this.#home.holeBytes(offsetBytes));
+    if (end === offsetBytes) return 0;
     // What has a slot may hold anything there.
     for (const block of this.#chains.blocks()) {
       const start = block * BLOCK_BYTES;

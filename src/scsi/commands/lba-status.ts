@@ -14,6 +14,12 @@ const KNOWN_MAX = 65_536;
 const TURN_BYTES = 4 * 1024 * 1024;
 const SCAN_STEP_BYTES = 64 * 1024;
 const DESCRIPTORS_MAX = 1024;
+/**
+ * Where so much lies together that is not zeros, the rest is not read for it: it counts as mapped as far as the device
+ * knows of nothing else, asked at every so many bytes. Initiators ask this before they read, many at a time.
+ */
+const DENSE_BYTES = 1024 * 1024;
+const DENSE_STEPS_MAX = 2048;
 
 interface Extent {
   readonly isMapped: boolean;
@@ -82,9 +88,26 @@ async function extentsFrom(device: BlockDevice, start: number, max: number): Pro
     }
     at += step;
     scanned += step;
+    const last = extents.at(-1);
+    if (last?.isMapped === true && at - last.start >= DENSE_BYTES) {
+      at = endOfDense(device, at);
+      last.end = Math.min(at, last.start + LBA_COUNT_MAX * logicalBlockBytes);
+      if (last.end < at || extents.length === max) return extents;
+    }
     if (scanned % TURN_BYTES < SCAN_STEP_BYTES) await nextTurn();
   }
   return extents;
+}
+
+/** As far as nothing from `at` on is known to be empty; a look every so often has to do. */
+function endOfDense(device: BlockDevice, at: number): number {
+  let end = at;
+  for (let i = 0; i < DENSE_STEPS_MAX && end < device.sizeBytes; i++) {
+    const step = Math.min(DENSE_BYTES, device.sizeBytes - end);
+    if ((device.emptyBytes?.(end, step) ?? 0) > 0) break;
+    end += step;
+  }
+  return end;
 }
 
 function append(
