@@ -20,6 +20,7 @@ import {
 import { rgwEnvironment, startRgw, stopRgw } from "../test/servers/rgw.ts";
 import { TcpGate } from "../test/servers/tcp-gate.ts";
 import type { Closers } from "./contenders.ts";
+import { benchFairness } from "./fairness.ts";
 import { against, figure, quantile, title } from "./report.ts";
 import { runWorkload, type Workload } from "./workloads.ts";
 
@@ -53,6 +54,7 @@ export const ENGINE_BENCHES: readonly EngineBench[] = [
   { id: "P12", run: memory },
   { id: "P13", run: restartTime },
   { id: "epochs", run: openEpochs },
+  { id: "fairness", run: benchFairness },
 ];
 
 async function startGateway(folder: string, closers: Closers, ...options: string[]): Promise<GatewayProcess> {

@@ -204,11 +204,25 @@ export function freeBytesAt(path: string): number {
   return bavail * bsize;
 }
 
+/**
+ * Reads do not change the file's time of access where that can be: it would make them wait for the file system's journal
+ * while that is being written.
+ */
+function openWithoutAtime(path: string, flags: number): number {
+  try {
+    return fs.openSync(path, flags | fs.constants.O_NOATIME, FILE_MODE);
+  } catch (error) {
+    // Only the file's owner may ask for it.
+    if ((error as NodeJS.ErrnoException).code !== "EPERM") throw error;
+    return fs.openSync(path, flags, FILE_MODE);
+  }
+}
+
 /** The machine's own file system. */
 export const systemDisk: Disk = {
   open(path, options = {}) {
     const flags = fs.constants.O_RDWR | (options.create ? fs.constants.O_CREAT : 0);
-    const fd = fs.openSync(path, flags, FILE_MODE);
+    const fd = openWithoutAtime(path, flags);
     try {
       const isRegular = fs.fstatSync(fd).isFile();
       if (isRegular && options.erase) fs.ftruncateSync(fd, 0);

@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import { opcodeOf, REQUEST } from "../iscsi/bhs.ts";
 import { RECV_DATA_SEGMENT_BYTES } from "../iscsi/negotiation.ts";
 import { ProtocolError } from "../iscsi/protocol-error.ts";
-import type { Clock } from "../platform/clock.ts";
+import { type Clock, nextTurn } from "../platform/clock.ts";
 import type { TargetLimits } from "./limits.ts";
 import { LOGIN_DATA_BYTES_MAX, type LoggedIn, Login, type LoginHost, type LoginRefusal } from "./login.ts";
 import { type PduHandler, PduReceiver } from "./receiver.ts";
@@ -24,6 +24,9 @@ export interface ConnectionHost extends LoginHost {
   dropped(connection: Connection, reason: string): void;
 }
 
+/** What a PDU costs beside its bytes, in bytes of an answer. */
+const PDU_COST_BYTES = 1024;
+
 export class Connection implements PduHandler {
   readonly localAddress: string;
   readonly localPort: number;
@@ -38,6 +41,14 @@ export class Connection implements PduHandler {
   #heard = true;
   #asked = false;
   #cancelTimer: () => void;
+  /** What was built for this connection when its turn began, and PDUs taken since. */
+  #turnStartBytes = 0;
+  #turnPdus = 0;
+  /** The rest of what has come waits for the next turn. */
+  #isYielding = false;
+  readonly #goOn = () => this.#nextTurn();
+  /** Turns of commands that take several, one behind the other. */
+  #turns: Promise<void> = Promise.resolve();
 
   constructor(socket: Socket, host: ConnectionHost) {
     this.#socket = socket;
@@ -63,7 +74,31 @@ export class Connection implements PduHandler {
   receive(chunk: Buffer): void {
     if (this.#ended) return;
     this.#heard = true;
+    this.#beginTurn();
     this.#guarded(() => this.#receiver.push(chunk));
+  }
+
+  /**
+   * Leaves what the socket still has to the next turn of the event loop, so that a peer that sends without a pause does
+   * not keep the others from theirs.
+   */
+  yield(): void {
+    if (this.#isYielding || this.#ended) return;
+    this.#isYielding = true;
+    this.#socket.pause();
+    setImmediate(this.#goOn);
+  }
+
+  /** Whether enough was done for this connection until others have had their turn. */
+  get isTurnOver(): boolean {
+    const spent = this.transmitter.builtBytes - this.#turnStartBytes + this.#turnPdus * PDU_COST_BYTES;
+    return spent >= this.#host.limits.turnBytesMax;
+  }
+
+  /** Resolves in a turn of its own: for what goes on for longer than one. */
+  nextTurn(): Promise<void> {
+    this.#turns = this.#turns.then(nextTurn).then(() => this.#beginTurn());
+    return this.#turns;
   }
 
   onPdu(bhs: Buffer, data: Buffer): void {
@@ -85,10 +120,17 @@ export class Connection implements PduHandler {
   }
 
   wantsMore(): boolean {
-    if (this.transmitter.backlogBytes <= this.#host.limits.backlogBytesMax) return true;
-    // The peer does not read: neither do we, until it has.
-    this.#socket.pause();
-    return false;
+    if (this.transmitter.backlogBytes > this.#host.limits.backlogBytesMax) {
+      // The peer does not read: neither do we, until it has.
+      this.#socket.pause();
+      return false;
+    }
+    if (this.isTurnOver) {
+      this.yield();
+      return false;
+    }
+    this.#turnPdus += 1;
+    return true;
   }
 
   /** Sends what is built and ends the connection in order. */
@@ -179,8 +221,25 @@ export class Connection implements PduHandler {
     this.#heard = true;
     if (this.#ended || this.transmitter.backlogBytes > 0) return;
     this.#session?.onDrained();
-    if (!this.#socket.isPaused()) return;
+    if (this.#socket.isPaused() && !this.#isYielding) this.#goOnReceiving();
+  }
+
+  #beginTurn(): void {
+    this.#turnStartBytes = this.transmitter.builtBytes;
+    this.#turnPdus = 0;
+  }
+
+  #nextTurn(): void {
+    this.#isYielding = false;
+    if (this.#ended) return;
+    this.#beginTurn();
+    this.#goOnReceiving();
+  }
+
+  /** Takes what was put off, and then what the socket has. */
+  #goOnReceiving(): void {
     this.#guarded(() => this.#receiver.resume());
+    if (this.#ended || this.#isYielding) return;
     if (this.transmitter.backlogBytes <= this.#host.limits.backlogBytesMax) this.#socket.resume();
   }
 

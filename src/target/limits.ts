@@ -12,6 +12,8 @@ export interface TargetLimits {
   readonly totalBufferBytesMax: number;
   /** Bytes waiting for a peer that does not take them before no more of its commands are looked at. */
   readonly backlogBytesMax: number;
+  /** Bytes of answers built for one connection before the others have their turn. */
+  readonly turnBytesMax: number;
   readonly loginTimeoutMs: number;
   /** A peer that says nothing for so long is asked, and after as long again dropped. */
   readonly pingAfterMs: number;
@@ -25,6 +27,7 @@ export const DEFAULT_TARGET_LIMITS: TargetLimits = {
   sessionBufferBytesMax: 128 * 1024 * 1024,
   totalBufferBytesMax: 512 * 1024 * 1024,
   backlogBytesMax: 4 * 1024 * 1024,
+  turnBytesMax: 512 * 1024,
   loginTimeoutMs: 15_000,
   pingAfterMs: 30_000,
 };

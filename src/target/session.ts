@@ -80,6 +80,8 @@ const PING_TAG = 0xfffffffe;
 const EMPTY = Buffer.alloc(0);
 /** Cut off what a slow reader asked for into parts of this size. */
 const SLOW_READ_BYTES = 256 * 1024;
+/** A read of up to so much is answered in one turn. */
+const INLINE_READ_BYTES = 1024 * 1024;
 
 const TASK_MANAGEMENT = {
   abortTask: 1,
@@ -594,6 +596,8 @@ export class Session {
   ): boolean {
     const { transmitter } = this.connection;
     while (progress.done < total) {
+      // The rest of a long one, in turns.
+      if (progress.done >= INLINE_READ_BYTES && this.connection.isTurnOver) return false;
       const length = this.#segmentLength(progress.done, total);
       const at = transmitter.reserve(length);
       // The last block may be wanted in part only.
@@ -617,6 +621,7 @@ export class Session {
     const { transmitter } = this.connection;
     let buffer: Buffer = EMPTY;
     while (progress.done < total && !this.#closed) {
+      if (this.connection.isTurnOver) await this.connection.nextTurn();
       const wanted = Math.min(SLOW_READ_BYTES, total - progress.done);
       const whole = Math.ceil(wanted / device.logicalBlockBytes) * device.logicalBlockBytes;
       if (buffer.length < whole) buffer = Buffer.allocUnsafe(whole);

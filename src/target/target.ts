@@ -38,7 +38,8 @@ export interface SessionInfo {
   readonly address: string;
 }
 
-const RECEIVE_BYTES = 2 * 1024 * 1024;
+/** What is taken from one connection before the others have their turn; small enough to stay in a cache. */
+const RECEIVE_BYTES = 256 * 1024;
 const LOGOUT_GRACE_MS = 1_000;
 const SETTLE_MS_MAX = 3_000;
 const TSIH_MAX = 0xffff;
@@ -291,7 +292,11 @@ export class Target implements ConnectionHost, SessionHost {
   #accept(accepted: Socket): void {
     this.#makeRoom();
     const receive = { connection: undefined as Connection | undefined };
-    const socket = this.#withReceiveBuffer(accepted, (bytes) => receive.connection?.receive(bytes));
+    const socket = this.#withReceiveBuffer(
+      accepted,
+      (bytes) => receive.connection?.receive(bytes),
+      () => receive.connection?.yield(),
+    );
     socket.setNoDelay(true);
     const connection = new Connection(socket, this);
     receive.connection = connection;
@@ -304,7 +309,7 @@ export class Target implements ConnectionHost, SessionHost {
    * that it is told of when they are made, so the connection's handle moves to a new one. Where a future Node hides
    * the handle, the ordinary events do the same, with a buffer for each read.
    */
-  #withReceiveBuffer(accepted: Socket, onBytes: (bytes: Buffer) => void): Socket {
+  #withReceiveBuffer(accepted: Socket, onBytes: (bytes: Buffer) => void, onFull: () => void): Socket {
     const source = accepted as Socket & { _handle?: unknown };
     const handle = source._handle;
     if (handle === undefined || handle === null) {
@@ -318,6 +323,8 @@ export class Target implements ConnectionHost, SessionHost {
       buffer: this.#receiveBuffer,
       callback: (count: number, buffer: Uint8Array) => {
         onBytes(Buffer.from(buffer.buffer, buffer.byteOffset, count));
+        // There is more, and libuv would go on with it at once.
+        if (count === buffer.length) onFull();
         return true;
       },
     };

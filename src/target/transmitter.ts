@@ -24,6 +24,7 @@ export class Transmitter {
   #slab: Buffer | undefined;
   #used = 0;
   #pendingBytes = 0;
+  #builtBytes = 0;
 
   /** `onSent`: the peer has taken something of what had to wait for it. */
   constructor(socket: Socket, onSent: () => void) {
@@ -34,6 +35,11 @@ export class Transmitter {
   /** Bytes that the socket has not taken yet. */
   get backlogBytes(): number {
     return this.#pendingBytes;
+  }
+
+  /** Bytes of all PDUs so far. */
+  get builtBytes(): number {
+    return this.#builtBytes;
   }
 
   /** The slab that the next PDU is built in. Valid until the next `reserve` or `flush`. */
@@ -68,6 +74,7 @@ export class Transmitter {
       slab.writeUInt32LE(crc32c(slab.subarray(data, data + padded)), data + padded);
     }
     this.#used = at + this.#pduBytes(dataBytes);
+    this.#builtBytes += this.#used - at;
     if (this.#used >= FLUSH_BYTES) this.flush();
   }
 

@@ -30,6 +30,19 @@ export function makeImage(file: string, mib: number, seed: string): void {
   }
 }
 
+/** Writes an image of `mib` MiB without holes and zeros: random bytes all over. */
+export function makeFullImage(file: string, mib: number, seed: string): void {
+  const key = createHash("sha256").update(seed).digest();
+  const cipher = createCipheriv("aes-256-ctr", key, Buffer.alloc(16));
+  const zeros = Buffer.alloc(MIB);
+  const fd = openSync(file, "w");
+  try {
+    for (let i = 0; i < mib; i++) writeSync(fd, cipher.update(zeros), 0, MIB, i * MIB);
+  } finally {
+    closeSync(fd);
+  }
+}
+
 /** The SHA-256 of bytes [from, to) of a file; what lies beyond its end counts as zeros. */
 export function hashOf(file: string, from: number, to: number): string {
   const hash = createHash("sha256");
