@@ -9,6 +9,18 @@ import { chooseMode, chosenMode } from "./parts/mode.ts";
 import { NoticesBar } from "./parts/notices.tsx";
 import { useSignedIn } from "./session/context.tsx";
 
+const MOON = (
+  <svg viewBox="0 0 16 16" focusable="false" aria-hidden="true">
+    <path d="M13.5 10A6 6 0 0 1 6 2.5 6 6 0 1 0 13.5 10Z" />
+  </svg>
+);
+const SUN = (
+  <svg viewBox="0 0 16 16" focusable="false" aria-hidden="true">
+    <circle cx="8" cy="8" r="3" />
+    <path d="M8 1v2M8 13v2M1 8h2M13 8h2M3 3l1.4 1.4M11.6 11.6 13 13M3 13l1.4-1.4M11.6 4.4 13 3" />
+  </svg>
+);
+
 const BASE = import.meta.env.BASE_URL.replace(/\/$/, "");
 
 const ITEMS: SideNavigationProps.Item[] = [
@@ -74,7 +86,7 @@ export function Layout(): ReactNode {
           utilities={[
             {
               type: "button",
-              iconName: mode === "dark" ? "star" : "star-filled",
+              iconSvg: mode === "dark" ? SUN : MOON,
               text: mode === "dark" ? "Light mode" : "Dark mode",
               ariaLabel: mode === "dark" ? "Light mode" : "Dark mode",
               onClick: toggleMode,

@@ -4,13 +4,13 @@ import Button from "@cloudscape-design/components/button";
 import Header from "@cloudscape-design/components/header";
 import Select from "@cloudscape-design/components/select";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
-import Table from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { CALM_MS } from "../api/queries.ts";
 import { usePlace } from "../layout.tsx";
 import { time } from "../parts/format.ts";
+import { List } from "../parts/list.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { useClients } from "../session/context.tsx";
 
@@ -65,7 +65,7 @@ export function ActivityLog(): ReactNode {
     return <Problem what="The activity log" error={log.error} retry={log.refetch} />;
   }
   return (
-    <Table
+    <List
       variant="full-page"
       stickyHeader
       enableKeyboardNavigation

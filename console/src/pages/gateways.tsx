@@ -9,7 +9,6 @@ import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
-import Table from "@cloudscape-design/components/table";
 import Tiles from "@cloudscape-design/components/tiles";
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
@@ -19,6 +18,7 @@ import { usePlace } from "../layout.tsx";
 import { FormDialog } from "../parts/form-dialog.tsx";
 import { bytes, percent, plural } from "../parts/format.ts";
 import { PageLink } from "../parts/links.tsx";
+import { List } from "../parts/list.tsx";
 import { NewDiskFields, useNewDisk } from "../parts/new-disk.tsx";
 import { useNotices } from "../parts/notices.tsx";
 import { Problem } from "../parts/problem.tsx";
@@ -136,7 +136,7 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
     return <Problem what="The disks" error={disks.error} retry={disks.refetch} />;
   }
   return (
-    <Table
+    <List
       variant="embedded"
       items={disks.data ?? []}
       loading={disks.isPending}
@@ -144,7 +144,12 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
       trackBy="id"
       ariaLabels={{ tableLabel: `Disks of ${gateway.GatewayName ?? ""}` }}
       columnDefinitions={[
-        { id: "id", header: "Disk", isRowHeader: true, cell: ({ id }) => id },
+        {
+          id: "id",
+          header: "Disk",
+          isRowHeader: true,
+          cell: ({ id }) => <span className="words">{id}</span>,
+        },
         {
           id: "use",
           header: "Use",
@@ -154,7 +159,9 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
             return volume === undefined ? (
               use
             ) : (
-              <PageLink to={`/volumes/${volume.id}`}>{volume.name}</PageLink>
+              <span className="words">
+                <PageLink to={`/volumes/${volume.id}`}>{volume.name}</PageLink>
+              </span>
             );
           },
         },
@@ -171,7 +178,7 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
               </StatusIndicator>
             ),
         },
-        { id: "path", header: "Path", cell: ({ path }) => <Box variant="code">{path}</Box> },
+        { id: "path", header: "Path", cell: ({ path }) => <span className="words code">{path}</span> },
       ]}
       empty={<Box color="text-body-secondary">No disks.</Box>}
     />

@@ -10,9 +10,7 @@ import ProgressBar from "@cloudscape-design/components/progress-bar";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
-import Table from "@cloudscape-design/components/table";
 import type { ReactNode } from "react";
-
 import { type Health, useHealth } from "../api/health.ts";
 import { type Gateway, useGateways, useVolumes, type Volume } from "../api/queries.ts";
 import { type SnapshotView, useSnapshots } from "../api/snapshots.ts";
@@ -21,6 +19,7 @@ import { usePlace } from "../layout.tsx";
 import { Charts } from "../parts/charts.tsx";
 import { ago, bytes, count, plural, time } from "../parts/format.ts";
 import { PageLink, useGo } from "../parts/links.tsx";
+import { List } from "../parts/list.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { SnapshotStatus } from "../parts/status.tsx";
 import { useSignedIn } from "../session/context.tsx";
@@ -149,7 +148,7 @@ function Figures(props: {
 
 function NewestSnapshots({ snapshots }: { snapshots: readonly SnapshotView[] | undefined }): ReactNode {
   return (
-    <Table
+    <List
       items={[...(snapshots ?? [])]}
       loading={snapshots === undefined}
       loadingText="Loading the snapshots"
@@ -162,7 +161,9 @@ function NewestSnapshots({ snapshots }: { snapshots: readonly SnapshotView[] | u
           header: "Description",
           isRowHeader: true,
           cell: ({ id, description }) => (
-            <PageLink to={`/snapshots/${id}`}>{description === "" ? id : description}</PageLink>
+            <span className="words">
+              <PageLink to={`/snapshots/${id}`}>{description === "" ? id : description}</PageLink>
+            </span>
           ),
         },
         { id: "status", header: "Status", cell: (snapshot) => <SnapshotStatus snapshot={snapshot} /> },

@@ -94,7 +94,9 @@ export function Vault(): ReactNode {
 
 /** `3.2 : 1`, as far as both are known. */
 function ratio(plain: number, stored: number): string {
-  return stored === 0 || plain === 0 ? "–" : `${(plain / stored).toFixed(1)} : 1`;
+  if (stored === 0 || plain === 0) return "–";
+  const value = plain / stored;
+  return `${value < 10 ? value.toFixed(1) : count(Math.round(value))} : 1`;
 }
 
 function Figures(): ReactNode {

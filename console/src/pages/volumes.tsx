@@ -5,14 +5,14 @@ import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
 import Header from "@cloudscape-design/components/header";
 import Pagination from "@cloudscape-design/components/pagination";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import Table, { type TableProps } from "@cloudscape-design/components/table";
+import type { TableProps } from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { type ReactNode, useState } from "react";
-
 import { useVolumes, type Volume } from "../api/queries.ts";
 import { usePlace } from "../layout.tsx";
 import { ago, bytes, time } from "../parts/format.ts";
 import { PageLink, useGo } from "../parts/links.tsx";
+import { List } from "../parts/list.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { VolumeStatus } from "../parts/status.tsx";
 import { CreateSnapshotDialog, type DialogName, VolumeDialogs } from "../parts/volume-dialogs.tsx";
@@ -24,7 +24,11 @@ const COLUMNS: TableProps.ColumnDefinition<Volume>[] = [
     header: "Name",
     sortingField: "name",
     isRowHeader: true,
-    cell: (volume) => <PageLink to={`/volumes/${volume.id}`}>{volume.name}</PageLink>,
+    cell: (volume) => (
+      <span className="words">
+        <PageLink to={`/volumes/${volume.id}`}>{volume.name}</PageLink>
+      </span>
+    ),
   },
   {
     id: "status",
@@ -40,7 +44,7 @@ const COLUMNS: TableProps.ColumnDefinition<Volume>[] = [
   },
   { id: "size", header: "Size", sortingField: "sizeBytes", cell: ({ sizeBytes }) => bytes(sizeBytes) },
   { id: "used", header: "Used", sortingField: "usedBytes", cell: ({ usedBytes }) => bytes(usedBytes) },
-  { id: "id", header: "Volume ID", sortingField: "id", cell: ({ id }) => <Box variant="code">{id}</Box> },
+  { id: "id", header: "Volume ID", sortingField: "id", cell: ({ id }) => <span className="code">{id}</span> },
   {
     id: "created",
     header: "Created",
@@ -87,7 +91,7 @@ export function Volumes(): ReactNode {
   }
   return (
     <>
-      <Table
+      <List
         {...collectionProps}
         variant="full-page"
         selectionType="single"

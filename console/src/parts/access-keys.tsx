@@ -7,7 +7,6 @@ import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
 import Modal from "@cloudscape-design/components/modal";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import Table from "@cloudscape-design/components/table";
 import Tiles from "@cloudscape-design/components/tiles";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
@@ -16,6 +15,7 @@ import { Command } from "./command.tsx";
 import { Confirm } from "./confirm.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { ago } from "./format.ts";
+import { List } from "./list.tsx";
 import { Problem } from "./problem.tsx";
 
 interface AccessKey {
@@ -47,7 +47,7 @@ export function AccessKeys(): ReactNode {
   if (keys.error !== null) return <Problem what="The access keys" error={keys.error} retry={keys.refetch} />;
   return (
     <>
-      <Table
+      <List
         items={keys.data ?? []}
         loading={keys.isPending}
         loadingText="Loading the keys"
@@ -67,7 +67,7 @@ export function AccessKeys(): ReactNode {
             header: "Access key ID",
             cell: ({ AccessKeyId }) => (
               <>
-                {AccessKeyId}
+                <span className="code">{AccessKeyId}</span>
                 {AccessKeyId === session.signedInAs && " (yours)"}
               </>
             ),

@@ -9,12 +9,12 @@ import Button from "@cloudscape-design/components/button";
 import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
-import Table from "@cloudscape-design/components/table";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { CALM_MS, type Gateway, useGateways } from "../api/queries.ts";
 import { useClients, useSignedIn } from "../session/context.tsx";
 import { FormDialog } from "./form-dialog.tsx";
+import { List } from "./list.tsx";
 
 /** As the API has them. */
 const BITS_MIN = { upload: 51_200, download: 102_400 };
@@ -31,7 +31,7 @@ export function Bandwidth(): ReactNode {
   const [edited, setEdited] = useState<Gateway>();
   return (
     <>
-      <Table
+      <List
         items={gateways.data ?? []}
         loading={gateways.isPending}
         loadingText="Loading the gateways"

@@ -11,13 +11,13 @@ import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import Table from "@cloudscape-design/components/table";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import type { Volume } from "../api/queries.ts";
 import { useClients, useSignedIn } from "../session/context.tsx";
 import { Confirm } from "./confirm.tsx";
 import { FormDialog } from "./form-dialog.tsx";
+import { List } from "./list.tsx";
 import { Problem } from "./problem.tsx";
 
 const SECRET = { min: 12, max: 16 };
@@ -57,7 +57,7 @@ export function Chap({ volume }: { volume: Volume }): ReactNode {
   if (found.error !== null) return <Problem what="CHAP" error={found.error} retry={found.refetch} />;
   return (
     <>
-      <Table
+      <List
         items={found.data ?? []}
         loading={found.isPending}
         loadingText="Loading"

@@ -10,15 +10,14 @@ import Input from "@cloudscape-design/components/input";
 import Pagination from "@cloudscape-design/components/pagination";
 import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import Table from "@cloudscape-design/components/table";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-
 import { CALM_MS, type Volume } from "../api/queries.ts";
 import { useClients, useSignedIn } from "../session/context.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { ago, bytes, time } from "./format.ts";
 import { PageLink, useGo } from "./links.tsx";
+import { List } from "./list.tsx";
 import { useNotices } from "./notices.tsx";
 import { Problem } from "./problem.tsx";
 
@@ -52,7 +51,7 @@ export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
   }
   return (
     <>
-      <Table
+      <List
         {...collectionProps}
         items={items}
         selectionType="single"

@@ -8,7 +8,6 @@ import Input from "@cloudscape-design/components/input";
 import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
-import Table from "@cloudscape-design/components/table";
 import Toggle from "@cloudscape-design/components/toggle";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
@@ -18,6 +17,7 @@ import { Confirm } from "./confirm.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { plural, time } from "./format.ts";
 import { PageLink } from "./links.tsx";
+import { List } from "./list.tsx";
 import { useNotices } from "./notices.tsx";
 import { Problem } from "./problem.tsx";
 
@@ -65,7 +65,7 @@ export function Schedules({ volume }: { volume: Volume }): ReactNode {
   }
   return (
     <>
-      <Table
+      <List
         items={schedules.data ?? []}
         loading={schedules.isPending}
         loadingText="Loading the schedules"

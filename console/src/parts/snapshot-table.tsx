@@ -7,15 +7,15 @@ import Header from "@cloudscape-design/components/header";
 import Pagination from "@cloudscape-design/components/pagination";
 import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
-import Table, { type TableProps } from "@cloudscape-design/components/table";
+import type { TableProps } from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { type ReactNode, useState } from "react";
-
 import { useVolumes } from "../api/queries.ts";
 import { type SnapshotSort, type SnapshotView, useSnapshots } from "../api/snapshots.ts";
 import { useSignedIn } from "../session/context.tsx";
 import { ago, bytes, count, time } from "./format.ts";
 import { PageLink, useGo } from "./links.tsx";
+import { List } from "./list.tsx";
 import { Problem } from "./problem.tsx";
 import { type SnapshotDialogName, SnapshotDialogs } from "./snapshot-dialogs.tsx";
 import { SnapshotStatus } from "./status.tsx";
@@ -67,9 +67,11 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
       isRowHeader: true,
       minWidth: 180,
       cell: ({ id, description }) => (
-        <PageLink to={`/snapshots/${id}`}>
-          {description === "" ? <i>without a description</i> : description}
-        </PageLink>
+        <span className="words">
+          <PageLink to={`/snapshots/${id}`}>
+            {description === "" ? <i>without a description</i> : description}
+          </PageLink>
+        </span>
       ),
     },
     {
@@ -115,10 +117,13 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
     {
       id: "Tags",
       header: "Tags",
-      cell: ({ tags }) =>
-        tags.map(({ key, value }) => (value === "" ? key : `${key}=${value}`)).join(", ") || "–",
+      cell: ({ tags }) => (
+        <span className="words">
+          {tags.map(({ key, value }) => (value === "" ? key : `${key}=${value}`)).join(", ") || "–"}
+        </span>
+      ),
     },
-    { id: "id", header: "Snapshot ID", cell: ({ id }) => <Box variant="code">{id}</Box> },
+    { id: "id", header: "Snapshot ID", cell: ({ id }) => <span className="code">{id}</span> },
   ];
 
   if (snapshots.error !== null && snapshots.data === undefined) {
@@ -126,7 +131,7 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
   }
   return (
     <>
-      <Table
+      <List
         variant={volumeId === undefined ? "full-page" : "container"}
         stickyHeader={volumeId === undefined}
         enableKeyboardNavigation

@@ -1,10 +1,10 @@
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import Header from "@cloudscape-design/components/header";
-import Table from "@cloudscape-design/components/table";
 import type { ReactNode } from "react";
 import type { Tag } from "../api/queries.ts";
 import { useSignedIn } from "../session/context.tsx";
+import { List } from "./list.tsx";
 
 export function TagList(props: {
   tags: readonly Tag[] | undefined;
@@ -13,7 +13,7 @@ export function TagList(props: {
 }): ReactNode {
   const { canChange } = useSignedIn();
   return (
-    <Table
+    <List
       items={props.tags ?? []}
       loading={props.isLoading}
       loadingText="Loading the tags"
