@@ -27,6 +27,7 @@ const ITEMS: SideNavigationProps.Item[] = [
   { type: "link", text: "Overview", href: `${BASE}/` },
   { type: "link", text: "Volumes", href: `${BASE}/volumes` },
   { type: "link", text: "Snapshots", href: `${BASE}/snapshots` },
+  { type: "link", text: "Policies", href: `${BASE}/policies` },
   { type: "link", text: "Gateways and disks", href: `${BASE}/gateways` },
   { type: "link", text: "Vault", href: `${BASE}/vault` },
   { type: "link", text: "Activity", href: `${BASE}/activity` },

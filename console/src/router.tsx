@@ -19,6 +19,7 @@ const pages: RouteObject[] = [
     path: "snapshots/:snapshotId",
     lazy: async () => ({ Component: (await import("./pages/snapshot-details.tsx")).SnapshotDetails }),
   },
+  { path: "policies", lazy: async () => ({ Component: (await import("./pages/policies.tsx")).Policies }) },
   { path: "gateways", lazy: async () => ({ Component: (await import("./pages/gateways.tsx")).Gateways }) },
   { path: "vault", lazy: async () => ({ Component: (await import("./pages/vault.tsx")).Vault }) },
   { path: "activity", lazy: async () => ({ Component: (await import("./pages/activity.tsx")).ActivityLog }) },
