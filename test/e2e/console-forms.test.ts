@@ -123,7 +123,7 @@ describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
 
   test("bandwidth, and a key that may only look", async () => {
     await open("/settings");
-    await page.getByRole("button", { name: "Change the limits of default-cached" }).click();
+    await page.getByRole("button", { name: "For all time: the limits of default-cached" }).click();
     await ui.dialog.getByLabel("To the bucket, in Mbit/s").fill("0.01");
     await ui.says("At least 0.0512 Mbit/s");
     await ui.dialog.getByLabel("To the bucket, in Mbit/s").fill("80");

@@ -34,6 +34,7 @@ describe("the pages of the console", { skip: skipWithoutBrowser }, () => {
       ),
       ["/snapshots", "Snapshots"],
       [`/snapshots/${snapshotId}`, "a test"],
+      ["/policies", "Policies"],
       ["/gateways", "Gateways and disks"],
       ["/vault", "Vault"],
       ["/activity", "Activity"],

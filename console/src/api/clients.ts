@@ -35,6 +35,13 @@ export function isSignedOut(error: unknown): boolean {
   );
 }
 
+/** The API's own code of an error: what its exceptions carry, or its name. */
+export function errorCodeOf(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const { errorCode } = (error as { error?: { errorCode?: string } }).error ?? {};
+  return errorCode ?? error.name;
+}
+
 /** An error in words for people. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

@@ -2,6 +2,7 @@
 import {
   type CachediSCSIVolume,
   DescribeCachediSCSIVolumesCommand,
+  DescribeGatewayInformationCommand,
   DescribeStorediSCSIVolumesCommand,
   type GatewayInfo,
   ListGatewaysCommand,
@@ -14,16 +15,42 @@ import {
 } from "@aws-sdk/client-storage-gateway";
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useClients } from "../session/context.tsx";
-import type { Clients } from "./clients.ts";
+import { type Clients, errorCodeOf } from "./clients.ts";
 
 /** How often a page asks again: calmly, and while something is on its way. */
 export const CALM_MS = 10_000;
 export const BUSY_MS = 1_500;
 
+/** Of a volume whose gateway is shut down: no status of the API's, which does not tell of one then. */
+export const GATEWAY_SHUT_DOWN = "GATEWAY SHUT DOWN";
+
 const PAGE_MAX = 1000;
 const PAGES_MAX = 100;
 
 export type Gateway = GatewayInfo & { readonly GatewayARN: string; readonly GatewayType: string };
+
+/** What is set of a gateway. */
+export interface GatewayDetails {
+  readonly isRunning: boolean;
+  readonly timezone: string;
+}
+
+export function useGatewayDetails(gatewayArn: string): UseQueryResult<GatewayDetails> {
+  const { storageGateway } = useClients();
+  return useQuery({
+    queryKey: ["gateway", gatewayArn],
+    refetchInterval: CALM_MS,
+    queryFn: async () => {
+      const answer = await storageGateway.send(
+        new DescribeGatewayInformationCommand({ GatewayARN: gatewayArn }),
+      );
+      return {
+        isRunning: answer.GatewayState !== "STATE_SHUTDOWN",
+        timezone: answer.GatewayTimezone ?? "GMT",
+      };
+    },
+  });
+}
 
 export function useGateways(): UseQueryResult<Gateway[]> {
   const { storageGateway } = useClients();
@@ -48,7 +75,7 @@ export interface Volume {
   readonly sizeBytes: number;
   readonly usedBytes: number;
   readonly status: string;
-  /** 0 to 1, while it is restoring. */
+  /** Percent, while it is restoring or bootstrapping. */
   readonly progress: number | undefined;
   /** The name that was given; the target's name ends in it. */
   readonly name: string;
@@ -56,7 +83,8 @@ export interface Volume {
   readonly host: string;
   readonly port: number;
   readonly chap: boolean;
-  readonly attached: boolean;
+  /** `ATTACHED`, `DETACHING` or `DETACHED`. */
+  readonly attachment: string;
   readonly createdAt: Date | undefined;
   readonly sourceSnapshotId: string | undefined;
   readonly diskId: string | undefined;
@@ -69,7 +97,15 @@ export async function listVolumes(clients: Clients): Promise<Volume[]> {
     return { items: answer.VolumeInfos ?? [], marker: answer.Marker };
   });
   const groups = Map.groupBy(infos, (info) => `${info.GatewayARN} ${info.VolumeType}`);
-  const described = await Promise.all([...groups.values()].map((group) => describe(clients, group)));
+  const described = await Promise.all(
+    [...groups.values()].map((group) =>
+      describe(clients, group).catch((error: unknown) => {
+        // Of a gateway that is shut down only the list is known.
+        if (errorCodeOf(error) === "GatewayNotConnected") return group.map(shutDownVolume);
+        throw error;
+      }),
+    ),
+  );
   return described.flat().sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : a.id < b.id ? -1 : 1));
 }
 
@@ -83,6 +119,18 @@ async function describe(clients: Clients, infos: VolumeInfo[]): Promise<Volume[]
   }
   const answer = await storageGateway.send(new DescribeCachediSCSIVolumesCommand({ VolumeARNs }));
   return (answer.CachediSCSIVolumes ?? []).map((volume) => volumeOf(volume, gatewayArn, "cached"));
+}
+
+/** A volume whose gateway is shut down, as far as the list tells. */
+function shutDownVolume(info: VolumeInfo): Volume {
+  const id = (info.VolumeId ?? "").toLowerCase();
+  const shape = { VolumeARN: info.VolumeARN, VolumeId: id, VolumeSizeInBytes: info.VolumeSizeInBytes };
+  return {
+    ...volumeOf(shape, info.GatewayARN ?? "", info.VolumeType === "STORED iSCSI" ? "stored" : "cached"),
+    name: id,
+    status: GATEWAY_SHUT_DOWN,
+    attachment: info.VolumeAttachmentStatus ?? "ATTACHED",
+  };
 }
 
 function volumeOf(
@@ -105,7 +153,7 @@ function volumeOf(
     host: attributes?.NetworkInterfaceId ?? "",
     port: attributes?.NetworkInterfacePort ?? 3260,
     chap: attributes?.ChapEnabled === true,
-    attached: volume.VolumeAttachmentStatus !== "DETACHED",
+    attachment: volume.VolumeAttachmentStatus ?? "ATTACHED",
     createdAt: volume.CreatedDate,
     sourceSnapshotId: volume.SourceSnapshotId?.toLowerCase(),
     diskId: volume.VolumeDiskId,
@@ -114,8 +162,12 @@ function volumeOf(
 }
 
 /** Whether a volume's status will change by itself. */
-export function isChanging({ status, progress }: Volume): boolean {
-  return progress !== undefined || /CREATING|RESTORING|BOOTSTRAPPING|DELETING|DETACHING/.test(status);
+export function isChanging({ status, progress, attachment }: Volume): boolean {
+  return (
+    progress !== undefined ||
+    attachment === "DETACHING" ||
+    /CREATING|RESTORING|BOOTSTRAPPING|DELETING|DETACHING/.test(status)
+  );
 }
 
 export function useVolumes(): UseQueryResult<Volume[]> {

@@ -27,6 +27,7 @@ import { NewDiskFields, useNewDisk } from "../parts/new-disk.tsx";
 import { useNotices } from "../parts/notices.tsx";
 import { SnapshotSelect } from "../parts/snapshot-select.tsx";
 import { areGood, filledIn, TagFields } from "../parts/tags.tsx";
+import { targetNameProblem } from "../parts/target-name.ts";
 import { useClients } from "../session/context.tsx";
 
 const GIB = 1024 ** 3;
@@ -34,8 +35,6 @@ const TIB = 1024 ** 4;
 const SIZE_BYTES_MAX = { cached: 32 * TIB, stored: 16 * TIB };
 const TARGET_PREFIX = "iqn.1997-05.com.amazon:";
 /** As the API has it: letters, digits, dots and hyphens. */
-const NAME = /^[-.;a-z0-9]+$/;
-const NAME_LENGTH_MAX = 200;
 const NEW_DISK = "new disk";
 
 type Kind = "cached" | "stored";
@@ -100,7 +99,7 @@ export function CreateVolume(): ReactNode {
       kind === "stored"
         ? diskProblem(chosenDisk, disk, newDisk.problem, newDisk.sizeBytes, sourceBytes)
         : undefined,
-    name: nameProblem(name, volumes.data?.map((volume) => volume.name) ?? []),
+    name: targetNameProblem(name, volumes.data?.map((volume) => volume.name) ?? []),
   };
   const stepProblems = [
     [problems.gateway, problems.snapshot, problems.source],
@@ -457,13 +456,5 @@ function diskProblem(
   if (sourceBytes !== undefined && sizeBytes < sourceBytes) {
     return `The snapshot is of ${bytes(sourceBytes)}: the disk is too small.`;
   }
-  return undefined;
-}
-
-function nameProblem(name: string, taken: readonly string[]): string | undefined {
-  if (name === "") return "Enter a name.";
-  if (!NAME.test(name)) return "Small letters, digits, dots and hyphens only.";
-  if (name.length > NAME_LENGTH_MAX) return `At most ${NAME_LENGTH_MAX} characters.`;
-  if (taken.includes(name)) return "Another volume has this name.";
   return undefined;
 }

@@ -1,30 +1,39 @@
+import Alert from "@cloudscape-design/components/alert";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
+import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
 import Container from "@cloudscape-design/components/container";
 import ContentLayout from "@cloudscape-design/components/content-layout";
-import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
+import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
 import ProgressBar from "@cloudscape-design/components/progress-bar";
-import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
-import Tiles from "@cloudscape-design/components/tiles";
-import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
-import { type Gateway, type LocalDisk, useGateways, useLocalDisks, useVolumes } from "../api/queries.ts";
-import { addDisks, type DiskUse, useStorage } from "../api/storage.ts";
+import {
+  type Gateway,
+  type LocalDisk,
+  useGatewayDetails,
+  useGateways,
+  useLocalDisks,
+  useVolumes,
+} from "../api/queries.ts";
+import { useStorage } from "../api/storage.ts";
 import { usePlace } from "../layout.tsx";
-import { FormDialog } from "../parts/form-dialog.tsx";
+import { AddDiskDialog } from "../parts/add-disk.tsx";
 import { bytes, percent, plural } from "../parts/format.ts";
+import {
+  type GatewayDialogName,
+  GatewayDialogs,
+  useStartGateway,
+  useWindow,
+  windowWords,
+} from "../parts/gateway-dialogs.tsx";
 import { PageLink } from "../parts/links.tsx";
 import { List } from "../parts/list.tsx";
-import { NewDiskFields, useNewDisk } from "../parts/new-disk.tsx";
-import { useNotices } from "../parts/notices.tsx";
 import { Problem } from "../parts/problem.tsx";
-import { useClients, useSignedIn } from "../session/context.tsx";
-
-const NEW_DISK = "new disk";
+import { useSignedIn } from "../session/context.tsx";
 
 export function Gateways(): ReactNode {
   usePlace({ text: "Gateways and disks" });
@@ -62,6 +71,11 @@ function GatewayCard({ gateway }: { gateway: Gateway }): ReactNode {
   const [isAdding, setAdding] = useState(false);
   const isCached = gateway.GatewayType === "CACHED";
   const volumes = useVolumes().data?.filter(({ gatewayArn }) => gatewayArn === gateway.GatewayARN) ?? [];
+  const [dialog, setDialog] = useState<GatewayDialogName>();
+  const details = useGatewayDetails(gateway.GatewayARN).data;
+  const isRunning = details?.isRunning ?? true;
+  const start = useStartGateway(gateway);
+  const window = useWindow(gateway.GatewayARN, isRunning).data;
   return (
     <Container
       header={
@@ -73,9 +87,32 @@ function GatewayCard({ gateway }: { gateway: Gateway }): ReactNode {
               : "Stored volumes: the data lives on local disks, and is backed up into the bucket."
           }
           actions={
-            <Button disabled={!canChange} onClick={() => setAdding(true)}>
-              Add a disk
-            </Button>
+            <SpaceBetween direction="horizontal" size="xs">
+              <ButtonDropdown
+                ariaLabel={`Actions for ${gateway.GatewayName ?? ""}`}
+                items={[
+                  { id: "edit", text: "Edit name and time zone", disabled: !canChange || !isRunning },
+                  {
+                    id: "maintenance",
+                    text: "Edit the maintenance window",
+                    disabled: !canChange || !isRunning,
+                  },
+                  isRunning
+                    ? { id: "shutdown", text: "Shut down", disabled: !canChange }
+                    : { id: "start", text: "Start", disabled: !canChange },
+                  { id: "delete", text: "Delete", disabled: !canChange },
+                ]}
+                onItemClick={({ detail }) => {
+                  if (detail.id === "start") void start();
+                  else setDialog(detail.id as GatewayDialogName);
+                }}
+              >
+                Actions
+              </ButtonDropdown>
+              <Button disabled={!canChange || !isRunning} onClick={() => setAdding(true)}>
+                Add a disk
+              </Button>
+            </SpaceBetween>
           }
         >
           {gateway.GatewayName}
@@ -83,13 +120,51 @@ function GatewayCard({ gateway }: { gateway: Gateway }): ReactNode {
       }
     >
       <SpaceBetween size="l">
-        <Box color="text-body-secondary">
-          <Box variant="code">{gateway.GatewayId?.toLowerCase()}</Box>,{" "}
-          <PageLink to="/volumes">{plural(volumes.length, "volume")}</PageLink>
-        </Box>
-        <Usage gateway={gateway} />
-        <Disks gateway={gateway} />
+        {!isRunning && (
+          <Alert
+            type="warning"
+            header="It is shut down"
+            action={
+              <Button disabled={!canChange} onClick={() => void start()}>
+                Start
+              </Button>
+            }
+          >
+            Its volumes are served to nobody, and no snapshots of them are taken.
+          </Alert>
+        )}
+        <KeyValuePairs
+          columns={4}
+          items={[
+            {
+              label: "Status",
+              value: isRunning ? (
+                <StatusIndicator type="success">Running</StatusIndicator>
+              ) : (
+                <StatusIndicator type="stopped">Shut down</StatusIndicator>
+              ),
+            },
+            {
+              label: "Volumes",
+              value: <PageLink to="/volumes">{plural(volumes.length, "volume")}</PageLink>,
+            },
+            { label: "Time zone", value: details?.timezone ?? "–" },
+            { label: "Maintenance window", value: window === undefined ? "–" : windowWords(window) },
+            { label: "Gateway ID", value: <span className="code">{gateway.GatewayId?.toLowerCase()}</span> },
+          ]}
+        />
+        {isRunning && <Usage gateway={gateway} />}
+        {isRunning && <Disks gateway={gateway} />}
       </SpaceBetween>
+      {dialog !== undefined && details !== undefined && (
+        <GatewayDialogs
+          gateway={gateway}
+          details={details}
+          volumes={volumes}
+          name={dialog}
+          onClose={() => setDialog(undefined)}
+        />
+      )}
       {isAdding && <AddDiskDialog gateway={gateway} onClose={() => setAdding(false)} />}
     </Container>
   );
@@ -182,99 +257,5 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
       ]}
       empty={<Box color="text-body-secondary">No disks.</Box>}
     />
-  );
-}
-
-function AddDiskDialog({ gateway, onClose }: { gateway: Gateway; onClose: () => void }): ReactNode {
-  const clients = useClients();
-  const notices = useNotices();
-  const queryClient = useQueryClient();
-  const isCached = gateway.GatewayType === "CACHED";
-  const [use, setUse] = useState<DiskUse | "free">(isCached ? "cache" : "upload buffer");
-  const [choice, setChoice] = useState(NEW_DISK);
-  const [tried, setTried] = useState(false);
-  const newDisk = useNewDisk();
-  const free = (useLocalDisks(gateway.GatewayARN).data ?? []).filter((disk) => disk.use === "AVAILABLE");
-  const options = [
-    { value: NEW_DISK, label: "Make a new disk", description: "A sparse file on the gateway" },
-    ...(use === "free"
-      ? []
-      : free.map(({ id, sizeBytes, path }) => ({
-          value: id,
-          label: id,
-          description: `${bytes(sizeBytes)}, ${path}`,
-        }))),
-  ];
-  const chosen = options.find(({ value }) => value === choice) ?? options[0];
-
-  async function submit(): Promise<boolean> {
-    setTried(true);
-    const isNew = chosen?.value === NEW_DISK;
-    if (isNew && newDisk.problem !== undefined) return false;
-    const diskId = isNew ? await newDisk.create() : (chosen?.value ?? "");
-    if (isNew) setChoice(diskId);
-    await queryClient.invalidateQueries({ queryKey: ["disks"] });
-    if (use !== "free") await addDisks(clients, gateway.GatewayARN, [diskId], use);
-    await Promise.all([
-      queryClient.invalidateQueries({ queryKey: ["disks"] }),
-      queryClient.invalidateQueries({ queryKey: ["storage"] }),
-    ]);
-    notices.succeeded(use === "free" ? `The disk ${diskId} is there` : `${diskId} is in use as ${use} now`);
-    return true;
-  }
-
-  return (
-    <FormDialog
-      header={`Add a disk to ${gateway.GatewayName ?? ""}`}
-      action="Add"
-      submit={submit}
-      onClose={onClose}
-      size="large"
-    >
-      <FormField label="What for">
-        <Tiles
-          value={use}
-          onChange={({ detail }) => setUse(detail.value as DiskUse | "free")}
-          items={[
-            ...(isCached
-              ? [
-                  {
-                    value: "cache",
-                    label: "Cache",
-                    description: "More of what is hot is read without the bucket.",
-                  },
-                ]
-              : []),
-            {
-              value: "upload buffer",
-              label: "Upload buffer",
-              description: "More can be written while the line to the bucket is slow.",
-            },
-            ...(isCached
-              ? []
-              : [
-                  {
-                    value: "free",
-                    label: "A stored volume",
-                    description: "Free until a volume is made on it.",
-                  },
-                ]),
-          ]}
-        />
-      </FormField>
-      <FormField
-        label="Disk"
-        constraintText={
-          use === "free" ? undefined : "It can’t be taken away again while the gateway uses it."
-        }
-      >
-        <Select
-          selectedOption={chosen ?? null}
-          options={options}
-          onChange={({ detail }) => setChoice(detail.selectedOption.value ?? NEW_DISK)}
-        />
-      </FormField>
-      {chosen?.value === NEW_DISK && <NewDiskFields disk={newDisk} tried={tried} />}
-    </FormDialog>
   );
 }

@@ -12,7 +12,7 @@ import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import type { ReactNode } from "react";
 import { type Health, useHealth } from "../api/health.ts";
-import { type Gateway, useGateways, useVolumes, type Volume } from "../api/queries.ts";
+import { type Gateway, useGatewayDetails, useGateways, useVolumes, type Volume } from "../api/queries.ts";
 import { type SnapshotView, useSnapshots } from "../api/snapshots.ts";
 import { useStorage } from "../api/storage.ts";
 import { usePlace } from "../layout.tsx";
@@ -195,7 +195,17 @@ function Storage({ gateways }: { gateways: readonly Gateway[] | undefined }): Re
 }
 
 function GatewayStorage({ gateway }: { gateway: Gateway }): ReactNode {
+  const isRunning = useGatewayDetails(gateway.GatewayARN).data?.isRunning ?? true;
   const storage = useStorage(gateway).data;
+  if (!isRunning)
+    return (
+      <SpaceBetween size="xs">
+        <Box variant="h4">
+          <PageLink to="/gateways">{gateway.GatewayName}</PageLink>
+        </Box>
+        <StatusIndicator type="stopped">Shut down</StatusIndicator>
+      </SpaceBetween>
+    );
   if (storage === undefined) return <Spinner />;
   const { cache, bufferAllocatedBytes, bufferUsedBytes } = storage;
   const bufferPercent = bufferAllocatedBytes === 0 ? 0 : (100 * bufferUsedBytes) / bufferAllocatedBytes;

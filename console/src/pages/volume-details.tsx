@@ -1,3 +1,4 @@
+import Alert from "@cloudscape-design/components/alert";
 import Badge from "@cloudscape-design/components/badge";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
@@ -26,6 +27,7 @@ import { SnapshotTable } from "../parts/snapshot-table.tsx";
 import { VolumeStatus } from "../parts/status.tsx";
 import { TagList } from "../parts/tag-list.tsx";
 import { Timeline } from "../parts/timeline.tsx";
+import { isServed, volumeActions } from "../parts/volume-actions.ts";
 import { type DialogName, VolumeDialogs } from "../parts/volume-dialogs.tsx";
 import { useSignedIn } from "../session/context.tsx";
 import { NotFound } from "./not-found.tsx";
@@ -58,16 +60,16 @@ function Details({ volume }: { volume: Volume }): ReactNode {
           actions={
             <SpaceBetween direction="horizontal" size="xs">
               <ButtonDropdown
-                items={[
-                  { id: "resize", text: "Make larger", disabled: !canChange },
-                  { id: "tags", text: "Edit tags", disabled: !canChange },
-                  { id: "delete", text: "Delete", disabled: !canChange },
-                ]}
+                items={volumeActions(volume, canChange)}
                 onItemClick={({ detail }) => setDialog(detail.id as DialogName)}
               >
                 Actions
               </ButtonDropdown>
-              <Button variant="primary" disabled={!canChange} onClick={() => setDialog("snapshot")}>
+              <Button
+                variant="primary"
+                disabled={!canChange || !isServed(volume)}
+                onClick={() => setDialog("snapshot")}
+              >
                 Create snapshot
               </Button>
             </SpaceBetween>
@@ -78,6 +80,20 @@ function Details({ volume }: { volume: Volume }): ReactNode {
       }
     >
       <SpaceBetween size="l">
+        {volume.attachment === "DETACHED" && (
+          <Alert
+            type="info"
+            header="It is detached"
+            action={
+              <Button disabled={!canChange} onClick={() => setDialog("attach")}>
+                Attach
+              </Button>
+            }
+          >
+            All of it is in the bucket, and nothing of it here: no server can use it until it is attached to a
+            gateway again.
+          </Alert>
+        )}
         <Summary volume={volume} />
         <Tabs
           ariaLabel="About the volume"

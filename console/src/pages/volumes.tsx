@@ -15,6 +15,7 @@ import { PageLink, useGo } from "../parts/links.tsx";
 import { List } from "../parts/list.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { VolumeStatus } from "../parts/status.tsx";
+import { isServed, volumeActions } from "../parts/volume-actions.ts";
 import { CreateSnapshotDialog, type DialogName, VolumeDialogs } from "../parts/volume-dialogs.tsx";
 import { useSignedIn } from "../session/context.tsx";
 
@@ -49,7 +50,9 @@ const COLUMNS: TableProps.ColumnDefinition<Volume>[] = [
     id: "created",
     header: "Created",
     sortingComparator: (a, b) => (a.createdAt?.getTime() ?? 0) - (b.createdAt?.getTime() ?? 0),
-    cell: ({ createdAt }) => <span title={time(createdAt)}>{ago(createdAt)}</span>,
+    cell: ({ createdAt }) => (
+      <span title={time(createdAt)}>{createdAt === undefined ? "–" : ago(createdAt)}</span>
+    ),
   },
 ];
 
@@ -113,16 +116,17 @@ export function Volumes(): ReactNode {
             description="Disks that servers mount over iSCSI."
             actions={
               <SpaceBetween direction="horizontal" size="xs">
-                <Button disabled={selected === undefined || !canChange} onClick={() => setDialog("snapshot")}>
+                <Button
+                  disabled={selected === undefined || !isServed(selected) || !canChange}
+                  onClick={() => setDialog("snapshot")}
+                >
                   Create snapshot
                 </Button>
                 <ButtonDropdown
                   disabled={selected === undefined}
                   items={[
                     { id: "details", text: "Show details" },
-                    { id: "resize", text: "Make larger", disabled: !canChange },
-                    { id: "tags", text: "Edit tags", disabled: !canChange },
-                    { id: "delete", text: "Delete", disabled: !canChange },
+                    ...(selected === undefined ? [] : volumeActions(selected, canChange)),
                   ]}
                   onItemClick={({ detail }) => {
                     if (selected === undefined) return;

@@ -6,6 +6,7 @@ import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
 import Modal from "@cloudscape-design/components/modal";
+import RadioGroup from "@cloudscape-design/components/radio-group";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Tiles from "@cloudscape-design/components/tiles";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
@@ -14,7 +15,7 @@ import { useClients, useSignedIn } from "../session/context.tsx";
 import { Command } from "./command.tsx";
 import { Confirm } from "./confirm.tsx";
 import { FormDialog } from "./form-dialog.tsx";
-import { ago } from "./format.ts";
+import { ago, time } from "./format.ts";
 import { List } from "./list.tsx";
 import { Problem } from "./problem.tsx";
 
@@ -37,6 +38,7 @@ export function AccessKeys(): ReactNode {
   const queryClient = useQueryClient();
   const [isAdding, setAdding] = useState(false);
   const [made, setMade] = useState<NewKey>();
+  const [rotated, setRotated] = useState<AccessKey>();
   const [removed, setRemoved] = useState<AccessKey>();
   const [selectedId, setSelectedId] = useState<string>();
   const keys = useQuery({
@@ -78,6 +80,12 @@ export function AccessKeys(): ReactNode {
             cell: ({ Role }) => (Role === "admin" ? "change everything" : "look only"),
           },
           {
+            id: "ends",
+            header: "Good until",
+            cell: ({ ExpirationTime }) =>
+              ExpirationTime === undefined ? "it is deleted" : time(new Date(ExpirationTime * 1000)),
+          },
+          {
             id: "used",
             header: "Last used",
             cell: ({ LastUsedTime }) =>
@@ -97,6 +105,12 @@ export function AccessKeys(): ReactNode {
                 >
                   Delete
                 </Button>
+                <Button
+                  disabled={!canChange || selected === undefined || selected.ExpirationTime !== undefined}
+                  onClick={() => setRotated(selected)}
+                >
+                  Rotate
+                </Button>
                 <Button variant="primary" disabled={!canChange} onClick={() => setAdding(true)}>
                   Create a key
                 </Button>
@@ -108,6 +122,9 @@ export function AccessKeys(): ReactNode {
         }
       />
       {isAdding && <NewKeyDialog onMade={setMade} onClose={() => setAdding(false)} />}
+      {rotated !== undefined && (
+        <RotateDialog accessKey={rotated} onMade={setMade} onClose={() => setRotated(undefined)} />
+      )}
       {made !== undefined && <MadeKey made={made} onClose={() => setMade(undefined)} />}
       {removed !== undefined && (
         <Confirm
@@ -116,7 +133,8 @@ export function AccessKeys(): ReactNode {
           typed={removed.Name}
           onClose={() => setRemoved(undefined)}
           run={async () => {
-            await own("DeleteAccessKey", { Name: removed.Name });
+            // By its id: after a rotation two pairs have the name.
+            await own("DeleteAccessKey", { Name: removed.AccessKeyId });
             await queryClient.invalidateQueries({ queryKey: QUERY_KEY });
           }}
         >
@@ -166,6 +184,46 @@ function NewKeyDialog(props: { onMade: (key: NewKey) => void; onClose: () => voi
           ]}
         />
       </FormField>
+    </FormDialog>
+  );
+}
+
+const KEEP_OLD = [
+  { value: "86400", label: "For a day", description: "Time to bring the new pair to whoever uses it." },
+  { value: "604800", label: "For a week" },
+  {
+    value: "0",
+    label: "Not at all",
+    description: "The old pair is refused from now on: it has become known.",
+  },
+];
+
+function RotateDialog(props: {
+  accessKey: AccessKey;
+  onMade: (key: NewKey) => void;
+  onClose: () => void;
+}): ReactNode {
+  const { accessKey, onMade, onClose } = props;
+  const { own } = useClients();
+  const { session } = useSignedIn();
+  const queryClient = useQueryClient();
+  const [keep, setKeep] = useState("86400");
+
+  async function submit(): Promise<boolean> {
+    onMade(await own<NewKey>("RotateAccessKey", { Name: accessKey.Name, KeepOldSeconds: Number(keep) }));
+    await queryClient.invalidateQueries({ queryKey: QUERY_KEY });
+    return true;
+  }
+
+  return (
+    <FormDialog header={`Rotate the key ${accessKey.Name}`} action="Rotate" submit={submit} onClose={onClose}>
+      <Box>A new ID and a new secret, with the same rights. The old pair stays good meanwhile:</Box>
+      <FormField label="How long">
+        <RadioGroup value={keep} items={KEEP_OLD} onChange={({ detail }) => setKeep(detail.value)} />
+      </FormField>
+      {accessKey.AccessKeyId === session.signedInAs && keep === "0" && (
+        <Alert type="warning">It is the key that you have signed in with: this session ends with it.</Alert>
+      )}
     </FormDialog>
   );
 }

@@ -4,21 +4,21 @@ import {
   DescribeBandwidthRateLimitCommand,
   UpdateBandwidthRateLimitCommand,
 } from "@aws-sdk/client-storage-gateway";
+import Alert from "@cloudscape-design/components/alert";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
+import SpaceBetween from "@cloudscape-design/components/space-between";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { CALM_MS, type Gateway, useGateways } from "../api/queries.ts";
 import { useClients, useSignedIn } from "../session/context.tsx";
+import { useWeek, WeekDialog } from "./bandwidth-schedule.tsx";
+import { BITS_A_MBIT, BITS_MIN, limitProblem } from "./bandwidth-week.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { List } from "./list.tsx";
-
-/** As the API has them. */
-const BITS_MIN = { upload: 51_200, download: 102_400 };
-const BITS_A_MBIT = 1_000_000;
 
 interface Limits {
   readonly upload: number | undefined;
@@ -28,7 +28,7 @@ interface Limits {
 export function Bandwidth(): ReactNode {
   const { canChange } = useSignedIn();
   const gateways = useGateways();
-  const [edited, setEdited] = useState<Gateway>();
+  const [edited, setEdited] = useState<{ gateway: Gateway; how: "always" | "week" }>();
   return (
     <>
       <List
@@ -40,26 +40,37 @@ export function Bandwidth(): ReactNode {
           { id: "name", header: "Gateway", isRowHeader: true, cell: ({ GatewayName }) => GatewayName },
           {
             id: "upload",
-            header: "To the bucket",
+            header: "To the bucket now",
             cell: (gateway) => <Limit gateway={gateway} way="upload" />,
           },
           {
             id: "download",
-            header: "From the bucket",
+            header: "From the bucket now",
             cell: (gateway) => <Limit gateway={gateway} way="download" />,
           },
+          { id: "week", header: "Over the week", cell: (gateway) => <Week gateway={gateway} /> },
           {
             id: "edit",
             header: "Change",
             cell: (gateway) => (
-              <Button
-                variant="inline-link"
-                disabled={!canChange}
-                ariaLabel={`Change the limits of ${gateway.GatewayName ?? ""}`}
-                onClick={() => setEdited(gateway)}
-              >
-                Change
-              </Button>
+              <SpaceBetween direction="horizontal" size="m">
+                <Button
+                  variant="inline-link"
+                  disabled={!canChange}
+                  ariaLabel={`For all time: the limits of ${gateway.GatewayName ?? ""}`}
+                  onClick={() => setEdited({ gateway, how: "always" })}
+                >
+                  For all time
+                </Button>
+                <Button
+                  variant="inline-link"
+                  disabled={!canChange}
+                  ariaLabel={`Over the week: the limits of ${gateway.GatewayName ?? ""}`}
+                  onClick={() => setEdited({ gateway, how: "week" })}
+                >
+                  Over the week
+                </Button>
+              </SpaceBetween>
             ),
           },
         ]}
@@ -69,7 +80,10 @@ export function Bandwidth(): ReactNode {
           </Header>
         }
       />
-      {edited !== undefined && <LimitsDialog gateway={edited} onClose={() => setEdited(undefined)} />}
+      {edited?.how === "always" && (
+        <LimitsDialog gateway={edited.gateway} onClose={() => setEdited(undefined)} />
+      )}
+      {edited?.how === "week" && <WeekDialog gateway={edited.gateway} onClose={() => setEdited(undefined)} />}
     </>
   );
 }
@@ -102,30 +116,29 @@ function Limit({ gateway, way }: { gateway: Gateway; way: keyof Limits }): React
   );
 }
 
+function Week({ gateway }: { gateway: Gateway }): ReactNode {
+  const week = useWeek(gateway.GatewayARN).data;
+  if (week === undefined) return "–";
+  return week.length < 2 ? "the same always" : `${week.length} intervals`;
+}
+
 function LimitsDialog({ gateway, onClose }: { gateway: Gateway; onClose: () => void }): ReactNode {
   const limits = useLimits(gateway.GatewayARN).data;
   if (limits === undefined) return null;
   return <LoadedLimitsDialog gateway={gateway} limits={limits} onClose={onClose} />;
 }
 
-function problemOf(text: string, bitsMin: number): string | undefined {
-  if (text.trim() === "") return undefined;
-  const bits = Number(text) * BITS_A_MBIT;
-  return Number.isFinite(bits) && bits >= bitsMin
-    ? undefined
-    : `At least ${bitsMin / BITS_A_MBIT} Mbit/s; or nothing, for no limit.`;
-}
-
 function LoadedLimitsDialog(props: { gateway: Gateway; limits: Limits; onClose: () => void }): ReactNode {
   const { gateway, limits, onClose } = props;
   const { storageGateway } = useClients();
   const queryClient = useQueryClient();
+  const isWeekly = (useWeek(gateway.GatewayARN).data?.length ?? 0) > 1;
   const textOf = (bits: number | undefined) => (bits === undefined ? "" : String(bits / BITS_A_MBIT));
   const [upload, setUpload] = useState(textOf(limits.upload));
   const [download, setDownload] = useState(textOf(limits.download));
   const problems = {
-    upload: problemOf(upload, BITS_MIN.upload),
-    download: problemOf(download, BITS_MIN.download),
+    upload: limitProblem(upload, BITS_MIN.upload),
+    download: limitProblem(download, BITS_MIN.download),
   };
   const bitsOf = (text: string) => Math.round(Number(text) * BITS_A_MBIT);
 
@@ -161,6 +174,7 @@ function LoadedLimitsDialog(props: { gateway: Gateway; limits: Limits; onClose: 
       submit={submit}
       onClose={onClose}
     >
+      {isWeekly && <Alert type="warning">This takes the place of its limits over the week.</Alert>}
       <FormField
         label="To the bucket, in Mbit/s"
         errorText={problems.upload}

@@ -2,7 +2,7 @@ import ProgressBar from "@cloudscape-design/components/progress-bar";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import StatusIndicator, { type StatusIndicatorProps } from "@cloudscape-design/components/status-indicator";
 import type { ReactNode } from "react";
-import { isChanging, type Volume } from "../api/queries.ts";
+import { GATEWAY_SHUT_DOWN, isChanging, type Volume } from "../api/queries.ts";
 import type { SnapshotView } from "../api/snapshots.ts";
 import { percent } from "./format.ts";
 
@@ -11,7 +11,7 @@ const VOLUME: Readonly<Record<string, StatusIndicatorProps.Type>> = {
   IRRECOVERABLE: "error",
   "PASS THROUGH": "warning",
   "UPLOAD BUFFER NOT CONFIGURED": "warning",
-  DETACHED: "stopped",
+  [GATEWAY_SHUT_DOWN]: "stopped",
 };
 
 /** `UPLOAD BUFFER NOT CONFIGURED` → `Upload buffer not configured`. */
@@ -20,13 +20,15 @@ function sentence(text: string): string {
 }
 
 export function VolumeStatus({ volume }: { volume: Volume }): ReactNode {
-  const { status, progress, attached } = volume;
-  if (!attached) return <StatusIndicator type="stopped">Detached</StatusIndicator>;
+  const { status, progress, attachment } = volume;
+  if (attachment === "DETACHING")
+    return <StatusIndicator type="in-progress">Detaching: the rest is being uploaded</StatusIndicator>;
+  if (attachment === "DETACHED") return <StatusIndicator type="stopped">Detached</StatusIndicator>;
   const type = VOLUME[status] ?? (isChanging(volume) ? "in-progress" : "info");
   return (
     <StatusIndicator type={type}>
       {sentence(status)}
-      {progress !== undefined && ` ${percent(progress * 100)}`}
+      {progress !== undefined && ` ${percent(progress)}`}
     </StatusIndicator>
   );
 }

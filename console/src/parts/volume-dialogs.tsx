@@ -15,6 +15,7 @@ import { type ReactNode, useEffect, useState } from "react";
 import { type Tag, useInitiators, useResourceTags, type Volume } from "../api/queries.ts";
 import { createSnapshot, useSnapshots } from "../api/snapshots.ts";
 import { useClients } from "../session/context.tsx";
+import { AttachDialog, DetachDialog } from "./attachment-dialogs.tsx";
 import { Confirm } from "./confirm.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { bytes, plural } from "./format.ts";
@@ -22,7 +23,7 @@ import { PageLink, useGo } from "./links.tsx";
 import { useNotices } from "./notices.tsx";
 import { areGood, filledIn, TagFields } from "./tags.tsx";
 
-export type DialogName = "snapshot" | "resize" | "tags" | "delete";
+export type DialogName = "snapshot" | "resize" | "tags" | "attach" | "detach" | "delete";
 
 const GIB = 1024 ** 3;
 const DESCRIPTION_LENGTH_MAX = 255;
@@ -36,6 +37,10 @@ export function VolumeDialogs(props: { volume: Volume; name: DialogName; onClose
       return <ResizeDialog volume={volume} onClose={onClose} />;
     case "tags":
       return <VolumeTagsDialog volume={volume} onClose={onClose} />;
+    case "attach":
+      return <AttachDialog volume={volume} onClose={onClose} />;
+    case "detach":
+      return <DetachDialog volume={volume} onClose={onClose} />;
     case "delete":
       return <DeleteVolumeDialog volume={volume} onClose={onClose} />;
   }
