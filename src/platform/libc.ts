@@ -1,14 +1,24 @@
-/** The few calls of the C library that Node does not offer. Only on Linux, and where koffi has a binary. */
+/** The few C functions that Node does not offer. Only on Linux, and where koffi has a binary. */
 import { createRequire } from "node:module";
+
+type Argument = number | Buffer | object | null;
 
 /** Declares the function `prototype` (as in C), or answers undefined where it can't be had. */
 export function libcFunction(prototype: string): ((...args: number[]) => number) | undefined {
   if (process.platform !== "linux") return undefined;
   try {
-    const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
-    return koffi.load(null).func(prototype) as unknown as (...args: number[]) => number;
+    return processFunction(prototype) as (...args: number[]) => number;
   } catch {
     // No binary for this machine, or a library without that function: callers do without.
     return undefined;
   }
+}
+
+/**
+ * Declares a function of this process: of the C library, or of what Node is linked with and shows to addons. Throws
+ * where there is none. A buffer is handed over as where its bytes are: nobody but the caller sees to its length.
+ */
+export function processFunction(prototype: string): (...args: Argument[]) => unknown {
+  const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
+  return koffi.load(null).func(prototype) as unknown as (...args: Argument[]) => unknown;
 }

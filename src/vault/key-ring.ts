@@ -2,37 +2,30 @@
  * The vault's keys. One random master key; every other key is derived from it by HKDF-SHA-256 (RFC 5869) with an
  * info string of its own, so that no key is ever used for two purposes.
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHmac,
-  createSecretKey,
-  hkdfSync,
-  type KeyObject,
-} from "node:crypto";
+import { createCipheriv, createDecipheriv, hkdfSync } from "node:crypto";
+import { recordCodec } from "./codec-choice.ts";
 import { RecentMap } from "./recent-map.ts";
+import { CodecKey, HMAC_BYTES, TAG_BYTES } from "./record-codec.ts";
 
 export const MASTER_KEY_BYTES = 32;
 /** Chunks and pages are named by the first 160 bits of a keyed hash. */
 export const NAME_BYTES = 20;
-export const TAG_BYTES = 16;
 const PACK_KEYS_MAX = 256;
 
 /** What a name names: the same bytes as a block, a page and a delta have different names. */
 export type NameDomain = "block" | "page" | "delta";
 
 export class KeyRing {
-  // As key objects: bytes would be made into one for every record, which costs as much as the hash of a small one.
-  readonly #nameKeys: Record<NameDomain, KeyObject>;
-  readonly #packKeys = new RecentMap<KeyObject>(PACK_KEYS_MAX);
+  readonly #nameKeys: Record<NameDomain, CodecKey>;
+  readonly #packKeys = new RecentMap<CodecKey>(PACK_KEYS_MAX);
   readonly #packKey: Buffer;
   readonly #objectKey: Buffer;
 
   constructor(masterKey: Buffer) {
     this.#nameKeys = {
-      block: createSecretKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name block v1")),
-      page: createSecretKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name page v1")),
-      delta: createSecretKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name delta v1")),
+      block: new CodecKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name block v1")),
+      page: new CodecKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name page v1")),
+      delta: new CodecKey(deriveKey(masterKey, Buffer.alloc(0), "sluicegate name delta v1")),
     };
     this.#packKey = deriveKey(masterKey, Buffer.alloc(0), "sluicegate pack v1");
     this.#objectKey = deriveKey(masterKey, Buffer.alloc(0), "sluicegate object v1");
@@ -40,15 +33,17 @@ export class KeyRing {
 
   /** The content's name: HMAC-SHA-256, cut to 160 bits. */
   nameOf(domain: NameDomain, content: Buffer): Buffer {
-    return createHmac("sha256", this.#nameKeys[domain]).update(content).digest().subarray(0, NAME_BYTES);
+    const hash = Buffer.allocUnsafe(HMAC_BYTES);
+    recordCodec().hmac(this.#nameKeys[domain], content, hash);
+    return hash.subarray(0, NAME_BYTES);
   }
 
   /** The key of one pack: used for this pack id and no other. */
-  packKey(packId: Buffer): KeyObject {
+  packKey(packId: Buffer): CodecKey {
     const id = packId.toString("hex");
     let key = this.#packKeys.get(id);
     if (key === undefined) {
-      key = createSecretKey(deriveKey(this.#packKey, packId, "sluicegate one pack v1"));
+      key = new CodecKey(deriveKey(this.#packKey, packId, "sluicegate one pack v1"));
       this.#packKeys.set(id, key);
     }
     return key;
@@ -66,7 +61,7 @@ export function deriveKey(key: Buffer, salt: Buffer, info: string): Buffer {
 }
 
 /** AES-256-GCM: the ciphertext and, behind it, the 16-byte tag. A key and nonce must never meet twice. */
-export function seal(key: Buffer | KeyObject, nonce: Buffer, associatedData: Buffer, plain: Buffer): Buffer {
+export function seal(key: Buffer, nonce: Buffer, associatedData: Buffer, plain: Buffer): Buffer {
   const cipher = createCipheriv("aes-256-gcm", key, nonce);
   cipher.setAAD(associatedData);
   const head = cipher.update(plain);
@@ -76,7 +71,7 @@ export function seal(key: Buffer | KeyObject, nonce: Buffer, associatedData: Buf
 
 /** The plain bytes, or undefined where the tag does not fit. */
 export function unseal(
-  key: Buffer | KeyObject,
+  key: Buffer,
   nonce: Buffer,
   associatedData: Buffer,
   sealed: Buffer,

@@ -6,7 +6,8 @@
  */
 import { scryptSync } from "node:crypto";
 import type { Random } from "../platform/random.ts";
-import { deriveKey, MASTER_KEY_BYTES, seal, TAG_BYTES, unseal } from "./key-ring.ts";
+import { deriveKey, MASTER_KEY_BYTES, seal, unseal } from "./key-ring.ts";
+import { TAG_BYTES } from "./record-codec.ts";
 import { VaultError } from "./vault-error.ts";
 
 const KEY_FILE_BYTES_MIN = 32;

@@ -14,6 +14,8 @@ import { PackBuilder, RECORD_KIND } from "./pack.ts";
 import { fromStoreError } from "./vault-error.ts";
 
 export const PACK_BYTES = 16 * 1024 * 1024;
+/** The last record, and the directory, come on top of it. */
+const PACK_SLACK_BYTES = 512 * 1024;
 /** Small records could otherwise make a pack with a directory as large as itself. */
 const RECORDS_MAX = 8192;
 /** Packs of one upload that are being sent, or wait for it: with the one being filled, what it holds in memory. */
@@ -100,7 +102,12 @@ export class PackWriter {
   async #add(domain: NameDomain, content: Buffer, name: Buffer): Promise<void> {
     const key = name.toString("latin1");
     if (this.#builder === undefined) {
-      this.#builder = new PackBuilder(this.#keys, this.#vaultId, this.#random.bytes(16));
+      this.#builder = new PackBuilder(
+        this.#keys,
+        this.#vaultId,
+        this.#random.bytes(16),
+        this.#packBytes + PACK_SLACK_BYTES,
+      );
       this.#onReference(this.#builder.packId);
     }
     this.#builder.add(RECORD_KIND[domain], name, content);

@@ -15,9 +15,9 @@
  * bytes (a repeated PUT sends the same buffer), so no key and nonce meet twice. With each record its vault, pack,
  * number, kind, compression, length and name are authenticated.
  */
-import type { KeyObject } from "node:crypto";
-import { constants as zlib, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { type KeyRing, NAME_BYTES, seal, TAG_BYTES, unseal } from "./key-ring.ts";
+import { recordCodec } from "./codec-choice.ts";
+import { type KeyRing, NAME_BYTES, seal, unseal } from "./key-ring.ts";
+import { type CodecKey, type RecordCodec, TAG_BYTES } from "./record-codec.ts";
 import { VaultError } from "./vault-error.ts";
 
 /** What a record holds. 4 (a frame of deltas) is kept for later. */
@@ -33,10 +33,8 @@ const FOOTER_BYTES = 32;
 const ENTRY_BYTES = 40;
 const DIRECTORY_NUMBER = 0xffffffff;
 const PLAIN_BYTES_MAX = 1024 * 1024;
-const ZSTD_LEVEL = 1;
-/** What a zstd frame adds at most to a record that does not compress, and the least that zlib takes as a chunk. */
-const FRAME_BYTES_MAX = 8 * 1024;
-const CHUNK_BYTES_MIN = 64;
+/** What a pack begins with; with the first record that does not fit it gets room for all that it may come to. */
+const FIRST_BYTES = 256 * 1024;
 /** Compression that saves less than this part is not worth its decompression. */
 const SAVING_MIN = 1 / 16;
 
@@ -59,23 +57,27 @@ export interface DirectoryEntry extends RecordLocation {
 export class PackBuilder {
   readonly packId: string;
   readonly entries: DirectoryEntry[] = [];
+  readonly #codec: RecordCodec = recordCodec();
   readonly #vaultId: Buffer;
   readonly #id: Buffer;
-  readonly #key: KeyObject;
-  readonly #parts: Buffer[];
+  readonly #key: CodecKey;
+  readonly #expectedBytes: number;
+  #bytes: Buffer;
   #sizeBytes = HEADER_BYTES;
 
-  constructor(keys: KeyRing, vaultId: Buffer, packId: Buffer) {
+  /** `expectedBytes`: how large it may become; it can become larger. */
+  constructor(keys: KeyRing, vaultId: Buffer, packId: Buffer, expectedBytes = 0) {
     this.#vaultId = vaultId;
     this.#id = packId;
     this.packId = packId.toString("hex");
     this.#key = keys.packKey(packId);
-    const header = Buffer.alloc(HEADER_BYTES);
-    HEADER_MAGIC.copy(header, 0);
-    header.writeUInt32LE(FORMAT_VERSION, 8);
-    vaultId.copy(header, 16);
-    packId.copy(header, 32);
-    this.#parts = [header];
+    this.#expectedBytes = expectedBytes;
+    this.#bytes = Buffer.allocUnsafeSlow(FIRST_BYTES);
+    this.#bytes.fill(0, 0, HEADER_BYTES);
+    HEADER_MAGIC.copy(this.#bytes, 0);
+    this.#bytes.writeUInt32LE(FORMAT_VERSION, 8);
+    vaultId.copy(this.#bytes, 16);
+    packId.copy(this.#bytes, 32);
   }
 
   get sizeBytes(): number {
@@ -83,11 +85,11 @@ export class PackBuilder {
   }
 
   /**
-   * Adds a record. What was encoded is decoded again and compared before it counts: a fault of the compressor or of
-   * the memory must not become the only copy.
+   * Adds a record. What was encoded is decoded again, from where it stands in the pack, and compared before it counts:
+   * a fault of the compressor or of the memory must not become the only copy.
    */
   add(kind: RecordKind, name: Buffer, plain: Buffer): DirectoryEntry {
-    const { compression, body } = compress(plain);
+    const { compression, body } = compress(this.#codec, plain);
     const entry: DirectoryEntry = {
       name: Buffer.from(name),
       packId: this.packId,
@@ -99,31 +101,44 @@ export class PackBuilder {
       plainBytes: plain.length,
     };
     const aad = associatedData(this.#vaultId, this.#id, entry, name);
-    const sealed = seal(this.#key, nonceOf(entry.number), aad, body);
-    const back = open(this.#key, aad, entry, sealed);
-    if (back === undefined || !back.equals(plain)) {
+    const sealed = this.#room(entry.storedBytes);
+    this.#codec.seal(this.#key, nonceOf(entry.number), aad, body, sealed);
+    const back = scratch(COMPARED, plain.length);
+    if (!open(this.#codec, this.#key, aad, entry, sealed, back) || !back.equals(plain)) {
       throw new VaultError("corrupt", "a record did not come back as it was encoded; it was not stored");
     }
-    this.#parts.push(sealed);
     this.#sizeBytes += sealed.length;
     this.entries.push(entry);
     return entry;
   }
 
-  /** The whole object. */
+  /** The next `lengthBytes` of the pack. */
+  #room(lengthBytes: number): Buffer {
+    const end = this.#sizeBytes + lengthBytes;
+    if (end > this.#bytes.length) {
+      const larger = Buffer.allocUnsafeSlow(Math.max(this.#expectedBytes, 2 * this.#bytes.length, end));
+      this.#bytes.copy(larger, 0, 0, this.#sizeBytes);
+      this.#bytes = larger;
+    }
+    return this.#bytes.subarray(this.#sizeBytes, end);
+  }
+
+  /** The whole object. Nothing can be added any more. */
   finish(): Buffer {
     const directory = seal(
-      this.#key,
+      this.#key.bytes,
       nonceOf(DIRECTORY_NUMBER),
       directoryData(this.#vaultId, this.#id),
       encodeEntries(this.entries),
     );
-    const footer = Buffer.alloc(FOOTER_BYTES);
+    const end = this.#room(directory.length + FOOTER_BYTES).fill(0);
+    directory.copy(end, 0);
+    const footer = end.subarray(directory.length);
     footer.writeUInt32LE(this.#sizeBytes, 0);
     footer.writeUInt32LE(directory.length, 4);
     footer.writeUInt32LE(this.entries.length, 8);
     FOOTER_MAGIC.copy(footer, FOOTER_BYTES - FOOTER_MAGIC.length);
-    return Buffer.concat([...this.#parts, directory, footer]);
+    return this.#bytes.subarray(0, this.#sizeBytes + end.length);
   }
 }
 
@@ -139,13 +154,20 @@ export class PackReader {
 
   /** The record's plain bytes; throws a VaultError of kind "corrupt" where its tag or its structure is wrong. */
   openRecord(location: RecordLocation, name: Buffer, sealed: Buffer): Buffer {
+    const plain = Buffer.allocUnsafeSlow(Math.min(location.plainBytes, PLAIN_BYTES_MAX));
+    this.openInto(location, name, sealed, plain);
+    return plain;
+  }
+
+  /**
+   * The same into a buffer of the record's size. Where it throws, what is in the buffer means nothing and must not be
+   * shown to anybody.
+   */
+  openInto(location: RecordLocation, name: Buffer, sealed: Buffer, into: Buffer): void {
     const id = Buffer.from(location.packId, "hex");
     const aad = associatedData(this.#vaultId, id, location, name);
-    const plain = open(this.#keys.packKey(id), aad, location, sealed);
-    if (plain === undefined) {
-      throw new VaultError("corrupt", `record ${location.number} of pack ${location.packId} fails its tag`);
-    }
-    return plain;
+    if (open(recordCodec(), this.#keys.packKey(id), aad, location, sealed, into)) return;
+    throw new VaultError("corrupt", `record ${location.number} of pack ${location.packId} fails its tag`);
   }
 
   /** The directory of a whole pack, or of its end: `tail` is the object's last bytes. */
@@ -166,7 +188,7 @@ export class PackReader {
     const start = tail.length - FOOTER_BYTES - length;
     const id = Buffer.from(packId, "hex");
     const plain = unseal(
-      this.#keys.packKey(id),
+      this.#keys.packKey(id).bytes,
       nonceOf(DIRECTORY_NUMBER),
       directoryData(this.#vaultId, id),
       tail.subarray(start, start + length),
@@ -217,34 +239,45 @@ export function decodeEntries(packId: string, bytes: Buffer): DirectoryEntry[] {
 
 export { ENTRY_BYTES };
 
-function compress(plain: Buffer): { compression: number; body: Buffer } {
-  const packed = zstdCompressSync(plain, {
-    params: { [zlib.ZSTD_c_compressionLevel]: ZSTD_LEVEL },
-    // Room for all of it: otherwise it comes in pieces that have to be put together.
-    chunkSize: plain.length + FRAME_BYTES_MAX,
-  });
-  return packed.length < plain.length * (1 - SAVING_MIN)
-    ? { compression: COMPRESSION.zstd, body: packed }
+/** Buffers of this thread that hold something from one line to the next: what was compressed, opened, compared. */
+const scratches: Buffer[] = [];
+const [COMPRESSED, OPENED, COMPARED] = [0, 1, 2];
+
+function scratch(which: number, lengthBytes: number): Buffer {
+  let bytes = scratches[which];
+  if (bytes === undefined || bytes.length < lengthBytes) {
+    bytes = Buffer.allocUnsafeSlow(lengthBytes);
+    scratches[which] = bytes;
+  }
+  return bytes.subarray(0, lengthBytes);
+}
+
+function compress(codec: RecordCodec, plain: Buffer): { compression: number; body: Buffer } {
+  // What does not fit in here is not worth it.
+  const into = scratch(COMPRESSED, Math.ceil(plain.length * (1 - SAVING_MIN)));
+  const length = codec.compress(plain, into);
+  return length !== undefined && length < into.length
+    ? { compression: COMPRESSION.zstd, body: into.subarray(0, length) }
     : { compression: COMPRESSION.none, body: plain };
 }
 
-function open(key: KeyObject, aad: Buffer, location: RecordLocation, sealed: Buffer): Buffer | undefined {
-  const body = unseal(key, nonceOf(location.number), aad, sealed);
-  if (body === undefined || location.plainBytes > PLAIN_BYTES_MAX) return undefined;
-  if (location.compression === COMPRESSION.none) {
-    return body.length === location.plainBytes ? body : undefined;
-  }
-  if (location.compression !== COMPRESSION.zstd) return undefined;
-  try {
-    const plain = zstdDecompressSync(body, {
-      maxOutputLength: location.plainBytes,
-      chunkSize: Math.max(CHUNK_BYTES_MIN, location.plainBytes),
-    });
-    return plain.length === location.plainBytes ? plain : undefined;
-  } catch {
-    // Bytes that pass their tag but do not decompress were wrong when they were written; the caller names them.
-    return undefined;
-  }
+/** Opens a record into a buffer of its plain size; answers whether its tag and its structure are right. */
+function open(
+  codec: RecordCodec,
+  key: CodecKey,
+  aad: Buffer,
+  location: RecordLocation,
+  sealed: Buffer,
+  into: Buffer,
+): boolean {
+  const { compression, number, plainBytes } = location;
+  if (sealed.length < TAG_BYTES || plainBytes > PLAIN_BYTES_MAX || into.length !== plainBytes) return false;
+  const bodyBytes = sealed.length - TAG_BYTES;
+  if (compression === COMPRESSION.none)
+    return bodyBytes === plainBytes && codec.open(key, nonceOf(number), aad, sealed, into);
+  if (compression !== COMPRESSION.zstd) return false;
+  const body = scratch(OPENED, bodyBytes);
+  return codec.open(key, nonceOf(number), aad, sealed, body) && codec.decompress(body, into) === plainBytes;
 }
 
 function nonceOf(number: number): Buffer {
