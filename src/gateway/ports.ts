@@ -279,6 +279,37 @@ export interface DirectStore {
   uploadSpool(order: SpoolOrder): Promise<{ readonly rootKey: string; readonly fullBytes: number }>;
 }
 
+/** What a root has that neither the moment before it nor the one after it has at the same place. */
+export interface RootFootprint {
+  readonly blocks: number;
+  /** As it lies in the bucket. */
+  readonly storedBytes: number;
+  /** False where it was too much to look at all of it: then there is more. */
+  readonly isWhole: boolean;
+}
+
+/** How two roots differ. */
+export interface RootDifference {
+  readonly blockBytes: number;
+  readonly sizeBytes: number;
+  readonly changedBlocks: number;
+  /** Bytes in the bucket that only the second has at these places. */
+  readonly storedBytes: number;
+  /** Changed blocks in each of so many equal parts. */
+  readonly parts: readonly number[];
+  readonly isWhole: boolean;
+}
+
+/** Roots measured by their maps. */
+export interface RootMeasures {
+  uniqueOf(
+    rootKey: string,
+    beforeKey: string | undefined,
+    afterKey: string | undefined,
+  ): Promise<RootFootprint>;
+  differenceOf(beforeKey: string, afterKey: string, parts: number): Promise<RootDifference>;
+}
+
 /** The part of the vault that the domain uses by itself. */
 export interface SnapshotStore {
   /** Writes the record durably; replaces the one of the same id. */

@@ -34,6 +34,11 @@ export class RecoveryPoints {
     this.#options = options;
   }
 
+  /** Which recovery points are kept as they grow older: of all volumes, as the gateway was started with it. */
+  get rule(): ThinningRule {
+    return this.#options.rule;
+  }
+
   /** The moments of the volume that can be restored, newest first. */
   async list(volumeId: VolumeId): Promise<StoredRoot[]> {
     const roots = await this.#options.roots.listRoots(volumeId);

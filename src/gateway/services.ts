@@ -26,6 +26,7 @@ import type {
   CatalogStore,
   DirectStore,
   RecoveryPointStore,
+  RootMeasures,
   SnapshotStore,
   VaultKeeper,
   VolumeHost,
@@ -34,6 +35,7 @@ import type {
 import { RecoveryPoints } from "./recovery-points.ts";
 import { Schedules } from "./schedules.ts";
 import { SnapshotLocks } from "./snapshot-locks.ts";
+import { SnapshotSizes } from "./snapshot-sizes.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tags } from "./tags.ts";
 import type { ThinningRule } from "./thinning.ts";
@@ -47,6 +49,7 @@ export interface DomainOptions {
   readonly host: VolumeHost;
   readonly store: SnapshotStore &
     DirectStore &
+    RootMeasures &
     RecoveryPointStore &
     CatalogStore &
     VaultKeeper &
@@ -102,6 +105,7 @@ export interface Services {
   readonly volumes: Volumes;
   readonly snapshots: Snapshots;
   readonly snapshotLocks: SnapshotLocks;
+  readonly snapshotSizes: SnapshotSizes;
   readonly recoveryPoints: RecoveryPoints;
   readonly directReads: DirectReads;
   readonly directUploads: DirectUploads;
@@ -169,6 +173,7 @@ export function createServices(options: DomainOptions): Services {
   return {
     clock: options.clock,
     snapshotLocks,
+    snapshotSizes: new SnapshotSizes({ ...options, snapshots, measures: options.store }),
     realm,
     portal,
     software,

@@ -7,6 +7,7 @@ import {
   rootsToDrop,
   type ThinnedRoot,
   ThinningRuleError,
+  thinningText,
 } from "./thinning.ts";
 
 const MINUTE = 60_000;
@@ -81,6 +82,11 @@ describe("thinning of recovery points", () => {
         assert.deepEqual(steps(again), steps(once));
       }),
     );
+  });
+
+  test("a rule as text is the rule", () => {
+    for (const text of ["1h,1d/10m,7d/1h,30d/1d", "90s", "2m/1s,3d/90m"])
+      assert.equal(thinningText(parseThinningRule(text)), text);
   });
 
   test("rules that can't be meant are refused", () => {

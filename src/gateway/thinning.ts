@@ -49,6 +49,20 @@ export function parseThinningRule(text: string): ThinningRule {
   return stages;
 }
 
+/** The rule as `parseThinningRule` reads it. */
+export function thinningText(rule: ThinningRule): string {
+  return rule
+    .map(({ withinMs, everyMs }) =>
+      everyMs === 0 ? durationText(withinMs) : `${durationText(withinMs)}/${durationText(everyMs)}`,
+    )
+    .join(",");
+}
+
+function durationText(ms: number): string {
+  const fits = Object.entries(UNIT_MS).findLast(([, unitMs]) => ms % unitMs === 0);
+  return fits === undefined ? `${ms / 1000}s` : `${ms / fits[1]}${fits[0]}`;
+}
+
 /** Milliseconds of a text such as `90s`, `10m`, `1h` or `30d`. */
 export function parseDuration(text: string): number {
   const match = /^(\d{1,9})([smhd])$/.exec(text.trim());

@@ -49,6 +49,23 @@ export async function* differences(
   }
 }
 
+/** The blocks of [first, end) whose content differs, up to `max` of them; `end` is how far the search has come. */
+export async function nextChanged(
+  fetcher: Fetcher,
+  before: RootView | undefined,
+  after: RootView,
+  first: number,
+  end: number,
+  max: number,
+): Promise<{ readonly blocks: number[]; readonly end: number }> {
+  const blocks: number[] = [];
+  for await (const { block } of differences(fetcher, before, after, first, end)) {
+    blocks.push(block);
+    if (blocks.length >= max) return { blocks, end: block + 1 };
+  }
+  return { blocks, end };
+}
+
 /**
  * A map that is read as one of more levels than it has: the first part of a larger volume's. Above its own top page
  * there is nothing but it.

@@ -12,8 +12,9 @@ import type { ByteLimit } from "../platform/token-bucket.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { type CollectionProgress, type CollectionReport, Collector } from "./collector.ts";
 import { Cycles } from "./cycles.ts";
-import { differences } from "./difference.ts";
+import { nextChanged } from "./difference.ts";
 import { Fetcher } from "./fetcher.ts";
+import { Footprints } from "./footprint.ts";
 import { IndexKeeper } from "./index-keeper.ts";
 import { KeyRing } from "./key-ring.ts";
 import type { VaultSecret } from "./key-slots.ts";
@@ -73,6 +74,8 @@ export class Vault {
   readonly vaultId: string;
   /** Snapshots, and what gateways tell of themselves. */
   readonly records: Records;
+  /** How much roots take, and how they differ. */
+  readonly footprints: Footprints;
   /** `vault.json` as it was opened: for a local copy. */
   readonly vaultJson: Buffer;
   readonly #store: ObjectStore;
@@ -152,6 +155,7 @@ export class Vault {
       random: options.random,
       pause: this.#pause,
     };
+    this.footprints = new Footprints({ ...this.#verifierParts, index, clock: options.clock });
     this.#collector = new Collector({
       store: options.store,
       index,
@@ -343,14 +347,7 @@ export class Vault {
     const after = await this.#roots.view(afterKey);
     if (before !== undefined && before.root.blockBytes !== after.root.blockBytes)
       throw new VaultError("corrupt", `${beforeKey} and ${afterKey} have blocks of different sizes`);
-    return this.#keeper.whole(async () => {
-      const blocks: number[] = [];
-      for await (const { block } of differences(this.#fetcher, before, after, first, first + count)) {
-        blocks.push(block);
-        if (blocks.length >= max) return { blocks, end: block + 1 };
-      }
-      return { blocks, end: first + count };
-    });
+    return this.#keeper.whole(() => nextChanged(this.#fetcher, before, after, first, first + count, max));
   }
 
   /** Size of the root, and of its blocks. */

@@ -76,6 +76,10 @@ const main = new Rpc(parentPort, {
   listDirectBlocks: (listing: DirectListing) => listUnits(opened(), clock, listing),
   readDirectBlock: (rootKey: string, offsetBytes: number, lengthBytes: number) =>
     readBytes(opened(), rootKey, offsetBytes, lengthBytes),
+  uniqueOf: (rootKey: string, beforeKey: string | undefined, afterKey: string | undefined) =>
+    opened().footprints.unique(rootKey, beforeKey, afterKey, FOOTPRINT_LIMITS),
+  differenceOf: (beforeKey: string, afterKey: string, parts: number) =>
+    opened().footprints.difference(beforeKey, afterKey, parts, FOOTPRINT_LIMITS),
   uploadSpool: (order: SpoolOrder) => uploadSpool(opened(), systemDisk, order),
   putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),
   figures: () => figures(),
@@ -133,6 +137,8 @@ const PROBE_EVERY_MS = 15_000;
 /** Who asks gets an answer that is so old at most. */
 const ASKED_MS = 5_000;
 /** An object that every vault has. */
+/** Half a million records are some 30 GiB of blocks: more of what differs is not looked at. */
+const FOOTPRINT_LIMITS = { recordsMax: 500_000, timeMsMax: 20_000 };
 const PROBED_KEY = "vault.json";
 
 /** Whether the bucket answers is known even while nobody needs it. */

@@ -16,6 +16,9 @@ import type {
   GatewayStorage,
   JobProgress,
   RecoveryPointStore,
+  RootDifference,
+  RootFootprint,
+  RootMeasures,
   SnapshotRecord,
   SnapshotStore,
   SpoolOrder,
@@ -50,6 +53,7 @@ export class DataPlane
     VolumeHost,
     SnapshotStore,
     DirectStore,
+    RootMeasures,
     RecoveryPointStore,
     BandwidthControl,
     CatalogStore,
@@ -257,6 +261,18 @@ export class DataPlane
 
   uploadSpool(order: SpoolOrder): Promise<{ readonly rootKey: string; readonly fullBytes: number }> {
     return this.#backup.call("uploadSpool", order);
+  }
+
+  uniqueOf(
+    rootKey: string,
+    beforeKey: string | undefined,
+    afterKey: string | undefined,
+  ): Promise<RootFootprint> {
+    return this.#backup.call("uniqueOf", rootKey, beforeKey, afterKey);
+  }
+
+  differenceOf(beforeKey: string, afterKey: string, parts: number): Promise<RootDifference> {
+    return this.#backup.call("differenceOf", beforeKey, afterKey, parts);
   }
 
   describeVault(): Promise<VaultDescription> {

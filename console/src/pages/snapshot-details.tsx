@@ -1,4 +1,5 @@
 import Alert from "@cloudscape-design/components/alert";
+import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import ButtonDropdown from "@cloudscape-design/components/button-dropdown";
 import Container from "@cloudscape-design/components/container";
@@ -11,6 +12,7 @@ import { type ReactNode, useState } from "react";
 import { useParams } from "react-router";
 import { useSnapshotLock } from "../api/locks.ts";
 import { useVolumes } from "../api/queries.ts";
+import { useSnapshotSizes } from "../api/sizes.ts";
 import { type SnapshotView, useSnapshot } from "../api/snapshots.ts";
 import { usePlace } from "../layout.tsx";
 import { ago, bytes, time } from "../parts/format.ts";
@@ -21,6 +23,7 @@ import { Problem } from "../parts/problem.tsx";
 import { type SnapshotDialogName, SnapshotDialogs } from "../parts/snapshot-dialogs.tsx";
 import { SnapshotStatus } from "../parts/status.tsx";
 import { TagList } from "../parts/tag-list.tsx";
+import { UniqueSize } from "../parts/unique-size.tsx";
 import { useSignedIn } from "../session/context.tsx";
 import { NotFound } from "./not-found.tsx";
 
@@ -46,6 +49,7 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
   const volume = useVolumes().data?.find((each) => each.id === snapshot.volumeId);
   const lock = useSnapshotLock(id).data;
   const isLocked = lock !== undefined && lock !== null && !lock.isExpired;
+  const size = useSnapshotSizes(snapshot.state === "completed" ? [id] : []).get(id);
   const isComplete = snapshot.state === "completed";
 
   return (
@@ -58,7 +62,8 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
               <ButtonDropdown
                 items={[
                   { id: "tags", text: "Edit tags", disabled: !canChange },
-                  { id: "export", text: "Export to a disk image", disabled: !isComplete },
+                  { id: "compare", text: "Compare", disabled: !isComplete },
+                  { id: "export", text: "Export", disabled: !isComplete },
                   { id: "lock", text: isLocked ? "Unlock" : "Lock", disabled: !canChange },
                   { id: "delete", text: "Delete", disabled: !canChange },
                 ]}
@@ -106,6 +111,17 @@ function Details({ snapshot }: { snapshot: SnapshotView }): ReactNode {
               },
               { label: "Volume size", value: bytes(snapshot.volumeSizeBytes) },
               { label: "Data", value: snapshot.fullBytes === undefined ? "–" : bytes(snapshot.fullBytes) },
+              {
+                label: "Only its own",
+                value: (
+                  <>
+                    <UniqueSize size={size} />
+                    <Box color="text-body-secondary" fontSize="body-s">
+                      In the bucket, and in no snapshot beside it: about what deleting it gives back.
+                    </Box>
+                  </>
+                ),
+              },
               { label: "Lock", value: <LockState id={id} /> },
               { label: "Encryption", value: "AES-256-GCM, under the vault’s key" },
               { label: "Description", value: description === "" ? "–" : description },

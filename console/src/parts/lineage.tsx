@@ -5,9 +5,11 @@ import Header from "@cloudscape-design/components/header";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import type { ReactNode } from "react";
 import { useVolumes } from "../api/queries.ts";
+import { useSnapshotSizes } from "../api/sizes.ts";
 import { type SnapshotView, useSnapshots } from "../api/snapshots.ts";
 import { time } from "./format.ts";
 import { PageLink } from "./links.tsx";
+import { UniqueSize } from "./unique-size.tsx";
 
 const AROUND = 3;
 const LISTED_MAX = 500;
@@ -25,6 +27,7 @@ export function Lineage({ snapshot }: { snapshot: SnapshotView }): ReactNode {
   const children = volumes.filter(({ sourceSnapshotId }) => sourceSnapshotId === snapshot.id);
   const at = siblings?.findIndex(({ id }) => id === snapshot.id) ?? -1;
   const around = at < 0 ? [] : (siblings?.slice(Math.max(0, at - AROUND), at + AROUND + 1) ?? []);
+  const sizes = useSnapshotSizes(around.filter((each) => each.state === "completed").map(({ id }) => id));
   return (
     <Container
       header={
@@ -52,6 +55,11 @@ export function Lineage({ snapshot }: { snapshot: SnapshotView }): ReactNode {
                 <PageLink to={`/snapshots/${each.id}`}>
                   {each.description === "" ? each.id : each.description}
                 </PageLink>
+              )}
+              {sizes.get(each.id)?.State === "measured" && (
+                <Box variant="small" display="inline" margin={{ left: "xs" }}>
+                  <UniqueSize size={sizes.get(each.id)} /> of its own
+                </Box>
               )}
             </li>
           ))}

@@ -8,7 +8,6 @@ import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
 import Pagination from "@cloudscape-design/components/pagination";
-import Select from "@cloudscape-design/components/select";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
@@ -19,7 +18,9 @@ import { ago, bytes, time } from "./format.ts";
 import { PageLink, useGo } from "./links.tsx";
 import { List } from "./list.tsx";
 import { useNotices } from "./notices.tsx";
+import { IntervalDialog, settingsWords, usePointSettings } from "./point-settings.tsx";
 import { Problem } from "./problem.tsx";
+import { RestoreByTimeDialog } from "./restore-by-time.tsx";
 
 interface Point {
   readonly Time: number;
@@ -33,7 +34,7 @@ const DESCRIPTION_LENGTH_MAX = 255;
 export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
   const { own } = useClients();
   const { canChange } = useSignedIn();
-  const [dialog, setDialog] = useState<"restore" | "name" | "interval">();
+  const [dialog, setDialog] = useState<"restore" | "name" | "time" | "interval">();
   const points = useQuery({
     queryKey: ["recovery-points", volume.arn],
     refetchInterval: CALM_MS,
@@ -41,6 +42,7 @@ export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
       (await own<{ RecoveryPoints: Point[] }>("ListRecoveryPoints", { VolumeARN: volume.arn }))
         .RecoveryPoints,
   });
+  const settings = usePointSettings(volume.arn);
   const { items, collectionProps, paginationProps } = useCollection(points.data ?? [], {
     pagination: { pageSize: PAGE_SIZE },
     selection: { trackBy: (point) => String(point.Time) },
@@ -76,9 +78,17 @@ export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
         header={
           <Header
             counter={points.data === undefined ? "" : `(${points.data.length})`}
-            description="Every moment of the volume that is in the bucket and can be restored exactly, with a name or without."
+            description={
+              <>
+                Every moment of the volume that is in the bucket and can be restored exactly, with a name or
+                without. {settings.data !== undefined && settingsWords(settings.data)}
+              </>
+            }
             actions={
               <SpaceBetween direction="horizontal" size="xs">
+                <Button disabled={!canChange || points.data?.length === 0} onClick={() => setDialog("time")}>
+                  Restore as of a time
+                </Button>
                 <Button disabled={!canChange} onClick={() => setDialog("interval")}>
                   How often
                 </Button>
@@ -117,6 +127,13 @@ export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
           volume={volume}
           point={selected}
           isForRestore={dialog === "restore"}
+          onClose={() => setDialog(undefined)}
+        />
+      )}
+      {dialog === "time" && (
+        <RestoreByTimeDialog
+          volume={volume}
+          points={points.data ?? []}
           onClose={() => setDialog(undefined)}
         />
       )}
@@ -180,46 +197,6 @@ function NamePointDialog(props: {
       )}
       <FormField label="Description of the snapshot" errorText={problem}>
         <Input value={description} autoFocus onChange={({ detail }) => setDescription(detail.value)} />
-      </FormField>
-    </FormDialog>
-  );
-}
-
-const INTERVALS = [
-  { value: "usual", label: "As usual for its kind", description: "Cached: every minute. Stored: none." },
-  { value: "0", label: "Never" },
-  { value: "5", label: "Every 5 seconds" },
-  { value: "15", label: "Every 15 seconds" },
-  { value: "60", label: "Every minute" },
-  { value: "300", label: "Every 5 minutes" },
-  { value: "3600", label: "Every hour" },
-];
-
-function IntervalDialog({ volume, onClose }: { volume: Volume; onClose: () => void }): ReactNode {
-  const { own } = useClients();
-  const notices = useNotices();
-  const [value, setValue] = useState("60");
-
-  async function submit(): Promise<boolean> {
-    await own("UpdateRecoveryPoints", {
-      VolumeARN: volume.arn,
-      ...(value !== "usual" && { IntervalInSeconds: Number(value) }),
-    });
-    notices.succeeded(`Recovery points of ${volume.name} are set`);
-    return true;
-  }
-
-  return (
-    <FormDialog header={`Recovery points of ${volume.name}`} action="Save" submit={submit} onClose={onClose}>
-      <FormField
-        label="While something was written, make one"
-        description="If the line is too slow for that, they get wider by themselves."
-      >
-        <Select
-          selectedOption={INTERVALS.find((interval) => interval.value === value) ?? null}
-          options={INTERVALS}
-          onChange={({ detail }) => setValue(detail.selectedOption.value ?? "60")}
-        />
       </FormField>
     </FormDialog>
   );

@@ -8,13 +8,14 @@ import type { Tag } from "../api/queries.ts";
 import { changeSnapshotTags, deleteSnapshot, type SnapshotView } from "../api/snapshots.ts";
 import { useClients } from "../session/context.tsx";
 import { Command } from "./command.tsx";
+import { CompareDialog } from "./compare-dialog.tsx";
 import { Confirm } from "./confirm.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { bytes, plural, time } from "./format.ts";
 import { useNotices } from "./notices.tsx";
 import { areGood, filledIn, TagFields } from "./tags.tsx";
 
-export type SnapshotDialogName = "tags" | "export" | "delete";
+export type SnapshotDialogName = "tags" | "compare" | "export" | "delete";
 
 const LISTED_MAX = 10;
 
@@ -30,6 +31,16 @@ export function SnapshotDialogs(props: {
   switch (name) {
     case "tags":
       return <TagsDialog snapshot={first} onClose={onClose} />;
+    case "compare": {
+      const [older, newer] = [...snapshots].sort((a, b) => a.startedAt.getTime() - b.startedAt.getTime());
+      return (
+        <CompareDialog
+          snapshot={newer ?? first}
+          other={newer === undefined ? undefined : older?.id}
+          onClose={onClose}
+        />
+      );
+    }
     case "export":
       return <ExportDialog snapshot={first} onClose={onClose} />;
     case "delete":
@@ -65,7 +76,7 @@ function TagsDialog({ snapshot, onClose }: { snapshot: SnapshotView; onClose: ()
 
 function ExportDialog({ snapshot, onClose }: { snapshot: SnapshotView; onClose: () => void }): ReactNode {
   return (
-    <Modal visible size="large" header="Export to a disk image" onDismiss={onClose}>
+    <Modal visible size="large" header="Export the snapshot" onDismiss={onClose}>
       <SpaceBetween size="m">
         <Box>
           On the gateway’s machine, this writes the snapshot to a file that qemu, VirtualBox or{" "}
@@ -75,6 +86,14 @@ function ExportDialog({ snapshot, onClose }: { snapshot: SnapshotView; onClose: 
         <Command text={`sluicegate snapshot export ${snapshot.id} ${snapshot.id}.qcow2`} />
         <Box>Or as a raw image, for a disk or a partition:</Box>
         <Command text={`sluicegate snapshot export ${snapshot.id} ${snapshot.id}.raw --format raw`} />
+        <Box>
+          Or into AWS’s EBS, with credentials from where AWS’s tools have them; it becomes a snapshot there,
+          of which EC2 volumes are made:
+        </Box>
+        <Command text={`sluicegate snapshot export ${snapshot.id} ebs`} />
+        <Box color="text-body-secondary">
+          An export that breaks off goes on where it was when it is started again.
+        </Box>
       </SpaceBetween>
     </Modal>
   );

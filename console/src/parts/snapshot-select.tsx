@@ -17,14 +17,21 @@ function optionOf(snapshot: SnapshotView): SelectProps.Option {
 /** Chooses a completed snapshot; the gateway looks for what is typed. */
 export function SnapshotSelect(props: {
   id: string | undefined;
+  /** "Snapshot" without it. */
+  label?: string;
+  /** Only those of this volume. */
+  volumeId?: string;
   onChange: (id: string) => void;
   errorText: string | undefined;
 }): ReactNode {
   const [text, setText] = useState("");
-  const found = useSnapshots({ text, states: ["completed"], offset: 0, limit: OPTIONS_MAX });
+  const found = useSnapshots({
+    ...{ text, states: ["completed"], offset: 0, limit: OPTIONS_MAX },
+    ...(props.volumeId !== undefined && { volumeId: props.volumeId }),
+  });
   const chosen = useSnapshot(props.id ?? "").data;
   return (
-    <FormField label="Snapshot" errorText={props.errorText}>
+    <FormField label={props.label ?? "Snapshot"} errorText={props.errorText}>
       <Select
         filteringType="manual"
         filteringPlaceholder="Find by description, ID, volume or tag"

@@ -11,6 +11,7 @@ import type { TableProps } from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { type ReactNode, useState } from "react";
 import { useVolumes } from "../api/queries.ts";
+import { useSnapshotSizes } from "../api/sizes.ts";
 import { type SnapshotSort, type SnapshotView, useSnapshots } from "../api/snapshots.ts";
 import { useSignedIn } from "../session/context.tsx";
 import { ago, bytes, count, time } from "./format.ts";
@@ -19,6 +20,7 @@ import { List } from "./list.tsx";
 import { Problem } from "./problem.tsx";
 import { type SnapshotDialogName, SnapshotDialogs } from "./snapshot-dialogs.tsx";
 import { SnapshotStatus } from "./status.tsx";
+import { UniqueSize } from "./unique-size.tsx";
 
 const STATES = [
   { value: "", label: "Any status" },
@@ -55,9 +57,12 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
   const total = snapshots.data?.total ?? 0;
   const isFiltered = text !== "" || state !== "";
   const shown = snapshots.data?.snapshots ?? [];
+  const sizes = useSnapshotSizes(shown.filter((each) => each.state === "completed").map(({ id }) => id));
   // What is chosen, as it stands now.
   const chosen = selected.map((each) => shown.find(({ id }) => id === each.id) ?? each);
   const [one] = chosen.length === 1 ? chosen : [];
+
+  const areComparable = chosen.length === 2 && chosen.every((each) => each.state === "completed");
 
   const columns: TableProps.ColumnDefinition<SnapshotView>[] = [
     {
@@ -107,6 +112,11 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
       header: "Data",
       sortingField: "FullSize",
       cell: ({ fullBytes }) => (fullBytes === undefined ? "–" : bytes(fullBytes)),
+    },
+    {
+      id: "Unique",
+      header: "Only its own",
+      cell: (snapshot) => <UniqueSize size={sizes.get(snapshot.id)} />,
     },
     {
       id: "VolumeSize",
@@ -170,7 +180,8 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
                   items={[
                     { id: "details", text: "Show details", disabled: one === undefined },
                     { id: "tags", text: "Edit tags", disabled: one === undefined || !canChange },
-                    { id: "export", text: "Export to a disk image", disabled: one?.state !== "completed" },
+                    { id: "compare", text: "Compare", disabled: !areComparable },
+                    { id: "export", text: "Export", disabled: one?.state !== "completed" },
                     { id: "delete", text: "Delete", disabled: !canChange },
                   ]}
                   onItemClick={({ detail }) => {

@@ -18,11 +18,13 @@ import { getMetrics, listMetrics } from "./metrics.ts";
 import { describePolicyPreview } from "./preview-policy.ts";
 import {
   createSnapshotFromRecoveryPoint,
+  describeRecoveryPoints,
   listRecoveryPoints,
   updateRecoveryPoints,
 } from "./recovery-points.ts";
 import { resizeVolume } from "./resize-volume.ts";
 import { deleteSnapshotSchedule, listSnapshotSchedules, putSnapshotSchedule } from "./schedules.ts";
+import { describeSnapshotDifference, describeSnapshotSizes } from "./snapshot-sizes.ts";
 import { adoptSnapshots, describeVaultJobs, startVaultJob } from "./vault-jobs.ts";
 
 export const sluicegateOperations: OperationTable<Services & AdminServices> = [
@@ -36,6 +38,9 @@ export const sluicegateOperations: OperationTable<Services & AdminServices> = [
   deleteSnapshotSchedule,
   describeHealth,
   describePolicyPreview,
+  describeRecoveryPoints,
+  describeSnapshotDifference,
+  describeSnapshotSizes,
   describeVault,
   describeVaultJobs,
   getMetrics,

@@ -1,6 +1,8 @@
 /** UpdateRecoveryPoints, ListRecoveryPoints, CreateSnapshotFromRecoveryPoint: the moments of a volume in the bucket. */
 import { GatewayError } from "../../gateway/errors.ts";
 import type { Services } from "../../gateway/services.ts";
+import { thinningText } from "../../gateway/thinning.ts";
+import { recoveryPointEveryMs } from "../../gateway/volume-rows.ts";
 import type { Operation } from "../operation.ts";
 import { checkTags, type TagShape } from "../tags.ts";
 
@@ -29,6 +31,36 @@ export const updateRecoveryPoints: Operation<Services, Interval, Interval> = {
     const row = await volumes.byArn(VolumeARN);
     await volumes.setRecoveryPoints(row, IntervalInSeconds === undefined ? null : IntervalInSeconds * 1000);
     return { VolumeARN: volumes.arnOf(row), IntervalInSeconds };
+  },
+};
+
+interface Settings {
+  readonly VolumeARN: string;
+  /** Absent: as usual for the kind of volume, which is `UsualIntervalInSeconds`. */
+  readonly IntervalInSeconds?: number;
+  readonly UsualIntervalInSeconds: number;
+  /** How they are thinned out as they grow older, in the form of the setting `keep-recovery-points`. */
+  readonly Rule: string;
+  /** The same by stages: up to an age, one in each step is kept; a step of 0 keeps all. */
+  readonly Stages: readonly { readonly WithinSeconds: number; readonly EverySeconds: number }[];
+}
+
+/** DescribeRecoveryPoints: how often the volume gets one, and which of them are kept. */
+export const describeRecoveryPoints: Operation<Services, { readonly VolumeARN: string }, Settings> = {
+  name: "DescribeRecoveryPoints",
+  async handle({ volumes, recoveryPoints }, { VolumeARN }) {
+    const row = await volumes.byArn(VolumeARN);
+    const stages = recoveryPoints.rule;
+    return {
+      VolumeARN: volumes.arnOf(row),
+      ...(row.recovery_point_every_ms !== null && { IntervalInSeconds: row.recovery_point_every_ms / 1000 }),
+      UsualIntervalInSeconds: recoveryPointEveryMs({ ...row, recovery_point_every_ms: null }) / 1000,
+      Rule: thinningText(stages),
+      Stages: stages.map(({ withinMs, everyMs }) => ({
+        WithinSeconds: withinMs / 1000,
+        EverySeconds: everyMs / 1000,
+      })),
+    };
   },
 };
 
