@@ -88,8 +88,8 @@ describe("what snapshots take and how they differ, in the console", { skip: skip
   });
 
   test("a volume as of a time: the newest moment before it", async () => {
-    await ui.navigate("Volumes");
-    await page.getByRole("link", { name: "mail" }).click();
+    await page.goto(`${gateway.endpoint}/console/volumes`);
+    await page.getByRole("link", { name: "mail", exact: true }).click();
     await page.getByRole("tab", { name: "Recovery points" }).click();
     await ui.says("One is made every minute while something is written.");
     await page.getByRole("button", { name: "Restore as of a time" }).click();
@@ -107,7 +107,7 @@ describe("what snapshots take and how they differ, in the console", { skip: skip
 
   test("how often a volume gets recovery points is set, and shown", async () => {
     await page.goto(`${gateway.endpoint}/console/volumes`);
-    await page.getByRole("link", { name: "mail" }).click();
+    await page.getByRole("link", { name: "mail", exact: true }).click();
     await page.getByRole("tab", { name: "Recovery points" }).click();
     await page.getByRole("button", { name: "How often" }).click();
     await ui.dialog.getByText("All for 1 hour, then one in 10 minutes for 1 day").waitFor();

@@ -1,5 +1,4 @@
 /** DescribeSnapshotSizes, DescribeSnapshotDifference: what snapshots take of the vault, and how they differ. */
-import type { SnapshotRow } from "../../catalog/schema.ts";
 import { GatewayError } from "../../gateway/errors.ts";
 import type { Services } from "../../gateway/services.ts";
 import type { SnapshotSize } from "../../gateway/snapshot-sizes.ts";
@@ -34,7 +33,7 @@ export const describeSnapshotSizes: Operation<
 > = {
   name: "DescribeSnapshotSizes",
   async handle({ snapshots, snapshotSizes }, { SnapshotIds }) {
-    const rows: SnapshotRow[] = [];
+    const rows: SnapshotView["row"][] = [];
     for (const text of SnapshotIds) rows.push(await found(snapshots, text));
     const sizes = await snapshotSizes.sizes(rows);
     return { Sizes: sizes.map((size, i) => ({ SnapshotId: rows[i]?.id ?? "", ...shapeOf(size) })) };
@@ -105,7 +104,7 @@ export const describeSnapshotDifference: Operation<Services, DifferenceInput, Di
   },
 };
 
-async function found(snapshots: Services["snapshots"], text: string): Promise<SnapshotRow> {
+async function found(snapshots: Services["snapshots"], text: string): Promise<SnapshotView["row"]> {
   const id = parseSnapshotId(text);
   const row = id === undefined ? undefined : await snapshots.find(id);
   if (row === undefined) throw new GatewayError("SnapshotNotFound", text);
