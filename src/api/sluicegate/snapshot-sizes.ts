@@ -2,6 +2,7 @@
 import { GatewayError } from "../../gateway/errors.ts";
 import type { Services } from "../../gateway/services.ts";
 import type { SnapshotSize } from "../../gateway/snapshot-sizes.ts";
+import type { SnapshotView } from "../../gateway/snapshots.ts";
 import { parseSnapshotId } from "../../platform/ids.ts";
 import type { Operation } from "../operation.ts";
 
