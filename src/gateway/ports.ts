@@ -54,6 +54,8 @@ export interface VolumeDefinition {
   readonly disk?: DiskLocation;
   /** A stored volume keeps what its disk holds, as its first content. */
   readonly preserveExistingData: boolean;
+  /** Whether it has still to be made: one that was is not made again where its own files are gone. */
+  readonly isNew?: boolean;
   /** The object key of the root whose content the volume starts with; absent for an empty volume. */
   readonly parentRootKey?: string;
   /** Initiators may only read it. */
@@ -161,8 +163,11 @@ export interface VolumeHost {
   suspend(volumeId: VolumeId): Promise<void>;
   /** Lets go of all disks of a gateway that has no volumes any more, and makes them fit for another use. */
   removeStorage(gatewayId: GatewayId): Promise<void>;
-  /** Closes the volume's sessions and forgets its local state (a stored volume's disk keeps its bytes). */
-  remove(volumeId: VolumeId): Promise<void>;
+  /**
+   * Closes the volume's sessions and forgets its local state. A stored volume's disk has what its guest saw last; for
+   * one that may not be open the definition is needed for that.
+   */
+  remove(volumeId: VolumeId, definition?: VolumeDefinition): Promise<void>;
   /**
    * Closes the open epochs of the volumes at one instant: the snapshots are of it. When it resolves, the cuts survive
    * a crash, and their uploads go on by themselves. Rejects with a GatewayError (VolumeNotReady) when one of the

@@ -279,7 +279,9 @@ export class Volumes {
 
   async #finishRemoval(id: VolumeId): Promise<void> {
     const { catalog, host } = this.#options;
-    await host.remove(id);
+    const row = await catalog.volume(id);
+    const hasDisk = row?.kind === "stored" && row.attachment !== "detached";
+    await host.remove(id, hasDisk ? await this.#definition(row) : undefined);
     // Nothing will ever tell of the end of what it had not uploaded yet.
     for (const snapshot of await catalog.pendingSnapshots()) {
       if (snapshot.volume_id !== id) continue;
@@ -341,6 +343,7 @@ export class Volumes {
       sizeBytes: row.size_bytes,
       targetName: row.target_name,
       preserveExistingData: row.preserve_existing_data === 1,
+      isNew: row.state === "creating",
       recoveryPointEveryMs: recoveryPointEveryMs(row),
       chap,
       ...(isReadOnly && { isReadOnly }),

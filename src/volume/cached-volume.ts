@@ -16,6 +16,7 @@ import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import type { ClosedEpoch } from "./epoch-state.ts";
 import { Epochs } from "./epochs.ts";
 import { ALL_PIECES, BLOCK_BYTES, coveredPieces, PIECE_BYTES, touchedPieces } from "./geometry.ts";
+import { ownFilesGone } from "./own-files.ts";
 import { ReadAhead, RUN_BLOCKS } from "./read-ahead.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
@@ -27,6 +28,8 @@ export interface CachedVolumeOptions {
   /** The volume's own folder for maps and logs. */
   readonly folder: string;
   readonly parentRootKey?: string;
+  /** Whether it may be made, where nothing is found of it; undefined: yes. */
+  readonly isNew?: boolean;
   /** The gateway's cache. */
   readonly cache: SlotPool;
   /** Why a part of the cache can't be used, if that is so: then only a volume that needs nothing of it is opened. */
@@ -60,6 +63,8 @@ export class CachedVolume extends EngineVolume {
   readonly #readAhead: ReadAhead;
   #hits = 0;
   #misses = 0;
+  /** Whether slots were found of an epoch whose beginning was lost. */
+  #hasAdopted = false;
 
   private constructor(options: CachedVolumeOptions, world: VolumeWorld, epochs: Epochs) {
     super(options.volumeId, options.sizeBytes, world, epochs, options.parentRootKey);
@@ -83,6 +88,9 @@ export class CachedVolume extends EngineVolume {
 
   /** Opens the volume as it was left, or makes a new one. */
   static async open(options: CachedVolumeOptions, world: VolumeWorld): Promise<CachedVolume> {
+    // Not to be made again: it would look empty, or as old as what it was made of.
+    if (options.isNew === false && !Epochs.exist(world.disk, options.folder))
+      throw ownFilesGone(options.folder);
     world.disk.makeFolder(options.folder);
     const blockCount = options.sizeBytes / BLOCK_BYTES;
     assert(Number.isInteger(blockCount));
@@ -93,6 +101,8 @@ export class CachedVolume extends EngineVolume {
     }
     const volume = new CachedVolume(options, world, epochs);
     await epochs.dirty.sync();
+    // As long as that is not durable the slots are found as they were, and this is done again.
+    if (volume.#hasAdopted) await volume.guarded(() => options.cache.flush());
     volume.finishGrowth();
     await epochs.begin();
     volume.resumeCuts();
@@ -245,6 +255,14 @@ export class CachedVolume extends EngineVolume {
     await this.guarded(() => this.#chains.pool.flush());
   }
 
+  protected override quiesce(): void {
+    // A fetch under way looks whether the volume still serves before it keeps what it has brought.
+  }
+
+  protected override async syncMaps(): Promise<void> {
+    // The dirty maps are all there is.
+  }
+
   protected override async prepareUpload(): Promise<void> {
     // The uploader asks `locate`; frozen slots stay where they are.
   }
@@ -318,6 +336,7 @@ export class CachedVolume extends EngineVolume {
       kept.push(state);
     }
     this.#chains.load(kept);
+    this.#hasAdopted = this.#chains.adopt(this.epochs.openEpoch);
     // The newest first: what is handed over later only fills what is missing.
     for (const epoch of [...orphaned].sort((a, b) => b - a)) this.handOver(epoch);
     for (const { slot, block } of kept) {

@@ -95,7 +95,8 @@ export class DirtyMap {
   /** The block's dirty pieces. */
   mask(block: number): number {
     const index = Math.floor(block / BLOCKS_PER_PAGE);
-    if (this.#summary[index] === 0) return 0;
+    // Nor is anything that a volume had not yet when the map was its open one.
+    if ((this.#summary[index] ?? 0) === 0) return 0;
     return this.#page(index).masks[block % BLOCKS_PER_PAGE] ?? 0;
   }
 
@@ -168,7 +169,7 @@ export class DirtyMap {
       const page = this.#page(index);
       for (let i = 0; i < BLOCKS_PER_PAGE; i++) masks[i] = (masks[i] ?? 0) | (page.masks[i] ?? 0);
       this.#setSummary(index, (this.#summary[index] ?? 0) | (other.#summary[index] ?? 0));
-      this.#file.writeSync(merged, 0, PAGE_BYTES, positionOf(index));
+      this.#write(page, merged, PAGE_BYTES, 0);
       this.#dirtyBlocks += countDirty(masks) - countDirty(page.masks);
       page.masks.set(masks);
     }
@@ -248,9 +249,24 @@ export class DirtyMap {
     }
     if (!changed) return;
     this.#summarize(page.index, place, count);
-    this.#file.writeSync(FULL, 0, count * MASK_BYTES, positionOf(page.index) + place * MASK_BYTES);
+    this.#write(page, FULL, count * MASK_BYTES, place * MASK_BYTES);
     page.masks.fill(ALL_PIECES, place, place + count);
     this.#dirtyBlocks += added;
+  }
+
+  /**
+   * Writes a part of a page. Where there is room for the beginning only, the page becomes what the file holds: whoever
+   * uploads an epoch goes by the file, and what he takes for dirty has to be frozen.
+   */
+  #write(page: Page, source: Buffer, lengthBytes: number, offsetInPage: number): void {
+    try {
+      this.#file.writeSync(source, 0, lengthBytes, positionOf(page.index) + offsetInPage);
+    } catch (error) {
+      const before = countDirty(page.masks);
+      this.#file.readSync(page.bytes, 0, PAGE_BYTES, positionOf(page.index));
+      this.#dirtyBlocks += countDirty(page.masks) - before;
+      throw error;
+    }
   }
 
   #summarize(index: number, place: number, count: number): void {
@@ -300,4 +316,12 @@ function countDirty(masks: Uint16Array): number {
   let count = 0;
   for (const mask of masks) if (mask !== 0) count += 1;
   return count;
+}
+
+/** Maps of epochs that are done, or of a cut that did not come about. */
+export function removeStrayMaps(disk: Disk, folder: string, known: ReadonlySet<string>): void {
+  for (const name of disk.list(folder)) {
+    const path = `${folder}/${name}`;
+    if (name.startsWith("dirty-") && !known.has(path)) disk.remove(path);
+  }
 }

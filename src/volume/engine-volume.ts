@@ -14,7 +14,7 @@ import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
 import { type ClosedEpoch, CutRefused, type EpochState } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
-import { isUnavailable, toDeviceError } from "./root-reader.ts";
+import { readPatiently } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
 import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
@@ -282,9 +282,7 @@ export abstract class EngineVolume {
    * Answers the number of blocks that are given up.
    */
   async reset(reason: string): Promise<number> {
-    this.#stopping = true;
-    await this.#durability;
-    await this.#suspecting;
+    await this.endService();
     let lostBlocks = this.epochs.dirty.dirtyBlocks;
     for (const closed of this.epochs.closed) lostBlocks += closed.dirty.dirtyBlocks;
     await this.epochs.reset(reason);
@@ -300,19 +298,30 @@ export abstract class EngineVolume {
 
   /** Stops serving, makes everything durable and lets go of the files; `open` finds all as it was. */
   async close(): Promise<void> {
-    this.#stopping = true;
-    await this.#durability;
-    await this.#suspecting;
+    await this.endService();
     if (this.#failure === undefined) {
       await this.#flush.run();
+      await this.syncMaps();
       await this.epochs.markClean();
     }
     this.release();
     this.epochs.close();
   }
 
+  /** Nobody is served any more, and nothing goes on in the background. */
+  protected async endService(): Promise<void> {
+    this.#stopping = true;
+    await this.#durability;
+    await this.#suspecting;
+    this.quiesce();
+  }
+
   /** Makes data, slots and maps of everything acknowledged durable. */
   protected abstract syncAll(): Promise<void>;
+  /** Nothing that works in the background changes a file from now on. */
+  protected abstract quiesce(): void;
+  /** Makes those maps durable that are believed as they stand after a clean shutdown. */
+  protected abstract syncMaps(): Promise<void>;
   /** Puts the epoch's blocks where the uploader will look for them. */
   protected abstract prepareUpload(closed: ClosedEpoch): Promise<void>;
   /** An epoch has left the list of closed ones; `closed` is given if it was uploaded. */
@@ -413,18 +422,8 @@ export abstract class EngineVolume {
   }
 
   /** Reads blocks of a root, trying again while the vault gives no answer, within the limit. */
-  protected async fetch(rootKey: string, firstBlock: number, count: number): Promise<Buffer> {
-    const { clock, limits, roots } = this.world;
-    const deadlineMs = clock.monotonicMs() + limits.vaultWaitMs;
-    for (;;) {
-      try {
-        return await roots.readBlocks(rootKey, firstBlock, count);
-      } catch (error) {
-        if (!isUnavailable(error) || clock.monotonicMs() >= deadlineMs) throw toDeviceError(error);
-        await delay(clock, limits.vaultRetryMs);
-        this.check();
-      }
-    }
+  protected fetch(rootKey: string, firstBlock: number, count: number): Promise<Buffer> {
+    return readPatiently(this.world, rootKey, firstBlock, count, () => this.check());
   }
 
   async #makeDurable(closed: ClosedEpoch): Promise<void> {

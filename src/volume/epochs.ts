@@ -10,7 +10,7 @@
 import { strict as assert } from "node:assert";
 import type { Disk } from "../platform/disk.ts";
 import type { SnapshotId } from "../platform/ids.ts";
-import { DirtyMap } from "./dirty-map.ts";
+import { DirtyMap, removeStrayMaps } from "./dirty-map.ts";
 import { EpochLog, type EpochRecord, type RecoveryPoint, type UploadedEpoch } from "./epoch-log.ts";
 import type { ClosedEpoch, EpochState } from "./epoch-state.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
@@ -20,7 +20,6 @@ import type { PageBudget } from "./page-budget.ts";
 export const CLOSED_EPOCHS_MAX = 32;
 /** Finished epochs whose outcome is remembered, for whoever asks after a restart. */
 const OUTCOMES_KEPT = 256;
-
 /** A log that has become longer is begun anew with what still counts. */
 const LOG_BYTES_MAX = 1024 * 1024;
 
@@ -84,7 +83,13 @@ export class Epochs {
     this.#dirty = DirtyMap.open(disk, this.#dirtyPath(this.#openEpoch), blockCount, budget);
     // After a loss of power whole regions are marked, and after a crash perhaps what was never written.
     this.#guessedEpoch = this.#openEpoch;
-    this.#removeStrayMaps();
+    const known = [...this.#closed.map(({ dirty }) => dirty.path), this.#dirty.path];
+    removeStrayMaps(disk, folder, new Set(known));
+  }
+
+  /** Whether there are any in `folder`. */
+  static exist(disk: Disk, folder: string): boolean {
+    return disk.readFile(`${folder}/epochs`) !== undefined;
   }
 
   /** Opens the epochs kept in `folder`, or begins with epoch 1. The volume calls `begin` before it writes. */
@@ -195,9 +200,12 @@ export class Epochs {
     return closed;
   }
 
-  /** Makes all that was recorded durable. */
+  /** Makes all that was recorded durable. No rewrite of the log comes between. */
   sync(): Promise<void> {
-    return this.#log.sync();
+    this.#recording += 1;
+    return this.#log.sync().finally(() => {
+      this.#recording -= 1;
+    });
   }
 
   /** Records that the closed epoch's data and map are on stable storage. */
@@ -435,12 +443,5 @@ export class Epochs {
     if (this.#outcomes.size <= OUTCOMES_KEPT) return;
     const oldest = this.#outcomes.keys().next();
     if (!oldest.done) this.#outcomes.delete(oldest.value);
-  }
-
-  #removeStrayMaps(): void {
-    const known = new Set(this.#closed.map(({ epoch }) => `dirty-${epoch}`)).add(`dirty-${this.#openEpoch}`);
-    for (const name of this.#disk.list(this.#folder)) {
-      if (name.startsWith("dirty-") && !known.has(name)) this.#disk.remove(`${this.#folder}/${name}`);
-    }
   }
 }

@@ -3,65 +3,23 @@
  * sockets: those are around it.
  */
 import { join } from "node:path";
-import type { Clock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
-import type { Disk } from "../platform/disk.ts";
-import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { GatewayId, VolumeId } from "../platform/ids.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import { CachedVolume, type SlotLocation } from "./cached-volume.ts";
 import type { EngineVolume } from "./engine-volume.ts";
-import type { UploadedEpoch } from "./epoch-log.ts";
-import type { UploadOrder } from "./epoch-source.ts";
 import type { EpochState } from "./epoch-state.ts";
+import { Epochs } from "./epochs.ts";
 import { stateOf, type VolumeState } from "./figures.ts";
+import type { FleetOptions, FleetVolume, WantedCut } from "./fleet-options.ts";
 import { type FleetUsage, GatewayPools } from "./gateway-pools.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
+import { KnownDisks } from "./known-disks.ts";
 import { PageBudget } from "./page-budget.ts";
-import type { RootReader } from "./root-reader.ts";
 import { StoredVolume } from "./stored-volume.ts";
 import { SuspectDisks } from "./suspect-disks.ts";
-import { type PumpEvents, UploadPump } from "./upload-pump.ts";
-import { DEFAULT_VOLUME_LIMITS, type VolumeLimits, type VolumeWorld } from "./volume-world.ts";
-
-/** What makes a volume: enough to open it again. */
-export interface FleetVolume {
-  readonly volumeId: VolumeId;
-  readonly gatewayId: GatewayId;
-  readonly kind: "stored" | "cached";
-  readonly sizeBytes: number;
-  readonly diskPath?: string;
-  readonly preserveExistingData: boolean;
-  readonly parentRootKey?: string;
-  /** While something is dirty, a recovery point is cut this often; 0: never. */
-  readonly recoveryPointEveryMs: number;
-}
-
-/** A volume to be cut. */
-export interface WantedCut {
-  readonly volumeId: VolumeId;
-  readonly snapshotId?: SnapshotId;
-}
-
-export interface FleetEvents extends PumpEvents {
-  /** The volume has stopped for good. */
-  stopped(volumeId: VolumeId, reason: string): void;
-}
-
-export interface FleetOptions {
-  /** Where each volume has a folder of its own. */
-  readonly folder: string;
-  readonly disk: Disk;
-  readonly clock: Clock;
-  /** The vault, over the line of one gateway, as it is read for one volume. */
-  readonly rootsOf: (gatewayId: GatewayId, volumeId: VolumeId) => RootReader;
-  readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
-  /** The volume's upload under way is not wanted any more; it may end at any time. */
-  readonly cancelUpload: (volumeId: VolumeId) => void;
-  /** Rejects with kind "fenced" where another gateway has become the volume's writer. */
-  readonly checkLease?: (volumeId: VolumeId) => Promise<void>;
-  readonly events: FleetEvents;
-  readonly limits?: VolumeLimits;
-}
+import { UploadPump } from "./upload-pump.ts";
+import { DEFAULT_VOLUME_LIMITS, type VolumeWorld } from "./volume-world.ts";
 
 interface Member {
   readonly definition: FleetVolume;
@@ -91,6 +49,7 @@ export class Fleet {
   readonly #members = new Map<VolumeId, Member>();
   readonly #queue = new SerialQueue();
   readonly #suspects: SuspectDisks;
+  readonly #known: KnownDisks;
   #cancelTick: (() => void) | undefined;
   #tickedAtMs: number;
   #leasesCheckedAtMs: number;
@@ -99,6 +58,7 @@ export class Fleet {
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#suspects = new SuspectDisks(options.disk, options.folder);
+    this.#known = new KnownDisks(options.disk, options.folder);
     this.#world = {
       disk: options.disk,
       clock: options.clock,
@@ -130,13 +90,8 @@ export class Fleet {
       const there = this.#members.get(definition.volumeId);
       if (there !== undefined) return there.volume;
       const pools = this.#poolsOf(definition.gatewayId);
-      const { volumeId, sizeBytes, parentRootKey, preserveExistingData, diskPath } = definition;
-      const common = {
-        volumeId,
-        sizeBytes,
-        folder: join(this.#options.folder, volumeId),
-        ...(parentRootKey !== undefined && { parentRootKey }),
-      };
+      const { volumeId, preserveExistingData, diskPath } = definition;
+      const common = { ...definition, folder: join(this.#options.folder, volumeId) };
       const missingStorage = definition.kind === "cached" ? pools.missingCache : pools.missingBuffer;
       const world = this.#worldOf(definition);
       let volume: EngineVolume;
@@ -188,17 +143,59 @@ export class Fleet {
     return this.#queue.run(() => this.#close(volumeId));
   }
 
-  /** Stops the volume and forgets its local state; the disk of a stored volume keeps its bytes. */
-  remove(definition: { readonly volumeId: VolumeId; readonly gatewayId?: GatewayId }): Promise<void> {
+  /**
+   * Stops the volume and forgets its local state, durably; the disk of a stored volume has what its guest saw last. A
+   * stored one that is not open needs its whole definition for that.
+   */
+  remove(definition: FleetVolume | { readonly volumeId: VolumeId }): Promise<void> {
     return this.#queue.run(async () => {
       const { volumeId } = definition;
+      const { disk, folder } = this.#options;
+      await this.#bringHome(definition);
       await this.#close(volumeId);
       for (const pools of this.#pools.values()) {
-        pools.cache.drop(volumeId);
-        pools.buffer.drop(volumeId);
+        for (const pool of [pools.cache, pools.buffer]) {
+          // Durable before anything else: a loss of power must not give them to a volume that comes again.
+          if (pool.drop(volumeId)) await pool.flush();
+        }
       }
-      this.#options.disk.removeFolder(join(this.#options.folder, volumeId));
+      disk.removeFolder(join(folder, volumeId));
+      disk.makeFolder(folder);
+      await disk.syncFolder(folder);
     });
+  }
+
+  async #bringHome(definition: FleetVolume | { readonly volumeId: VolumeId }): Promise<void> {
+    const reason = "the volume was deleted before all of it was in the bucket";
+    const member = this.#members.get(definition.volumeId);
+    await member?.pump.stop();
+    const volume = member?.volume ?? (await this.#openToLeave(definition));
+    if (!(volume instanceof StoredVolume)) return;
+    try {
+      if (volume.failure === undefined) await volume.bringHome(reason);
+    } catch (error) {
+      // Where its disks have failed there is nothing to be saved on them.
+      if (volume.failure === undefined) throw error;
+    }
+    if (member === undefined) await volume.close();
+  }
+
+  /** A stored volume that is not open and has something in the upload buffer, if it can be opened. */
+  async #openToLeave(
+    definition: FleetVolume | { readonly volumeId: VolumeId },
+  ): Promise<StoredVolume | undefined> {
+    if (!("kind" in definition) || definition.kind !== "stored") return undefined;
+    const { buffer, missingBuffer } = this.#poolsOf(definition.gatewayId);
+    if (missingBuffer !== undefined || !buffer.holds(definition.volumeId)) return undefined;
+    const folder = join(this.#options.folder, definition.volumeId);
+    const { diskPath = "" } = definition;
+    try {
+      const options = { ...definition, folder, diskPath, buffer, isNew: false };
+      return await StoredVolume.open(options, this.#worldOf(definition));
+    } catch {
+      // Its disk is away, or its own files are: there is no home to bring anything to.
+      return undefined;
+    }
   }
 
   /** Lets go of all disks of a gateway without volumes, and makes them fit for another use. */
@@ -274,6 +271,8 @@ export class Fleet {
         const member = this.#members.get(volumeId);
         await member?.pump.stop();
         const folder = join(this.#options.folder, volumeId);
+        // Where its own files are gone there is nothing to tell what it can go back to.
+        if (member === undefined && !Epochs.exist(this.#options.disk, folder)) continue;
         const lostBlocks =
           member === undefined
             ? await CachedVolume.resetClosed({ ...definition, folder }, this.#worldOf(definition), reason)
@@ -354,9 +353,10 @@ export class Fleet {
   #poolsOf(gatewayId: GatewayId): GatewayPools {
     let pools = this.#pools.get(gatewayId);
     if (pools === undefined) {
-      const { disk, clock } = this.#options;
+      const { disk, clock, random } = this.#options;
       const { writeDelayMsMax } = this.#world.limits;
-      pools = new GatewayPools({ disk, clock, writeDelayMsMax, suspects: this.#suspects });
+      const disks = { suspects: this.#suspects, known: this.#known };
+      pools = new GatewayPools({ disk, clock, random, writeDelayMsMax, ...disks });
       this.#pools.set(gatewayId, pools);
     }
     return pools;

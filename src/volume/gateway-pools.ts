@@ -2,6 +2,8 @@
 import type { Clock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { Disk } from "../platform/disk.ts";
+import type { Random } from "../platform/random.ts";
+import type { KnownDisks } from "./known-disks.ts";
 import { SlotDisk } from "./slot-disk.ts";
 import { SlotPool } from "./slot-pool.ts";
 import type { SuspectDisks } from "./suspect-disks.ts";
@@ -9,10 +11,14 @@ import type { SuspectDisks } from "./suspect-disks.ts";
 export interface GatewayPoolsOptions {
   readonly disk: Disk;
   readonly clock: Clock;
+  readonly random: Random;
   /** The longest that one write is held back while a pool fills up. */
   readonly writeDelayMsMax: number;
   readonly suspects: SuspectDisks;
+  readonly known: KnownDisks;
 }
+
+const ID_BYTES = 16;
 
 /** Bytes in use of a gateway's storage. */
 export interface FleetUsage {
@@ -69,12 +75,10 @@ export class GatewayPools {
 
   /** Lets go of all cache disks, and makes them fit for another use. No volume may hold a slot any more. */
   async resetCache(): Promise<void> {
-    const { disk, suspects } = this.#options;
     this.#cache.abandon();
-    for (const path of this.#cachePaths) {
-      await SlotDisk.erase(disk, path);
-      suspects.remove(path);
-    }
+    for (const path of this.#cachePaths) await this.#erase(path);
+    // One that is away, or not the one that it should be, is not missed any more.
+    for (const path of this.#missingCache.keys()) this.#options.known.remove(path);
     this.#cachePaths.clear();
     this.#missingCache.clear();
     this.#cache = this.#newPool(true);
@@ -82,13 +86,18 @@ export class GatewayPools {
 
   /** Lets go of all disks, and makes those that are there fit for another use. No volume may hold a slot any more. */
   async erase(): Promise<void> {
-    const { disk, suspects } = this.#options;
     this.#cache.abandon();
     this.#buffer.abandon();
-    for (const path of [...this.#cachePaths, ...this.#bufferPaths]) {
-      await SlotDisk.erase(disk, path);
-      suspects.remove(path);
-    }
+    for (const path of [...this.#cachePaths, ...this.#bufferPaths]) await this.#erase(path);
+    for (const path of [...this.#missingCache.keys(), ...this.#missingBuffer.keys()])
+      this.#options.known.remove(path);
+  }
+
+  async #erase(path: string): Promise<void> {
+    const { disk, suspects, known } = this.#options;
+    await SlotDisk.erase(disk, path);
+    suspects.remove(path);
+    known.remove(path);
   }
 
   async close(): Promise<void> {
@@ -102,11 +111,13 @@ export class GatewayPools {
     inUse: Set<string>,
     missing: Map<string, string>,
   ): Promise<void> {
-    const { disk, suspects } = this.#options;
+    const { disk, suspects, known, random } = this.#options;
     for (const path of paths) {
       if (inUse.has(path)) continue;
       try {
-        await pool.addDisk(disk, path, suspects.has(path));
+        const newId = random.bytes(ID_BYTES).toString("hex");
+        const knownId = known.idOf(path);
+        known.add(path, await pool.addDisk(disk, path, { isSuspect: suspects.has(path), knownId, newId }));
         suspects.remove(path);
         inUse.add(path);
         missing.delete(path);

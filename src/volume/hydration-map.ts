@@ -125,6 +125,11 @@ export class HydrationMap {
     }
   }
 
+  /** Makes `exact` durable too: after a clean shutdown it is believed on any boot. */
+  syncExact(): Promise<void> {
+    return this.#exact.sync();
+  }
+
   /** Notes that these bytes of `#bits` have changed, the last one among them. */
   #noteChanged(fromByte: number, toByte: number): void {
     const last = Math.floor(toByte / PAGE_BYTES);

@@ -1,3 +1,4 @@
+import { type Clock, delay } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 
 /** What a volume needs of the vault: the content of a root, wherever the vault's own code runs. */
@@ -28,4 +29,32 @@ export function toDeviceError(error: unknown): DeviceError {
   if (isUnavailable(error))
     return new DeviceError("busy", `the vault can't be reached: ${reason}`, { cause: error });
   return new DeviceError("mediumError", `the vault can't give this block: ${reason}`, { cause: error });
+}
+
+/**
+ * Reads blocks of a root, trying again while the vault gives no answer, within the limit. `check` throws where nobody
+ * wants them any more. Rejects with a DeviceError.
+ */
+export async function readPatiently(
+  world: {
+    readonly clock: Clock;
+    readonly roots: RootReader;
+    readonly limits: { readonly vaultWaitMs: number; readonly vaultRetryMs: number };
+  },
+  rootKey: string,
+  firstBlock: number,
+  count: number,
+  check: () => void,
+): Promise<Buffer> {
+  const { clock, limits, roots } = world;
+  const deadlineMs = clock.monotonicMs() + limits.vaultWaitMs;
+  for (;;) {
+    try {
+      return await roots.readBlocks(rootKey, firstBlock, count);
+    } catch (error) {
+      if (!isUnavailable(error) || clock.monotonicMs() >= deadlineMs) throw toDeviceError(error);
+      await delay(clock, limits.vaultRetryMs);
+      check();
+    }
+  }
 }

@@ -78,6 +78,28 @@ export class SlotChains {
     for (const { slot, block } of [...found].sort((a, b) => a.epoch - b.epoch)) this.push(block, slot);
   }
 
+  /**
+   * Gives slots of later epochs to the open one; answers whether there were any. A loss of power may take the record of
+   * a cut and leave, flushed, what was written after it: then the epoch that it closed is the open one still, and those
+   * writes belong to it.
+   */
+  adopt(openEpoch: number): boolean {
+    let isAny = false;
+    for (const block of [...this.blocks()]) {
+      const newest = this.newest(block);
+      if (newest === undefined || this.pool.epoch(newest) <= openEpoch) continue;
+      isAny = true;
+      for (;;) {
+        const older = this.older(newest);
+        if (older === undefined || this.pool.epoch(older) < openEpoch) break;
+        this.fold(older, newest);
+        if (this.remove(block, older)) this.pool.release(older, false);
+      }
+      this.pool.update(newest, openEpoch, this.pool.mask(newest));
+    }
+    return isAny;
+  }
+
   /** Takes a slot out of its block's chain. Answers false if it is not in it. */
   remove(block: number, slot: number): boolean {
     let at = this.newest(block);

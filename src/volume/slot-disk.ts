@@ -7,7 +7,8 @@
  * data     slots of one block each, from the next multiple of 4096 on
  * ```
  * Header: magic "SLGSLOT1", u32 format version, u32 block bytes, u32 slot count, u8 clean, 36 bytes of boot id from
- * byte 24 on, u48 flushed sequence at 64, u32 CRC-32 of the bytes before it at 72.
+ * byte 24 on, u48 flushed sequence at 64, u32 CRC-32 of the bytes before it at 72; the disk's id, 16 bytes at 80, and u32
+ * CRC-32 of those at 96. (Disks that were made before there were ids have zeros there until they are opened.)
  *
  * A descriptor whose sequence is at most the flushed one is durable together with its data. After a loss of power
  * nothing newer is believed: the table may have reached the disk before the data it speaks of.
@@ -28,6 +29,9 @@ const MAGIC = "SLGSLOT1";
 const FORMAT_VERSION = 1;
 const HEADER_BYTES = 4096;
 const HEADER_CRC_OFFSET = 72;
+const ID_OFFSET = 80;
+const ID_BYTES = 16;
+const ID_CRC_OFFSET = ID_OFFSET + ID_BYTES;
 const TABLE_READ_BYTES = 1024 * 1024;
 /** The state of a slot that nobody can claim. */
 export const NEVER_USED: SlotState = { used: false, mask: 0, epoch: 0, sequence: 0 };
@@ -44,8 +48,18 @@ export interface FoundSlot extends SlotState {
   readonly block: number;
 }
 
+export interface SlotDiskOptions {
+  /** The disk has failed since it was opened last, and may have lost what was not flushed. */
+  readonly isSuspect: boolean;
+  /** The id of the disk that was at the path before, if one was: no other will do. */
+  readonly knownId: string | undefined;
+  /** The id of a disk that has none yet: 32 hexadecimal digits. */
+  readonly newId: string;
+}
+
 export class SlotDisk {
   readonly file: DiskFile;
+  readonly id: string;
   readonly slotCount: number;
   /** The machine has not lost power since the disk was written. */
   readonly trusted: boolean;
@@ -61,11 +75,13 @@ export class SlotDisk {
 
   private constructor(
     file: DiskFile,
+    id: string,
     slotCount: number,
     bootId: string,
     state: { trusted: boolean; sequence: number },
   ) {
     this.file = file;
+    this.id = id;
     this.slotCount = slotCount;
     this.#bootId = bootId;
     this.#dataOffset = dataOffset(slotCount);
@@ -75,21 +91,23 @@ export class SlotDisk {
     this.#flushingSequence = state.sequence;
   }
 
-  /**
-   * Opens the disk at `path`, and formats it where it is blank. `found` gets every slot in use. `isSuspect`: the disk
-   * has failed since it was opened last, and may have lost what was not flushed.
-   */
+  /** Opens the disk at `path`, and formats it where it is blank. `found` gets every slot in use. */
   static async open(
     disk: Disk,
     path: string,
     found: (slot: FoundSlot) => void,
-    isSuspect = false,
+    { isSuspect, knownId, newId }: SlotDiskOptions,
   ): Promise<SlotDisk> {
     const file = disk.open(path);
     try {
       const slotCount = Math.floor((file.sizeBytes - HEADER_BYTES - 4096) / (BLOCK_BYTES + DESCRIPTOR_BYTES));
       if (slotCount < 1) throw new SlotDiskError(`${path}: ${file.sizeBytes} bytes are too few for a slot`);
       const header = readHeader(file);
+      const isOther = header === undefined || (header.id !== undefined && header.id !== knownId);
+      if (knownId !== undefined && isOther) {
+        const why = "what that one holds would be forgotten; see slot-disks in the folder of the volumes";
+        throw new SlotDiskError(`${path} is not the disk that was here before: ${why}`);
+      }
       if (header === undefined) await format(file, slotCount);
       else if (header.slotCount > slotCount) {
         throw new SlotDiskError(`${path}: it has shrunk to ${file.sizeBytes} bytes`);
@@ -110,7 +128,7 @@ export class SlotDisk {
           found({ ...state, slot: descriptor.slot, volumeId, block });
         }
       }
-      const opened = new SlotDisk(file, count, disk.bootId, { trusted, sequence });
+      const opened = new SlotDisk(file, header?.id ?? newId, count, disk.bootId, { trusted, sequence });
       // What was believed just now is believed for good, and nothing else: write that down as flushed, on this boot.
       // It keeps its sequence: power that is lost again before the flush below must leave it as durable as it was.
       for (const { slot, descriptor } of disbelieved) {
@@ -231,8 +249,8 @@ export class SlotDisk {
   }
 
   #writeHeader(clean: boolean, sequence = this.#sequence): void {
-    const { slotCount } = this;
-    const header = encodeHeader({ slotCount, clean, bootId: this.#bootId, flushedSequence: sequence });
+    const { id, slotCount } = this;
+    const header = encodeHeader({ id, slotCount, clean, bootId: this.#bootId, flushedSequence: sequence });
     this.file.writeSync(header, 0, header.length, 0);
   }
 }
@@ -247,13 +265,14 @@ function believed(descriptor: SlotDescriptor, trusted: boolean, flushedSequence:
 }
 
 interface Header {
+  readonly id: string | undefined;
   readonly slotCount: number;
   readonly clean: boolean;
   readonly bootId: string;
   readonly flushedSequence: number;
 }
 
-function encodeHeader(header: Header): Buffer {
+function encodeHeader(header: Header & { readonly id: string }): Buffer {
   const bytes = Buffer.alloc(512);
   bytes.write(MAGIC, 0, "latin1");
   bytes.writeUInt32LE(FORMAT_VERSION, 8);
@@ -263,6 +282,8 @@ function encodeHeader(header: Header): Buffer {
   bytes.write(header.bootId.slice(0, 36), 24, "latin1");
   bytes.writeUIntLE(header.flushedSequence, 64, 6);
   bytes.writeUInt32LE(crc32(bytes.subarray(0, HEADER_CRC_OFFSET)), HEADER_CRC_OFFSET);
+  bytes.write(header.id, ID_OFFSET, ID_BYTES, "hex");
+  bytes.writeUInt32LE(crc32(bytes.subarray(ID_OFFSET, ID_CRC_OFFSET)), ID_CRC_OFFSET);
   return bytes;
 }
 
@@ -283,7 +304,10 @@ function readHeader(file: DiskFile): Header | undefined {
   if (bytes.readUInt32LE(12) !== BLOCK_BYTES) {
     throw new SlotDiskError(`${file.path}: slots of ${bytes.readUInt32LE(12)} bytes are not supported`);
   }
+  const id = bytes.subarray(ID_OFFSET, ID_CRC_OFFSET);
+  const hasId = bytes.readUInt32LE(ID_CRC_OFFSET) === crc32(id) && id.some((byte) => byte !== 0);
   return {
+    id: hasId ? id.toString("hex") : undefined,
     slotCount: bytes.readUInt32LE(16),
     clean: bytes.readUInt8(20) === 1,
     bootId: bytes.toString("latin1", 24, 60).replaceAll("\0", ""),

@@ -14,7 +14,7 @@ import type { Disk } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { CacheOrder } from "./cache-order.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
-import { type FoundSlot, NEVER_USED, SlotDisk, SlotDiskError } from "./slot-disk.ts";
+import { type FoundSlot, NEVER_USED, SlotDisk, SlotDiskError, type SlotDiskOptions } from "./slot-disk.ts";
 import type { SlotOwner, SlotPoolOptions } from "./slot-owner.ts";
 import { NOBODY, SlotStates } from "./slot-states.ts";
 import { Throttle } from "./throttle.ts";
@@ -63,13 +63,10 @@ export class SlotPool {
     this.#throttle = new Throttle(options.clock, options.writeDelayMsMax);
   }
 
-  /**
-   * Puts a disk to use; its slots in use wait for their volumes in `register`. `isSuspect`: it has failed when it was in
-   * use last.
-   */
-  async addDisk(disk: Disk, path: string, isSuspect: boolean): Promise<void> {
+  /** Puts a disk to use; its slots in use wait for their volumes in `register`. Answers the disk's id. */
+  async addDisk(disk: Disk, path: string, options: SlotDiskOptions): Promise<string> {
     const found: FoundSlot[] = [];
-    const opened = await SlotDisk.open(disk, path, (slot) => found.push(slot), isSuspect);
+    const opened = await SlotDisk.open(disk, path, (slot) => found.push(slot), options);
     const base = this.#states.count;
     this.#disks.push({ disk: opened, base });
     this.#grow(base + opened.slotCount);
@@ -86,6 +83,7 @@ export class SlotPool {
     for (let slot = opened.slotCount - 1; slot >= 0; slot--)
       if (!inUse.has(slot)) this.#pushFree(base + slot);
     this.#wake();
+    return opened.id;
   }
 
   get slotCount(): number {
@@ -158,8 +156,13 @@ export class SlotPool {
     if (found.length > 0) this.#found.set(owner.volumeId, found);
   }
 
-  /** Frees every slot of a volume that is not registered (any more). */
-  drop(volumeId: VolumeId): void {
+  /** Whether a volume that is not registered (any more) has slots. */
+  holds(volumeId: VolumeId): boolean {
+    return this.#found.has(volumeId);
+  }
+
+  /** Frees every slot of a volume that is not registered (any more); answers whether it had any. */
+  drop(volumeId: VolumeId): boolean {
     const found = this.#found.get(volumeId) ?? [];
     this.#found.delete(volumeId);
     for (const { slot, block } of found) {
@@ -167,6 +170,7 @@ export class SlotPool {
       this.#write(slot, volumeId, { used: false, mask: 0, epoch: 0 });
       this.#release(slot, true);
     }
+    return found.length > 0;
   }
 
   mask(slot: number): number {

@@ -15,11 +15,12 @@ import type { Disk, DiskFile } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import type { ClosedEpoch } from "./epoch-state.ts";
-import { Epochs } from "./epochs.ts";
+import { CLOSED_EPOCHS_MAX, Epochs } from "./epochs.ts";
 import { BLOCK_BYTES, touchedPieces } from "./geometry.ts";
 import { HydrationMap } from "./hydration-map.ts";
 import { Hydrator } from "./hydrator.ts";
 import { Merger } from "./merger.ts";
+import { ownFilesGone } from "./own-files.ts";
 import { BLOCKS_PER_REGION, REGION_BYTES, RegionLog } from "./region-log.ts";
 import { SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
@@ -35,6 +36,8 @@ export interface StoredVolumeOptions {
   readonly diskPath: string;
   readonly preserveExistingData: boolean;
   readonly parentRootKey?: string;
+  /** Whether it may be made, where nothing is found of it; undefined: yes. */
+  readonly isNew?: boolean;
   /** The gateway's upload buffer. */
   readonly buffer: SlotPool;
 }
@@ -53,6 +56,8 @@ export class StoredVolume extends EngineVolume {
   #hydration: HydrationMap | undefined;
   readonly #hydrator: Hydrator | undefined;
   readonly #merger: Merger;
+  /** Whether slots were found of an epoch whose beginning was lost. */
+  readonly #hasAdopted: boolean;
 
   private constructor(
     options: StoredVolumeOptions,
@@ -74,6 +79,7 @@ export class StoredVolume extends EngineVolume {
     });
     this.#ownerIndex = ownerIndex;
     this.#chains.load(found);
+    this.#hasAdopted = this.#chains.adopt(parts.epochs.openEpoch);
     this.#merger = new Merger(parts.home, this.#chains, parts.epochs, () => this.throwIfFailed());
     if (this.#hydration !== undefined) {
       this.#hydrator = new Hydrator({
@@ -94,6 +100,8 @@ export class StoredVolume extends EngineVolume {
     const blockCount = sizeBytes / BLOCK_BYTES;
     assert(Number.isInteger(blockCount));
     const isNew = disk.readFile(`${folder}/${READY_MARK}`) === undefined;
+    // Not to be made again: that would empty a disk with data.
+    if (isNew && options.isNew === false) throw ownFilesGone(folder);
     if (isNew) {
       // What a crash left of an earlier attempt was never offered to anybody.
       disk.removeFolder(folder);
@@ -128,8 +136,10 @@ export class StoredVolume extends EngineVolume {
     if (!epochs.trusted) {
       volume.#markLoggedRegions();
       await epochs.dirty.sync();
-    }
+    } else volume.#undoWrites(epochs.dirty.blocks());
     if (epochs.suspect) await volume.#rewrite();
+    // As long as that is not durable the slots are found as they were, and this is done again.
+    if (volume.#hasAdopted) await volume.guarded(() => options.buffer.flush());
     volume.finishGrowth();
     await epochs.begin();
     await volume.#mergeIfRoom();
@@ -190,7 +200,7 @@ export class StoredVolume extends EngineVolume {
       if (this.#hydration !== undefined) this.#addHydrated(offset, length);
       this.wrote(length);
     } catch (error) {
-      throw this.storageError(error, "write");
+      throw this.#refused(error, offset, length);
     }
     return true;
   }
@@ -222,6 +232,20 @@ export class StoredVolume extends EngineVolume {
       if (start < end && start + BLOCK_BYTES > offsetBytes) end = Math.max(start, offsetBytes);
     }
     return end - offsetBytes;
+  }
+
+  /**
+   * Ends the volume's service for good and gives up what waits for the bucket, so that its disk becomes what the guest
+   * has seen last: while a closed epoch needs a block, newer bytes of it are in the upload buffer. `close` it then.
+   */
+  async bringHome(reason: string): Promise<void> {
+    await this.endService();
+    await this.guarded(async () => {
+      await this.epochs.reset(reason);
+      // Of each block at most one slot an epoch, the oldest first.
+      for (let i = 0; i <= CLOSED_EPOCHS_MAX && this.#chains.size > 0; i++) await this.#merger.merge();
+    });
+    assert(this.#chains.size === 0);
   }
 
   protected override cutObstacle(): string | undefined {
@@ -283,6 +307,14 @@ export class StoredVolume extends EngineVolume {
     if (!this.world.disk.isRegularFile(this.#home.path)) this.epochs.dirty.markBlocks(firstBlock, count);
   }
 
+  protected override quiesce(): void {
+    this.#hydrator?.stop();
+  }
+
+  protected override async syncMaps(): Promise<void> {
+    await this.#hydration?.syncExact();
+  }
+
   protected override release(): void {
     this.#hydrator?.stop();
     this.#chains.pool.unregister(this.#ownerIndex);
@@ -328,10 +360,41 @@ export class StoredVolume extends EngineVolume {
 
   async #hydrated(): Promise<void> {
     await this.flush();
+    if (this.stopping) return;
     await this.guarded(() => this.epochs.markHydrated());
     this.#hydration?.close();
     this.#hydration = undefined;
     HydrationMap.remove(this.world.disk, this.#folder);
+  }
+
+  /** What a write is answered that has failed. Of blocks that are still to be fetched nothing of it stays. */
+  #refused(error: unknown, offset: number, length: number): DeviceError {
+    const refusal = this.storageError(error, "write");
+    if (this.#hydration === undefined || this.failure !== undefined) return refusal;
+    const first = Math.floor(offset / BLOCK_BYTES);
+    const count = Math.floor((offset + length - 1) / BLOCK_BYTES) - first + 1;
+    try {
+      this.#undoWrites(Array.from({ length: count }, (_, i) => first + i));
+    } catch (problem) {
+      // A block with a mark and without its bytes would get into the next snapshot: the next start clears that up.
+      const why = problem instanceof Error ? problem.message : String(problem);
+      this.fail(`a write that was refused can't be undone: ${why}`);
+    }
+    return refusal;
+  }
+
+  /**
+   * A block that is still to be fetched has no bytes of its own, and is not dirty. A mark on one is of a write over the
+   * whole block that was cut short between its mark and the record that the block is there, by a crash or a full disk:
+   * it was never acknowledged. The disk is made blank there again; after that the mark goes.
+   */
+  #undoWrites(blocks: Iterable<number>): void {
+    if (this.#hydration === undefined) return;
+    for (const block of [...blocks]) {
+      if (this.#hydration.has(block) || !this.epochs.dirty.has(block)) continue;
+      this.#home.zeroSync(block * BLOCK_BYTES, BLOCK_BYTES);
+      this.epochs.dirty.clear(block);
+    }
   }
 
   #writeHome(first: number, count: number, content: Buffer, offset: number): void {

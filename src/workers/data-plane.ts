@@ -147,8 +147,8 @@ export class DataPlane
     return this.#backup.call("renewLease", volumeId);
   }
 
-  remove(volumeId: VolumeId): Promise<void> {
-    return this.#data.call("remove", volumeId);
+  remove(volumeId: VolumeId, definition?: VolumeDefinition): Promise<void> {
+    return this.#data.call("remove", volumeId, definition && hosted(definition));
   }
 
   async cut(wanted: readonly WantedCut[]): Promise<readonly Cut[]> {

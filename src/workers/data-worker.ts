@@ -8,13 +8,15 @@ import { systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
 import type { GatewayId, VolumeId } from "../platform/ids.ts";
+import { systemRandom } from "../platform/random.ts";
 import type { UnitStore } from "../scsi/unit-state-file.ts";
 import type { ChapCredential, TargetEntry } from "../target/directory.ts";
 import { Target } from "../target/target.ts";
 import { AtomicJournal } from "../volume/atomic-journal.ts";
 import type { EngineVolume } from "../volume/engine-volume.ts";
 import type { UploadedEpoch } from "../volume/epoch-log.ts";
-import { Fleet, type FleetVolume, type WantedCut } from "../volume/fleet.ts";
+import { Fleet } from "../volume/fleet.ts";
+import type { FleetVolume, WantedCut } from "../volume/fleet-options.ts";
 import { BLOCK_BYTES } from "../volume/geometry.ts";
 import { MeteredDevice, NOTHING_METERED } from "./io-meter.ts";
 import { LineLimiter } from "./line-limiter.ts";
@@ -47,6 +49,7 @@ const fleet = new Fleet({
   folder: given.volumesFolder,
   disk: systemDisk,
   clock: systemClock,
+  random: systemRandom,
   rootsOf: (gatewayId, volumeId) => ({
     readBlocks: async (rootKey, first, count, isBackground = false) => {
       const args = [gatewayId, volumeId, rootKey, first, count, isBackground];
@@ -97,7 +100,7 @@ const main = new Rpc(parentPort, {
     await fleet.suspend(volumeId);
   },
   removeStorage: (gatewayId: GatewayId) => fleet.removeStorage(gatewayId),
-  remove: (volumeId: VolumeId) => remove(volumeId),
+  remove: (volumeId: VolumeId, definition?: FleetVolume) => remove(volumeId, definition),
   cut: (wanted: readonly WantedCut[]) => fleet.cut(wanted),
   grow: async (volumeId: VolumeId, sizeBytes: number) => {
     await fleet.grow(volumeId, sizeBytes);
@@ -135,7 +138,12 @@ async function resetCache(
     await target.closeTarget(targetName);
   }
   const lost = await fleet.resetCache(gatewayId, definitions, "the cache was reset before it was uploaded");
-  for (const definition of definitions) await open(definition);
+  for (const definition of definitions) {
+    await open(definition).catch((error: unknown) => {
+      // It is among the broken ones now; the others go on.
+      log({ level: "error", message: `${definition.volumeId} can't be opened: ${String(error)}` });
+    });
+  }
   return [...lost].map(([volumeId, blocks]) => ({ volumeId, lostBytes: blocks * BLOCK_BYTES }));
 }
 
@@ -194,10 +202,10 @@ async function withdraw(volumeId: VolumeId): Promise<void> {
   await target.closeTarget(targetName);
 }
 
-async function remove(volumeId: VolumeId): Promise<void> {
+async function remove(volumeId: VolumeId, definition?: FleetVolume): Promise<void> {
   await withdraw(volumeId);
   broken.delete(volumeId);
-  await fleet.remove({ volumeId });
+  await fleet.remove(definition ?? { volumeId });
   meters.delete(volumeId);
   backup.tell("forgetVolume", volumeId);
 }

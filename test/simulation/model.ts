@@ -1,7 +1,7 @@
 /** What the volumes of a simulation have to hold: one number for each sector, and those that a loss may bring back. */
 import { strict as assert } from "node:assert";
 import type { EngineVolume } from "../../src/volume/engine-volume.ts";
-import type { FleetVolume } from "../../src/volume/fleet.ts";
+import type { FleetVolume } from "../../src/volume/fleet-options.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
 
 export const SECTOR_BYTES = 512;

@@ -6,7 +6,7 @@ import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
 import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
 import type { SeededRandom } from "../kit/seeded-random.ts";
 import { SimStore } from "./sim-store.ts";
-import { type SimulatedVault, SimVaultError } from "./sim-vault.ts";
+import { pauseInBackground, type SimulatedVault, SimVaultError } from "./sim-vault.ts";
 
 const KEY_FILE = Buffer.alloc(32, 9);
 /** Chains and packs as short as they can be, so that their ends are met all the time. */
@@ -43,7 +43,8 @@ export class RealVault implements SimulatedVault {
     return content;
   }
 
-  async readBlocks(rootKey: string, first: number, count: number): Promise<Buffer> {
+  async readBlocks(rootKey: string, first: number, count: number, isBackground = false): Promise<Buffer> {
+    if (isBackground) await pauseInBackground(this.#random);
     return (await this.#opened()).readBlocks(rootKey, first, count);
   }
 

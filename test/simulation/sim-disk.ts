@@ -107,6 +107,8 @@ export class SimDisk implements Disk {
   #removed = new Map<string, SimFile>();
   #boot = 1;
   #life = 1;
+  /** Changes that the process still makes before it dies of one; infinite: it does not. */
+  #changesLeft = Number.POSITIVE_INFINITY;
 
   constructor(random: SeededRandom) {
     this.#random = random;
@@ -131,6 +133,19 @@ export class SimDisk implements Disk {
     this.#files.set(path, file);
   }
 
+  /** Two disks change places. */
+  swap(one: string, other: string): void {
+    const [a, b] = [this.#files.get(one), this.#files.get(other)];
+    if (a === undefined || b === undefined) throw new Error("no such disks");
+    this.#files.set(one, b);
+    this.#files.set(other, a);
+  }
+
+  /** The next failures come elsewhere. */
+  skipRandom(): void {
+    this.#random.below(2);
+  }
+
   /** The disk as one process sees it: when that dies, nothing it still does reaches the disk. */
   forProcess(): Disk {
     const life = this.#life;
@@ -146,6 +161,26 @@ export class SimDisk implements Disk {
   /** The process dies: its handles with it, but not what it had written. */
   kill(): void {
     this.#life += 1;
+    this.#changesLeft = Number.POSITIVE_INFINITY;
+  }
+
+  /** The process dies right before or right after one of its next changes. */
+  dieWithin(changes: number): void {
+    this.#changesLeft = changes;
+  }
+
+  /** Whether the process that `dieWithin` spoke of lives. */
+  get isDying(): boolean {
+    return this.#changesLeft !== Number.POSITIVE_INFINITY;
+  }
+
+  /** Makes a change, unless the process dies of it. */
+  #change<T>(what: string, change: () => T): T {
+    this.#changesLeft -= 1;
+    if (this.#changesLeft > 0) return change();
+    const result = this.#random.chance(0.5) ? change() : undefined;
+    this.kill();
+    throw new DeadHandleError(`${what}: the process dies${result === undefined ? "" : " of it"}`);
   }
 
   /** The machine loses power: what was not synced is there in part, or not, or not whole. */
@@ -165,12 +200,10 @@ export class SimDisk implements Disk {
   }
 
   open(path: string, options: OpenFileOptions = {}): DiskFile {
-    let file = this.#files.get(path);
-    if (file === undefined) {
-      if (options.create !== true) throw Object.assign(new Error(`ENOENT ${path}`), { code: "ENOENT" });
-      file = new SimFile(0);
-      this.#files.set(path, file);
-    }
+    const there = this.#files.get(path);
+    if (there === undefined && options.create !== true)
+      throw Object.assign(new Error(`ENOENT ${path}`), { code: "ENOENT" });
+    const file = there ?? this.#change(path, () => this.#make(path));
     if (options.erase === true) {
       file.pending = [];
       file.current = Buffer.alloc(0);
@@ -181,7 +214,18 @@ export class SimDisk implements Disk {
       file.current = applied(file.current, options.sizeBytes, Buffer.alloc(0));
       file.durable = Buffer.from(file.current);
     }
-    return new Handle(path, file, () => this.#life, this.faults, this.#random);
+    return new Handle(path, file, {
+      life: () => this.#life,
+      change: (action) => this.#change(path, action),
+      faults: this.faults,
+      random: this.#random,
+    });
+  }
+
+  #make(path: string): SimFile {
+    const file = new SimFile(0);
+    this.#files.set(path, file);
+    return file;
   }
 
   readFile(path: string): Buffer | undefined {
@@ -190,12 +234,13 @@ export class SimDisk implements Disk {
   }
 
   replaceFile(path: string, content: Buffer): void {
-    const file = new SimFile(0);
-    file.current = Buffer.from(content);
-    file.durable = Buffer.from(content);
-    file.entryDurable = true;
-    this.#files.set(path, file);
-    this.#syncEntries(path.slice(0, path.lastIndexOf("/")));
+    this.#change(path, () => {
+      const file = this.#make(path);
+      file.current = Buffer.from(content);
+      file.durable = Buffer.from(content);
+      file.entryDurable = true;
+      this.#syncEntries(path.slice(0, path.lastIndexOf("/")));
+    });
   }
 
   isRegularFile(): boolean {
@@ -205,8 +250,10 @@ export class SimDisk implements Disk {
   remove(path: string): void {
     const file = this.#files.get(path);
     if (file === undefined) return;
-    this.#files.delete(path);
-    this.#removed.set(path, file);
+    this.#change(path, () => {
+      this.#files.delete(path);
+      this.#removed.set(path, file);
+    });
   }
 
   list(folder: string): string[] {
@@ -223,7 +270,7 @@ export class SimDisk implements Disk {
   }
 
   async syncFolder(folder: string): Promise<void> {
-    await later();
+    await later(this.#random);
     this.#syncEntries(folder);
   }
 
@@ -232,16 +279,28 @@ export class SimDisk implements Disk {
       if (path.slice(0, path.lastIndexOf("/")) === folder) file.entryDurable = true;
     }
     for (const path of [...this.#removed.keys()]) {
-      if (path.slice(0, path.lastIndexOf("/")) === folder) this.#removed.delete(path);
+      const own = path.slice(0, path.lastIndexOf("/"));
+      // A folder that is gone takes with it all that was in it.
+      const isGone = own.slice(0, own.lastIndexOf("/")) === folder && this.list(own).length === 0;
+      if (own === folder || isGone) this.#removed.delete(path);
     }
   }
+}
+
+/** The process that has a file open. */
+interface HandleProcess {
+  /** Changes when a process dies. */
+  readonly life: () => number;
+  readonly change: (action: () => void) => void;
+  readonly faults: DiskFaults;
+  readonly random: SeededRandom;
 }
 
 class Handle implements DiskFile {
   readonly path: string;
   readonly sizeBytes: number;
   readonly #file: SimFile;
-  readonly #lifeNow: () => number;
+  readonly #process: HandleProcess;
   readonly #life: number;
   readonly #plugged: number;
   readonly #syncs = new GroupCommit(() => this.#sync());
@@ -249,15 +308,15 @@ class Handle implements DiskFile {
   readonly #faults: DiskFaults;
   readonly #random: SeededRandom;
 
-  constructor(path: string, file: SimFile, lifeNow: () => number, faults: DiskFaults, random: SeededRandom) {
-    this.#faults = faults;
-    this.#random = random;
+  constructor(path: string, file: SimFile, process: HandleProcess) {
+    this.#process = process;
+    this.#faults = process.faults;
+    this.#random = process.random;
     this.#plugged = file.plugged;
     this.path = path;
     this.#file = file;
     this.sizeBytes = file.current.length;
-    this.#lifeNow = lifeNow;
-    this.#life = lifeNow();
+    this.#life = process.life();
   }
 
   readSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): void {
@@ -274,7 +333,7 @@ class Handle implements DiskFile {
       if (fitting > 0) this.#file.write(positionBytes, bytes.subarray(0, fitting));
       throw Object.assign(new Error(`${this.path}: no space left`), { code: "ENOSPC" });
     }
-    this.#file.write(positionBytes, bytes);
+    this.#process.change(() => this.#file.write(positionBytes, bytes));
   }
 
   zeroSync(positionBytes: number, lengthBytes: number): void {
@@ -289,7 +348,7 @@ class Handle implements DiskFile {
     this.#check();
     const range = this.#file.current.subarray(positionBytes, positionBytes + lengthBytes);
     if (range.some((byte) => byte !== 0)) throw new Error(`${this.path}: data is given back`);
-    this.#file.write(positionBytes, Buffer.alloc(lengthBytes));
+    this.#process.change(() => this.#file.write(positionBytes, Buffer.alloc(lengthBytes)));
   }
 
   #isFull(endBytes: number): boolean {
@@ -306,7 +365,7 @@ class Handle implements DiskFile {
     if (this.#failure !== undefined) throw this.#failure;
     this.#check();
     const last = this.#file.pending.at(-1);
-    await later();
+    await later(this.#random);
     this.#check();
     // What was written after the call is not covered; another sync may have settled a part meanwhile.
     if (this.#random.chance(this.#faults.failingSyncs)) {
@@ -321,14 +380,14 @@ class Handle implements DiskFile {
   close(): void {}
 
   #check(): void {
-    if (this.#lifeNow() !== this.#life) throw new DeadHandleError(`${this.path}: the process is dead`);
+    if (this.#process.life() !== this.#life) throw new DeadHandleError(`${this.path}: the process is dead`);
     if (this.#file.plugged !== this.#plugged) {
       throw Object.assign(new Error(`${this.path}: no such device`), { code: "ENODEV" });
     }
   }
 }
 
-/** A few turns of the event loop: long enough for others to come between. */
-async function later(): Promise<void> {
-  for (let i = 0; i < 2; i++) await new Promise((resolve) => setImmediate(resolve));
+/** A few turns of the event loop: long enough for others to come between, and to be overtaken by them. */
+async function later(random: SeededRandom): Promise<void> {
+  for (let i = random.below(5) + 1; i > 0; i--) await new Promise((resolve) => setImmediate(resolve));
 }

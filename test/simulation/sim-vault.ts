@@ -45,6 +45,8 @@ export class SimVault implements SimulatedVault {
   unavailable = 0;
   broken = 0;
   violation: Error | undefined;
+  /** What nobody waits for comes after everything else. */
+  slow = false;
 
   constructor(random: SeededRandom) {
     this.#random = random;
@@ -59,7 +61,8 @@ export class SimVault implements SimulatedVault {
     return Buffer.concat(Array.from({ length: blockCount }, (_, block) => root.get(block) ?? ZERO));
   }
 
-  async readBlocks(rootKey: string, first: number, count: number): Promise<Buffer> {
+  async readBlocks(rootKey: string, first: number, count: number, isBackground = false): Promise<Buffer> {
+    if (isBackground) await pauseInBackground(this.#random, this.slow ? 1 : 0.4);
     await this.#pause();
     if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
     const root = this.#root(rootKey);
@@ -128,6 +131,15 @@ export class SimVault implements SimulatedVault {
   async #pause(): Promise<void> {
     for (let i = this.#random.below(4); i > 0; i--) await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+const BACKGROUND_TURNS_MAX = 150;
+
+/** What nobody waits for takes its time: uploads begin and end before a volume has all of its blocks. */
+export async function pauseInBackground(random: SeededRandom, probability = 0.4): Promise<void> {
+  if (!random.chance(probability)) return;
+  const turns = probability === 1 ? BACKGROUND_TURNS_MAX : random.below(BACKGROUND_TURNS_MAX);
+  for (let i = turns; i > 0; i--) await new Promise((resolve) => setImmediate(resolve));
 }
 
 function isSame(a: Root, b: Root): boolean {

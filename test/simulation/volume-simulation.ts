@@ -54,6 +54,13 @@ interface TornWrite {
   readonly value: number;
 }
 
+/** What the end of a process is known to have broken off. */
+interface Broken {
+  readonly torn: readonly TornWrite[];
+  /** Volumes that had stopped before. */
+  readonly suspects: ReadonlySet<Model>;
+}
+
 export class VolumeSimulation {
   readonly #seed: number;
   readonly #random: SeededRandom;
@@ -75,7 +82,7 @@ export class VolumeSimulation {
 
   /** What happens, and how often: the weights add up to 100. */
   readonly #operations: readonly (readonly [weight: number, run: (model: Model) => Promise<void>])[] = [
-    [43, (model) => this.#write(model)],
+    [40, (model) => this.#write(model)],
     [19, (model) => this.#read(model)],
     [7, (model) => this.#flush(model)],
     [4, (model) => this.#unmap(model)],
@@ -84,6 +91,8 @@ export class VolumeSimulation {
     [4, () => this.#pass()],
     [2, async () => this.#weather()],
     [1, (model) => this.#grow(model)],
+    [2, () => this.#dieWithin()],
+    [1, (model) => this.#loseCut(model)],
     [2, () => this.#restart("close")],
     [3, () => this.#restart("kill")],
     [3, () => this.#restart("power")],
@@ -200,12 +209,10 @@ export class VolumeSimulation {
       for (let i = this.#random.below(6); i > 0; i--) await turn();
       model.write(first, count, value);
       for (let i = 0; i < count; i++) model.older.get(first + i)?.add(before[i] ?? 0);
+      const suspects = this.#stopped();
       await this.#restart(this.#random.chance(0.5) ? "kill" : "power", {
-        first,
-        count,
-        model,
-        before,
-        value,
+        torn: [{ first, count, model, before, value }],
+        suspects,
       });
       return;
     }
@@ -266,11 +273,70 @@ export class VolumeSimulation {
     try {
       await this.#await(flushing);
     } catch (error) {
-      if (volume.failure === undefined) throw error;
+      const isFull = error instanceof DeviceError && error.kind === "noSpace";
+      if (volume.failure === undefined && !isFull) throw error;
       this.#note("  it failed");
       return;
     }
     model.flushEnded();
+  }
+
+  #stopped(): Set<Model> {
+    return new Set(this.#models.filter(({ volume }) => volume?.failure !== undefined));
+  }
+
+  /** The process dies between two changes of its files, in the middle of whatever it is doing. */
+  async #dieWithin(): Promise<void> {
+    const suspects = this.#stopped();
+    const changes = this.#random.below(40) + 1;
+    this.#note(`it dies within ${changes} changes`);
+    const life = this.#life;
+    const writes: (TornWrite & { isDone: boolean })[] = [];
+    this.#disk.dieWithin(changes);
+    for (let i = this.#random.below(4) + 1; i > 0; i--) {
+      const model = this.#random.pick(this.#models);
+      const { volume } = model;
+      if (volume === undefined || writes.some((write) => write.model === model)) continue;
+      if (this.#random.chance(0.3)) volume.flush().catch(() => {});
+      const { first, count } = this.#range(model);
+      this.#lastValue += 1;
+      const value = this.#random.chance(0.2) ? 0 : this.#lastValue;
+      const write = {
+        ...{ first, count, model, value, isDone: false },
+        before: model.now.slice(first, first + count),
+      };
+      writes.push(write);
+      this.#note(`${model.name} write ${first}+${count} = ${value}`);
+      const action = async () => {
+        const bytes = fill(count, value);
+        if (value === 0) await volume.unmap(first * SECTOR_BYTES, bytes.length);
+        else if (!volume.tryWrite(first * SECTOR_BYTES, bytes, 0, bytes.length))
+          await volume.write(first * SECTOR_BYTES, bytes, 0, bytes.length);
+        write.isDone = this.#disk.isDying;
+      };
+      action().catch(() => {});
+      if (this.#random.chance(0.3))
+        this.#fleet.cut([{ volumeId: model.definition.volumeId }]).catch(() => {});
+      for (let turns = this.#random.below(3); turns > 0; turns--) await turn();
+    }
+    for (let i = 0; i < 60 && this.#disk.isDying; i++) {
+      await turn();
+      if (i % 20 === 19) this.#clock.advance(250);
+    }
+    assert.equal(this.#life, life);
+    for (const { model, first, count, value } of writes) model.write(first, count, value);
+    await this.#restart("kill", { torn: writes.filter(({ isDone }) => !isDone), suspects });
+  }
+
+  /** Power is lost before a cut is on stable storage, while what came after it is. */
+  async #loseCut(model: Model): Promise<void> {
+    if (model.volume === undefined || model.volume.failure !== undefined) return;
+    const life = this.#life;
+    this.#note(`${model.name} is cut, and that gets lost`);
+    this.#fleet.cut([{ volumeId: model.definition.volumeId }]).catch(() => {});
+    await this.#write(model);
+    if (this.#life === life) await this.#flush(this.#random.pick([model, ...this.#models]));
+    if (this.#life === life) await this.#restart("power");
   }
 
   /** Cuts the volumes at one instant. */
@@ -378,11 +444,10 @@ export class VolumeSimulation {
     const rootKey = from.uploaded.get(epoch);
     if (rootKey === undefined) return;
     const content = from.cuts.get(epoch) ?? valuesOf(await this.#content(rootKey));
-    const model = await this.#create(
-      this.#random.chance(0.5) ? "stored" : "cached",
-      rootKey,
-      from.definition.sizeBytes,
-    );
+    const kind = this.#random.chance(0.5) ? "stored" : "cached";
+    // Where the bucket gives no answer for a while, a volume is written, cut and closed with blocks still to come.
+    if (this.#random.chance(0.4)) this.#vault.unavailable = this.#random.pick([0.5, 1]);
+    const model = await this.#create(kind, rootKey, from.definition.sizeBytes);
     model.now.set(content);
   }
 
@@ -411,30 +476,56 @@ export class VolumeSimulation {
     return model;
   }
 
-  async #restart(how: Restart, torn?: TornWrite): Promise<void> {
+  async #restart(how: Restart, broken?: Broken): Promise<void> {
     const { faults } = this.#disk;
     faults.failingSyncs = 0;
     faults.fullness = 0;
     // What has stopped may have lost what was not flushed, as by a loss of power.
-    const suspects = new Set(this.#models.filter(({ volume }) => volume?.failure !== undefined));
+    const suspects = broken?.suspects ?? this.#stopped();
     let lost = await this.#end(how);
     while (!this.#calm && this.#random.chance(0.15)) {
       const opening = this.#open();
       opening.catch(() => {});
+      if (this.#random.chance(0.5)) this.#disk.dieWithin(this.#random.below(60) + 1);
       for (let i = this.#random.below(40); i > 0; i--) await turn();
       this.#note("it dies again while it opens its volumes");
       lost = (await this.#end(this.#random.chance(0.5) ? "kill" : "power")) || lost;
     }
     await this.#await(this.#open());
+    // A cut at once is of what the crash has left, before anybody has looked at it.
+    const early = this.#calm || this.#random.chance(0.5) ? undefined : await this.#cutAll();
     // What the crash has left has to be readable: the vault answers for as long as it takes to look.
     const { unavailable } = this.#vault;
     this.#vault.unavailable = 0;
-    if (torn !== undefined) await this.#settleTorn(torn);
+    for (const torn of broken?.torn ?? []) await this.#settleTorn(torn, !lost && !suspects.has(torn.model));
     for (const model of this.#models) {
       if (lost || suspects.has(model)) await this.#settleLoss(model, lost);
       else if (how !== "power" && this.#random.chance(0.3)) await this.#check(model, 0, model.sectors);
     }
     this.#vault.unavailable = unavailable;
+    for (const [model, epoch] of early ?? []) {
+      model.cuts.set(epoch, model.now.slice());
+      const rootKey = model.uploaded.get(epoch);
+      if (rootKey !== undefined) this.#checkSnapshot(model, epoch, rootKey);
+    }
+  }
+
+  /** Cuts all volumes that can be cut; answers the epochs. */
+  async #cutAll(): Promise<Map<Model, number>> {
+    const epochs = new Map<Model, number>();
+    for (const model of this.#models) {
+      try {
+        const cuts = await this.#await(this.#fleet.cut([{ volumeId: model.definition.volumeId }]));
+        const epoch = cuts?.[0]?.epoch;
+        if (epoch === undefined) continue;
+        epochs.set(model, epoch);
+        model.uploaded.delete(epoch);
+        this.#note(`${model.name} cut ${epoch} at once`);
+      } catch (error) {
+        if (!(error instanceof CutRefused) && !(error instanceof DeviceError)) throw error;
+      }
+    }
+    return epochs;
   }
 
   /** Ends the process; answers whether power was lost. */
@@ -445,7 +536,9 @@ export class VolumeSimulation {
     if (how === "close") {
       await this.#await(this.#fleet.close());
       for (const { older, volume } of this.#models) if (volume?.failure === undefined) older.clear();
-      this.#disk.kill();
+      // After a clean shutdown it is all the same.
+      if (this.#random.chance(0.5)) this.#disk.losePower();
+      else this.#disk.kill();
       return false;
     }
     this.#crashes += 1;
@@ -465,7 +558,7 @@ export class VolumeSimulation {
   }
 
   /** After a write that was torn or refused: each of its sectors is old or new, and stays what it is. */
-  async #settleTorn({ first, count, model, before, value }: TornWrite): Promise<void> {
+  async #settleTorn({ first, count, model, before, value }: TornWrite, isExact = false): Promise<void> {
     const { unavailable } = this.#vault;
     const { fullness } = this.#disk.faults;
     this.#vault.unavailable = 0;
@@ -480,7 +573,7 @@ export class VolumeSimulation {
     }
     for (let i = 0; i < count; i++) {
       const now = found[i] ?? 0;
-      const fine = now === before[i] || now === value || model.mayBe(first + i, now);
+      const fine = now === before[i] || now === value || (!isExact && model.mayBe(first + i, now));
       assert(fine, `${model.name}: sector ${first + i} has ${now} after a torn write`);
       if (now === value) model.write(first + i, 1, value);
       else model.now[first + i] = now;
@@ -501,6 +594,7 @@ export class VolumeSimulation {
       folder: "/volumes",
       disk,
       clock: this.#clock,
+      random: this.#random,
       rootsOf: () => this.#vault,
       upload: (order) =>
         this.#vault.upload(
@@ -533,6 +627,10 @@ export class VolumeSimulation {
     const model = this.#modelOf(volumeId);
     model.uploaded.set(epoch, rootKey);
     this.#note(`${volumeId} cut ${epoch} uploaded${model.cuts.has(epoch) ? "" : " (not checked)"}`);
+    this.#checkSnapshot(model, epoch, rootKey);
+  }
+
+  #checkSnapshot(model: Model, epoch: number, rootKey: string): void {
     const expected = model.cuts.get(epoch);
     // Recovery points are cut by the fleet itself; what they hold is checked by those that build on them.
     if (expected === undefined) return;
