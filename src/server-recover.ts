@@ -210,7 +210,7 @@ async function bringBack(
       if (gateway.kind === "CACHED" && isThere)
         disks.push(disk("cache", "CACHE_STORAGE", sizes.cacheSizeBytes));
       await catalog.addGateway(gateway, disks);
-      await catalog.putTags(gateway.id, tags);
+      await catalog.tags.put(gateway.id, tags);
     }
     // A start makes no others beside them.
     if (copy.gateways.length > 0) await catalog.setSetting("default-gateways", "made");
@@ -241,7 +241,7 @@ async function bringBack(
     for (const { tags, ...policy } of copy.policies ?? []) {
       const rules = JSON.parse(policy.rules) as PolicyRules;
       await catalog.policies.put(policy, begun(policy.id, rules, systemClock.nowMs()));
-      await catalog.putTags(policy.id, tags);
+      await catalog.tags.put(policy.id, tags);
     }
   } finally {
     await catalog.close();

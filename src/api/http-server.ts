@@ -18,7 +18,7 @@ import { answerJsonError, JsonProtocol, jsonError, type WireAnswer, WireError } 
 import { PlainJsonProtocol } from "./wire/plain-json.ts";
 import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
 import { RestJsonProtocol } from "./wire/rest-json.ts";
-import { type Caller, SignatureError, verifySignature } from "./wire/sigv4.ts";
+import { type Caller, SignatureError, SigningKeys, verifySignature } from "./wire/sigv4.ts";
 
 interface PageRequest {
   readonly method: string;
@@ -68,6 +68,7 @@ export class ApiServer<Services> {
   readonly #query: QueryProtocol<Services>;
   readonly #ebs: RestJsonProtocol<Services>;
   readonly #dlm: RestJsonProtocol<Services>;
+  readonly #signingKeys = new SigningKeys();
   readonly #server: FastifyInstance;
 
   constructor(options: ApiServerOptions<Services>) {
@@ -191,7 +192,12 @@ export class ApiServer<Services> {
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
     const caller: Caller<Identity> = verifySignature(
       { method: request.method, url: request.url, headers: request.headers, body },
-      { nowMs: clock.nowMs(), region, find: (id, token) => accessKeys.find(id, token) },
+      {
+        nowMs: clock.nowMs(),
+        region,
+        keys: this.#signingKeys,
+        find: (id, token) => accessKeys.find(id, token),
+      },
     );
     const { accessKeyId, identity } = caller;
     accessKeys.used(accessKeyId);

@@ -114,7 +114,7 @@ function contract(
         [disk("cache"), disk("d1", VOLUME)],
       );
       assert.deepEqual(
-        (await catalog.tags(VOLUME)).map((t) => ({ ...t })),
+        (await catalog.tags.of(VOLUME)).map((t) => ({ ...t })),
         [
           { key: "a", value: "" },
           { key: "b", value: "2" },
@@ -131,7 +131,7 @@ function contract(
         catalog.addVolume(other, { disk: disk("d1", other.id), tags: [{ key: "k", value: "v" }] }),
       );
       assert.equal(await catalog.volume(other.id), undefined);
-      assert.deepEqual(await catalog.tags(other.id), []);
+      assert.deepEqual(await catalog.tags.of(other.id), []);
       // Its target's name is taken already.
       const twin = { ...other, target_name: "one", disk_id: null };
       await assert.rejects(catalog.addVolume(twin, { tags: [] }));
@@ -160,17 +160,17 @@ function contract(
       assert.equal((await catalog.deletedSnapshots()).length, 1);
       await catalog.removeSnapshot(SNAPSHOT);
       assert.equal(await catalog.snapshot(SNAPSHOT), undefined);
-      assert.deepEqual(await catalog.tags(SNAPSHOT), []);
+      assert.deepEqual(await catalog.tags.of(SNAPSHOT), []);
     });
 
     test("a tag that is there gets the new value", async () => {
-      await catalog.putTags(VOLUME, [
+      await catalog.tags.put(VOLUME, [
         { key: "a", value: "new" },
         { key: "c", value: "3" },
       ]);
-      await catalog.removeTags(VOLUME, ["b", "never"]);
+      await catalog.tags.remove(VOLUME, ["b", "never"]);
       assert.deepEqual(
-        (await catalog.tags(VOLUME)).map((t) => ({ ...t })),
+        (await catalog.tags.of(VOLUME)).map((t) => ({ ...t })),
         [
           { key: "a", value: "new" },
           { key: "c", value: "3" },
@@ -182,7 +182,7 @@ function contract(
       await catalog.removeVolume(VOLUME);
       assert.equal(await catalog.volume(VOLUME), undefined);
       assert.equal(await catalog.diskInUse("d1" as DiskId), undefined);
-      assert.deepEqual(await catalog.tags(VOLUME), []);
+      assert.deepEqual(await catalog.tags.of(VOLUME), []);
       assert.equal(await catalog.clientToken(GATEWAY, "t"), undefined);
     });
   });

@@ -6,6 +6,7 @@
 import { Kysely } from "kysely";
 import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import { ChapTable } from "./chap-table.ts";
+import { KeptRows } from "./kept-rows.ts";
 import { migrate } from "./migrations.ts";
 import { PolicyTable } from "./policy-table.ts";
 import { postgresDialect } from "./postgres.ts";
@@ -17,18 +18,15 @@ import type {
   GatewayRow,
   ScheduleRow,
   SnapshotRow,
-  TagRow,
   VolumeRow,
 } from "./schema.ts";
 import { sqliteDialect } from "./sqlite.ts";
 import { StartedSnapshots } from "./started-snapshots.ts";
+import { type Tag, TagTable, tagRows } from "./tag-table.ts";
+
+export type { Tag } from "./tag-table.ts";
 
 export type CatalogLocation = { readonly sqlitePath: string } | { readonly postgresUrl: string };
-
-export interface Tag {
-  readonly key: string;
-  readonly value: string;
-}
 
 export interface SnapshotCount {
   readonly volume_id: VolumeId;
@@ -45,16 +43,35 @@ export class Catalog {
   readonly chap: ChapTable;
   /** When snapshots are made by themselves. */
   readonly schedules: ScheduleTable;
+  /** Of everything that has any. */
+  readonly tags: TagTable;
   readonly #db: Kysely<CatalogSchema>;
+  readonly #gateways: KeptRows<GatewayRow>;
+  readonly #volumes: KeptRows<VolumeRow>;
   #onChange: () => void = () => {};
   #onSnapshotChange: (id: string) => void = () => {};
 
-  private constructor(db: Kysely<CatalogSchema>) {
+  /** `isOurs`: no other process writes to the database. */
+  private constructor(db: Kysely<CatalogSchema>, isOurs: boolean) {
     this.#db = db;
+    this.#gateways = new KeptRows(
+      () => db.selectFrom("gateways").selectAll().orderBy("id").execute(),
+      ({ id }) => id,
+      isOurs,
+    );
+    this.#volumes = new KeptRows(
+      () => db.selectFrom("volumes").selectAll().orderBy("id").execute(),
+      ({ id }) => id,
+      isOurs,
+    );
     this.started = new StartedSnapshots(db, (id) => this.#onSnapshotChange(id));
     this.policies = new PolicyTable(db, () => this.#onChange());
-    this.chap = new ChapTable(db, () => this.#onChange());
+    this.chap = new ChapTable(db, isOurs, () => this.#onChange());
     this.schedules = new ScheduleTable(db, () => this.#onChange());
+    this.tags = new TagTable(db, (id) => {
+      if (id.startsWith("snap-")) this.#onSnapshotChange(id);
+      else this.#onChange();
+    });
   }
 
   /** Opens the catalog and brings its schema to this version. */
@@ -68,7 +85,7 @@ export class Catalog {
       await db.destroy();
       throw error;
     }
-    return new Catalog(db);
+    return new Catalog(db, "sqlitePath" in location);
   }
 
   /** From now on `onChange` is called whenever a gateway, a volume or a tag has changed. */
@@ -85,36 +102,43 @@ export class Catalog {
     return this.#db.destroy();
   }
 
-  gateways(): Promise<GatewayRow[]> {
-    return this.#db.selectFrom("gateways").selectAll().orderBy("id").execute();
+  /** By their ids. */
+  gateways(): Promise<readonly GatewayRow[]> {
+    return this.#gateways.all();
   }
 
-  gateway(id: GatewayId): Promise<GatewayRow | undefined> {
-    return this.#db.selectFrom("gateways").selectAll().where("id", "=", id).executeTakeFirst();
+  async gateway(id: GatewayId): Promise<GatewayRow | undefined> {
+    return (await this.#gateways.of(id))[0];
   }
 
   /** Adds a gateway and the disks it begins with, all or nothing. */
   async addGateway(gateway: GatewayRow, disks: readonly DiskRow[]): Promise<void> {
-    await this.#db.transaction().execute(async (db) => {
-      await db.insertInto("gateways").values(gateway).execute();
-      for (const disk of disks) await db.insertInto("disks").values(disk).execute();
-    });
+    await this.#gateways.changing(() =>
+      this.#db.transaction().execute(async (db) => {
+        await db.insertInto("gateways").values(gateway).execute();
+        for (const disk of disks) await db.insertInto("disks").values(disk).execute();
+      }),
+    );
     this.#onChange();
   }
 
   async updateGateway(id: GatewayId, change: Partial<Omit<GatewayRow, "id">>): Promise<void> {
-    await this.#db.updateTable("gateways").set(change).where("id", "=", id).execute();
+    await this.#gateways.changing(() =>
+      this.#db.updateTable("gateways").set(change).where("id", "=", id).execute(),
+    );
     this.#onChange();
   }
 
   /** Removes a gateway and its tags, and frees its disks. It must have no volumes; where it has, nothing is changed. */
   async removeGateway(id: GatewayId): Promise<void> {
-    await this.#db.transaction().execute(async (db) => {
-      await db.deleteFrom("disks").where("gateway_id", "=", id).execute();
-      await db.deleteFrom("tags").where("resource_id", "=", id).execute();
-      await db.deleteFrom("client_tokens").where("gateway_id", "=", id).execute();
-      await db.deleteFrom("gateways").where("id", "=", id).execute();
-    });
+    await this.#gateways.changing(() =>
+      this.#db.transaction().execute(async (db) => {
+        await db.deleteFrom("disks").where("gateway_id", "=", id).execute();
+        await db.deleteFrom("tags").where("resource_id", "=", id).execute();
+        await db.deleteFrom("client_tokens").where("gateway_id", "=", id).execute();
+        await db.deleteFrom("gateways").where("id", "=", id).execute();
+      }),
+    );
     this.#onChange();
   }
 
@@ -128,12 +152,13 @@ export class Catalog {
     });
   }
 
-  volumes(): Promise<VolumeRow[]> {
-    return this.#db.selectFrom("volumes").selectAll().orderBy("id").execute();
+  /** By their ids. The same row is the same object as long as no volume is changed. */
+  volumes(): Promise<readonly VolumeRow[]> {
+    return this.#volumes.all();
   }
 
-  volume(id: VolumeId): Promise<VolumeRow | undefined> {
-    return this.#db.selectFrom("volumes").selectAll().where("id", "=", id).executeTakeFirst();
+  async volume(id: VolumeId): Promise<VolumeRow | undefined> {
+    return (await this.#volumes.of(id))[0];
   }
 
   /** Adds a volume with the disk it takes, its tags and the token that made it, all or nothing. */
@@ -146,34 +171,42 @@ export class Catalog {
       readonly schedule?: ScheduleRow;
     },
   ): Promise<void> {
-    await this.#db.transaction().execute(async (db) => {
-      await db.insertInto("volumes").values(volume).execute();
-      if (parts.disk !== undefined) await db.insertInto("disks").values(parts.disk).execute();
-      const tags = tagRows(volume.id, parts.tags);
-      if (tags.length > 0) await db.insertInto("tags").values(tags).execute();
-      if (parts.token !== undefined) await db.insertInto("client_tokens").values(parts.token).execute();
-      if (parts.schedule !== undefined) await db.insertInto("schedules").values(parts.schedule).execute();
-    });
+    await this.#volumes.changing(() =>
+      this.#db.transaction().execute(async (db) => {
+        await db.insertInto("volumes").values(volume).execute();
+        if (parts.disk !== undefined) await db.insertInto("disks").values(parts.disk).execute();
+        const tags = tagRows(volume.id, parts.tags);
+        if (tags.length > 0) await db.insertInto("tags").values(tags).execute();
+        if (parts.token !== undefined) await db.insertInto("client_tokens").values(parts.token).execute();
+        if (parts.schedule !== undefined) await db.insertInto("schedules").values(parts.schedule).execute();
+      }),
+    );
     this.#onChange();
   }
 
   async setVolumeState(id: VolumeId, state: VolumeRow["state"]): Promise<void> {
-    await this.#db.updateTable("volumes").set({ state }).where("id", "=", id).execute();
+    await this.#volumes.changing(() =>
+      this.#db.updateTable("volumes").set({ state }).where("id", "=", id).execute(),
+    );
     this.#onChange();
   }
 
   /** The volume and its disk, if it has one, have this size from now on. */
   async setVolumeSize(id: VolumeId, sizeBytes: number): Promise<void> {
-    await this.#db.transaction().execute(async (db) => {
-      await db.updateTable("volumes").set({ size_bytes: sizeBytes }).where("id", "=", id).execute();
-      await db.updateTable("disks").set({ size_bytes: sizeBytes }).where("volume_id", "=", id).execute();
-    });
+    await this.#volumes.changing(() =>
+      this.#db.transaction().execute(async (db) => {
+        await db.updateTable("volumes").set({ size_bytes: sizeBytes }).where("id", "=", id).execute();
+        await db.updateTable("disks").set({ size_bytes: sizeBytes }).where("volume_id", "=", id).execute();
+      }),
+    );
     this.#onChange();
   }
 
   async setRecoveryPoints(id: VolumeId, everyMs: number | null): Promise<void> {
     const change = { recovery_point_every_ms: everyMs };
-    await this.#db.updateTable("volumes").set(change).where("id", "=", id).execute();
+    await this.#volumes.changing(() =>
+      this.#db.updateTable("volumes").set(change).where("id", "=", id).execute(),
+    );
     this.#onChange();
   }
 
@@ -186,15 +219,19 @@ export class Catalog {
       disk_id: null,
       preserve_existing_data: 0,
     } as const;
-    await this.#db.transaction().execute(async (db) => {
-      await db.updateTable("volumes").set(change).where("id", "=", id).execute();
-      await db.deleteFrom("disks").where("volume_id", "=", id).execute();
-    });
+    await this.#volumes.changing(() =>
+      this.#db.transaction().execute(async (db) => {
+        await db.updateTable("volumes").set(change).where("id", "=", id).execute();
+        await db.deleteFrom("disks").where("volume_id", "=", id).execute();
+      }),
+    );
     this.#onChange();
   }
 
   async setAttachment(id: VolumeId, attachment: VolumeRow["attachment"]): Promise<void> {
-    await this.#db.updateTable("volumes").set({ attachment }).where("id", "=", id).execute();
+    await this.#volumes.changing(() =>
+      this.#db.updateTable("volumes").set({ attachment }).where("id", "=", id).execute(),
+    );
     this.#onChange();
   }
 
@@ -205,10 +242,12 @@ export class Catalog {
     disk: DiskRow | undefined,
   ): Promise<void> {
     const change = { ...to, attachment: "attached", state: "creating", detached_used_bytes: null } as const;
-    await this.#db.transaction().execute(async (db) => {
-      await db.updateTable("volumes").set(change).where("id", "=", id).execute();
-      if (disk !== undefined) await db.insertInto("disks").values(disk).execute();
-    });
+    await this.#volumes.changing(() =>
+      this.#db.transaction().execute(async (db) => {
+        await db.updateTable("volumes").set(change).where("id", "=", id).execute();
+        if (disk !== undefined) await db.insertInto("disks").values(disk).execute();
+      }),
+    );
     this.#onChange();
   }
 
@@ -223,14 +262,16 @@ export class Catalog {
 
   /** Removes a volume, its tags, token, credentials and schedules, and frees its disk. Its snapshots stay. */
   async removeVolume(id: VolumeId): Promise<void> {
-    await this.#db.transaction().execute(async (db) => {
-      await db.deleteFrom("disks").where("volume_id", "=", id).execute();
-      await db.deleteFrom("tags").where("resource_id", "=", id).execute();
-      await db.deleteFrom("client_tokens").where("volume_id", "=", id).execute();
-      await db.deleteFrom("chap_credentials").where("volume_id", "=", id).execute();
-      await db.deleteFrom("schedules").where("volume_id", "=", id).execute();
-      await db.deleteFrom("volumes").where("id", "=", id).execute();
-    });
+    const remove = () =>
+      this.#db.transaction().execute(async (db) => {
+        await db.deleteFrom("disks").where("volume_id", "=", id).execute();
+        await db.deleteFrom("tags").where("resource_id", "=", id).execute();
+        await db.deleteFrom("client_tokens").where("volume_id", "=", id).execute();
+        await db.deleteFrom("chap_credentials").where("volume_id", "=", id).execute();
+        await db.deleteFrom("schedules").where("volume_id", "=", id).execute();
+        await db.deleteFrom("volumes").where("id", "=", id).execute();
+      });
+    await this.#volumes.changing(() => this.chap.changing(remove));
     this.#onChange();
   }
 
@@ -272,17 +313,6 @@ export class Catalog {
       .selectAll()
       .where("deleted", "=", 0)
       .where("id", "in", ids as readonly SnapshotId[])
-      .execute();
-  }
-
-  /** The tags of some hundred resources. */
-  tagsOf(resourceIds: readonly string[]): Promise<TagRow[]> {
-    return this.#db
-      .selectFrom("tags")
-      .selectAll()
-      .where("resource_id", "in", resourceIds)
-      .orderBy("resource_id")
-      .orderBy("key")
       .execute();
   }
 
@@ -378,60 +408,15 @@ export class Catalog {
       .execute();
   }
 
-  tags(resourceId: string): Promise<Tag[]> {
-    return this.#db
-      .selectFrom("tags")
-      .select(["key", "value"])
-      .where("resource_id", "=", resourceId)
-      .orderBy("key")
-      .execute();
-  }
-
-  /** Tags of the resources whose ids begin so. */
-  tagsOfAll(idPrefix: "vol-" | "sgw-" | "snap-"): Promise<TagRow[]> {
-    return this.#db
-      .selectFrom("tags")
-      .selectAll()
-      .where("resource_id", "like", `${idPrefix}%`)
-      .orderBy("resource_id")
-      .orderBy("key")
-      .execute();
-  }
-
-  allTags(): Promise<TagRow[]> {
-    return this.#db.selectFrom("tags").selectAll().orderBy("resource_id").orderBy("key").execute();
-  }
-
-  /** Adds the tags; a key that is there gets the new value. */
-  async putTags(resourceId: string, tags: readonly Tag[]): Promise<void> {
-    if (tags.length === 0) return;
-    await this.#db
-      .insertInto("tags")
-      .values(tagRows(resourceId, tags))
-      .onConflict((on) =>
-        on.columns(["resource_id", "key"]).doUpdateSet({ value: (eb) => eb.ref("excluded.value") }),
-      )
-      .execute();
-    this.#onSnapshotChange(resourceId);
-    this.#onChange();
-  }
-
-  async removeTags(resourceId: string, keys: readonly string[]): Promise<void> {
-    if (keys.length === 0) return;
-    await this.#db
-      .deleteFrom("tags")
-      .where("resource_id", "=", resourceId)
-      .where("key", "in", [...keys])
-      .execute();
-    this.#onSnapshotChange(resourceId);
-    this.#onChange();
+  /** The roots that a snapshot needs, deleted ones too: all of them, or those among `keys`. */
+  async snapshotRoots(keys?: readonly string[]): Promise<Set<string>> {
+    let query = this.#db.selectFrom("snapshots").select("root_key").where("root_key", "is not", null);
+    if (keys !== undefined) query = query.where("root_key", "in", [...keys]);
+    const rows = await query.execute();
+    return new Set(rows.flatMap(({ root_key }) => (root_key === null ? [] : [root_key])));
   }
 
   async diskInUse(id: DiskId): Promise<DiskRow | undefined> {
     return this.#db.selectFrom("disks").selectAll().where("id", "=", id).executeTakeFirst();
   }
-}
-
-function tagRows(resourceId: string, tags: readonly Tag[]): TagRow[] {
-  return tags.map(({ key, value }) => ({ resource_id: resourceId, key, value }));
 }

@@ -115,16 +115,18 @@ export class CatalogCopier {
 
   async #saveNow(): Promise<void> {
     const { catalog, store, clock } = this.#options;
-    const [gateways, volumes, tags, chap, schedules, policies] = await Promise.all([
+    const [gateways, volumes, allTags, chap, schedules, policies] = await Promise.all([
       catalog.gateways(),
       catalog.volumes(),
-      catalog.allTags(),
+      catalog.tags.besideSnapshots(),
       catalog.chap.all(),
       catalog.schedules.all(),
       catalog.policies.all(),
     ]);
-    const tagsOf = (id: string) =>
-      tags.filter(({ resource_id }) => resource_id === id).map(({ key, value }) => ({ key, value }));
+    const tags = Map.groupBy(allTags, ({ resource_id }) => resource_id);
+    const tagsOf = (id: string) => (tags.get(id) ?? []).map(({ key, value }) => ({ key, value }));
+    const chapOf = Map.groupBy(chap, ({ volume_id }) => volume_id);
+    const schedulesOf = Map.groupBy(schedules, ({ volume_id }) => volume_id);
     const copy = {
       policies: policies.map((row) => ({ ...row, tags: tagsOf(row.id) })),
       gateways: gateways.map((row) => ({ ...row, tags: tagsOf(row.id) })),
@@ -133,8 +135,8 @@ export class CatalogCopier {
         .map((row) => ({
           ...row,
           tags: tagsOf(row.id),
-          chap: chap.filter(({ volume_id }) => volume_id === row.id),
-          schedules: schedules.filter(({ volume_id }) => volume_id === row.id).map(asked),
+          chap: chapOf.get(row.id) ?? [],
+          schedules: (schedulesOf.get(row.id) ?? []).map(asked),
         })),
     };
     const text = JSON.stringify(copy);

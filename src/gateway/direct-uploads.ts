@@ -255,7 +255,7 @@ export class DirectUploads {
     if (before.fingerprint !== fingerprint)
       throw new DirectError("conflict", "The client token was used for another request.");
     const row = await findSnapshot(catalog, before.snapshot_id);
-    return { row, tags: await catalog.tags(row.id), parentSnapshotId: before.parent_snapshot_id };
+    return { row, tags: await catalog.tags.of(row.id), parentSnapshotId: before.parent_snapshot_id };
   }
 
   async #parent(text: string | undefined, sizeBytes: number): Promise<SnapshotRow | undefined> {

@@ -144,7 +144,7 @@ export class Gateways {
         settings: JSON.stringify(settings),
       };
       await catalog.addGateway(row, []);
-      await catalog.putTags(row.id, tags);
+      await catalog.tags.put(row.id, tags);
       await this.openStorage(row.id);
       return row;
     });

@@ -48,8 +48,8 @@ test("is what the catalog holds, whatever has changed since the last look", asyn
   const actions: ((n: number) => Promise<void>)[] = [
     () => add(1),
     (n) => catalog.updateSnapshot(idOf(n), { description: `changed ${draw(1000)}` }),
-    (n) => catalog.putTags(idOf(n), [{ key: "b", value: String(draw(1000)) }]),
-    (n) => catalog.removeTags(idOf(n), ["a"]),
+    (n) => catalog.tags.put(idOf(n), [{ key: "b", value: String(draw(1000)) }]),
+    (n) => catalog.tags.remove(idOf(n), ["a"]),
     async (n) => {
       await catalog.removeSnapshot(idOf(n));
       there.delete(n);
@@ -67,14 +67,29 @@ test("is what the catalog holds, whatever has changed since the last look", asyn
     }
     if (round === 30) await add(600);
     const [rows, fresh] = [await catalog.snapshots(), new Map<string, object[]>()];
-    for (const { resource_id, key, value } of await catalog.allTags())
+    for (const { resource_id, key, value } of await catalog.tags.ofAll("snap-"))
       fresh.set(resource_id, [...(fresh.get(resource_id) ?? []), { key, value }]);
     const expected = rows.map((row) => ({
       row: { ...row },
       tags: fresh.get(row.id) ?? [],
       progressPercent: 100,
     }));
-    assert.deepEqual(await known.all(), expected);
+    const { all: listed, pending } = await known.list();
+    assert.deepEqual(listed, expected);
+    assert.deepEqual(
+      [...pending].sort(),
+      rows.filter(({ state }) => state === "pending").map(({ id }) => id),
+    );
+    for (const volumeId of new Set(rows.map(({ volume_id }) => volume_id))) {
+      const own = expected.filter(({ row }) => row.volume_id === volumeId);
+      assert.deepEqual(await known.ofVolumes([volumeId, volumeId]), own);
+    }
+    const some = rows.filter((_, i) => i % 7 === 0).map(({ id }) => id);
+    const found = await known.of([...some, "snap-none"].reverse());
+    assert.deepEqual(
+      found.map(({ row }) => row.id),
+      some.reverse(),
+    );
   }
   await catalog.close();
 });

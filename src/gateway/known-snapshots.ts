@@ -13,13 +13,22 @@ export interface KnownSnapshot {
 /** Where more than this has changed, everything is read again. */
 const CHANGES_MAX = 500;
 
+/** All of them at one moment. A list that was handed out stays as it was. */
+export interface SnapshotList {
+  /** By their ids. */
+  readonly all: readonly KnownSnapshot[];
+  /** Those that are pending. */
+  readonly pending: ReadonlySet<string>;
+}
+
 export class KnownSnapshots {
   readonly #catalog: Catalog;
   readonly #queue = new SerialQueue();
   readonly #changed = new Set<string>();
-  /** By their ids. */
-  #known: readonly KnownSnapshot[] | undefined;
-  #hasPending = false;
+  #known: KnownSnapshot[] | undefined;
+  /** The ids of each volume's. */
+  readonly #ofVolume = new Map<string, Set<string>>();
+  #pending = new Set<string>();
 
   /** There is one for a catalog: it is told of every change there. */
   constructor(catalog: Catalog) {
@@ -27,72 +36,102 @@ export class KnownSnapshots {
     catalog.watchSnapshots((id) => this.#changed.add(id));
   }
 
-  /** Those that were not deleted, by their ids. */
-  all(): Promise<readonly KnownSnapshot[]> {
-    return this.#queue.run(() => this.#all());
+  /** Those that were not deleted. */
+  list(): Promise<SnapshotList> {
+    return this.#queue.run(async () => ({ all: await this.#fresh(), pending: new Set(this.#pending) }));
   }
 
-  /** Whether one of those that were given last is pending. */
-  get hasPending(): boolean {
-    return this.#hasPending;
+  /** Those of the ids that are there, in the order of the ids. */
+  of(ids: readonly string[]): Promise<KnownSnapshot[]> {
+    return this.#queue.run(async () => named(await this.#fresh(), ids));
   }
 
-  async #all(): Promise<readonly KnownSnapshot[]> {
+  /** Those that were cut of the volumes, or made of such ones, by their ids. */
+  ofVolumes(volumeIds: readonly string[]): Promise<KnownSnapshot[]> {
+    return this.#queue.run(async () => {
+      const all = await this.#fresh();
+      const ids = new Set(volumeIds.flatMap((volumeId) => [...(this.#ofVolume.get(volumeId) ?? [])]));
+      return named(all, [...ids].sort());
+    });
+  }
+
+  async #fresh(): Promise<readonly KnownSnapshot[]> {
     if (this.#known !== undefined && this.#changed.size === 0) return this.#known;
-    if (this.#known === undefined || this.#changed.size > CHANGES_MAX) await this.#readAll();
-    else await this.#readAgain(this.#known);
-    const known = this.#known ?? [];
-    this.#hasPending = known.some(({ row }) => row.state === "pending");
-    return known;
+    if (this.#known === undefined || this.#changed.size > CHANGES_MAX) return this.#readAll();
+    return this.#readAgain(this.#known);
   }
 
-  async #readAll(): Promise<void> {
+  async #readAll(): Promise<readonly KnownSnapshot[]> {
     // What changes while this is read is read again the next time.
     this.#changed.clear();
     this.#known = undefined;
-    const [rows, tags] = await Promise.all([this.#catalog.snapshots(), this.#catalog.tagsOfAll("snap-")]);
-    this.#known = [...together(rows, tags).values()];
+    const [rows, tags] = await Promise.all([this.#catalog.snapshots(), this.#catalog.tags.ofAll("snap-")]);
+    this.#ofVolume.clear();
+    this.#pending = new Set();
+    const known = [...together(rows, tags).values()];
+    for (const each of known) this.#enter(each);
+    this.#known = known;
+    return known;
   }
 
-  async #readAgain(known: readonly KnownSnapshot[]): Promise<void> {
+  async #readAgain(known: readonly KnownSnapshot[]): Promise<readonly KnownSnapshot[]> {
     const ids = [...this.#changed];
     this.#changed.clear();
     try {
-      const [rows, tags] = await Promise.all([this.#catalog.snapshotsOf(ids), this.#catalog.tagsOf(ids)]);
-      this.#known = merged(known, ids, together(rows, tags));
+      const [rows, tags] = await Promise.all([
+        this.#catalog.snapshotsOf(ids),
+        this.#catalog.tags.ofMany(ids),
+      ]);
+      this.#known = this.#merged(known, ids, together(rows, tags));
+      return this.#known;
     } catch (error) {
       for (const id of ids) this.#changed.add(id);
       throw error;
     }
   }
+
+  /** A new list with what has become of these snapshots. */
+  #merged(
+    known: readonly KnownSnapshot[],
+    ids: readonly string[],
+    found: ReadonlyMap<string, KnownSnapshot>,
+  ): KnownSnapshot[] {
+    const list = [...known];
+    for (const id of ids) {
+      const now = found.get(id);
+      const at = placeOf(list, id);
+      const before = list[at]?.row.id === id ? list[at] : undefined;
+      if (before !== undefined) this.#leave(before);
+      if (now !== undefined) this.#enter(now);
+      if (now !== undefined) list.splice(at, before === undefined ? 0 : 1, now);
+      else if (before !== undefined) list.splice(at, 1);
+    }
+    return list;
+  }
+
+  #enter({ row }: KnownSnapshot): void {
+    const ids = this.#ofVolume.get(row.volume_id) ?? new Set();
+    this.#ofVolume.set(row.volume_id, ids.add(row.id));
+    if (row.state === "pending") this.#pending.add(row.id);
+  }
+
+  #leave({ row }: KnownSnapshot): void {
+    const ids = this.#ofVolume.get(row.volume_id);
+    ids?.delete(row.id);
+    if (ids?.size === 0) this.#ofVolume.delete(row.volume_id);
+    this.#pending.delete(row.id);
+  }
 }
 
-/** The list with what has become of these snapshots; a list that was handed out before stays as it was. */
-function merged(
-  known: readonly KnownSnapshot[],
-  ids: readonly string[],
-  found: ReadonlyMap<string, KnownSnapshot>,
-): KnownSnapshot[] {
-  const list = [...known];
-  const fresh: KnownSnapshot[] = [];
-  const gone = new Set<string>();
-  for (const id of ids) {
-    const now = found.get(id);
-    const at = placeOf(list, id);
-    const isThere = list[at]?.row.id === id;
-    if (now === undefined) gone.add(id);
-    else if (isThere) list[at] = now;
-    else fresh.push(now);
-  }
-  if (fresh.length === 0 && gone.size === 0) return list;
-  return list
-    .filter(({ row }) => !gone.has(row.id))
-    .concat(fresh)
-    .sort((a, b) => (a.row.id < b.row.id ? -1 : 1));
+function named(all: readonly KnownSnapshot[], ids: readonly string[]): KnownSnapshot[] {
+  return ids.flatMap((id) => {
+    const each = all[placeOf(all, id)];
+    return each?.row.id === id ? [each] : [];
+  });
 }
 
 /** Where the id is in a list by ids, or would be. */
-function placeOf(list: readonly KnownSnapshot[], id: string): number {
+export function placeOf(list: readonly KnownSnapshot[], id: string): number {
   let low = 0;
   let high = list.length;
   while (low < high) {

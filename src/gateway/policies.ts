@@ -72,7 +72,7 @@ export class Policies {
       modified_at: nowMs,
     };
     await catalog.policies.put(row, begun(row.id, wanted.rules, nowMs));
-    await catalog.putTags(row.id, tags);
+    await catalog.tags.put(row.id, tags);
     return row.id;
   }
 
@@ -131,17 +131,20 @@ export class Policies {
     const { tags: present } = await this.get(id);
     if (new Set([...present, ...tags].map(({ key }) => key)).size > TAGS_MAX)
       throw new PolicyError("invalid", `A policy has at most ${TAGS_MAX} tags.`);
-    await this.#options.catalog.putTags(id, tags);
+    await this.#options.catalog.tags.put(id, tags);
   }
 
   async removeTags(id: string, keys: readonly string[]): Promise<void> {
     await this.get(id);
-    await this.#options.catalog.removeTags(id, keys);
+    await this.#options.catalog.tags.remove(id, keys);
   }
 
   async #view(row: PolicyRow): Promise<PolicyView> {
     const { catalog } = this.#options;
-    const [tags, schedules] = await Promise.all([catalog.tags(row.id), catalog.policies.schedules(row.id)]);
+    const [tags, schedules] = await Promise.all([
+      catalog.tags.of(row.id),
+      catalog.policies.schedules(row.id),
+    ]);
     return { row, rules: JSON.parse(row.rules) as PolicyRules, tags, schedules };
   }
 }

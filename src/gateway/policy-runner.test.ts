@@ -87,7 +87,8 @@ class Bench {
     const store: SnapshotStore = {
       putSnapshot: async (record) => void this.records.set(record.snapshotId, record),
       deleteSnapshot: async (id) => void this.records.delete(id),
-      listSnapshots: async () => [...this.records.values()],
+      listSnapshots: async (except) =>
+        [...this.records.values()].filter(({ snapshotId }) => !except.includes(snapshotId)),
       snapshot: async (id) => {
         await this.bucket;
         return this.records.get(id);
@@ -114,7 +115,7 @@ class Bench {
     const gateway = { id: GATEWAY, name: "g", kind: "CACHED", timezone: "GMT", created_at: 0 } as const;
     const row: GatewayRow = { ...gateway, state: "running", settings: "{}" };
     await catalog.addGateway(row, []);
-    await catalog.putTags(GATEWAY, [TAG]);
+    await catalog.tags.put(GATEWAY, [TAG]);
     for (const id of [ONE, TWO, OTHER]) {
       const volume: VolumeRow = {
         ...{ id, gateway_id: GATEWAY, kind: "cached", size_bytes: 2 ** 30, target_name: id, disk_id: null },
@@ -175,7 +176,7 @@ describe("lifecycle policies", () => {
         made.map(({ state, policy_id }) => [state, policy_id]),
         Array(3).fill(["completed", id]),
       );
-      const tags = await bench.catalog.tags(made[0]?.id ?? "");
+      const tags = await bench.catalog.tags.of(made[0]?.id ?? "");
       const plain = tags.map(({ key, value }) => ({ key, value }));
       assert.deepEqual(plain, [
         { key: "aws:dlm:lifecycle-policy-id", value: id },
@@ -267,7 +268,7 @@ describe("lifecycle policies", () => {
     const bench = await Bench.make();
     const schedules = [{ ...hourly, sharedWith: ["111111111111"] }];
     const excludedVolumeTags = [{ key: "scratch", value: "1" }];
-    await bench.catalog.putTags(TWO, excludedVolumeTags);
+    await bench.catalog.tags.put(TWO, excludedVolumeTags);
     await bench.policies.create(
       { ...wanted, rules: { ...rules, targets: "gateways", schedules, excludedVolumeTags } },
       [],

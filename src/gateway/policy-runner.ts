@@ -259,7 +259,7 @@ export class PolicyRunner {
     const groups: { gateway: GatewayRow; volumes: VolumeRow[] }[] = [];
     for (const gateway of gateways) {
       const own = of(gateway);
-      if (own.length > 0 && hasAny(await catalog.tags(gateway.id), rules.targetTags))
+      if (own.length > 0 && hasAny(await catalog.tags.of(gateway.id), rules.targetTags))
         groups.push({ gateway, volumes: own });
     }
     return groups;

@@ -197,6 +197,8 @@ export interface VolumeHost {
   /** For snapshots that are pending when the process starts: what has become of the cut. */
   cutState(volumeId: VolumeId, epoch: number): Promise<CutState>;
   report(volumeId: VolumeId): Promise<VolumeReport>;
+  /** Those of several volumes, in the same order. */
+  reports(volumeIds: readonly VolumeId[]): Promise<readonly VolumeReport[]>;
   usage(gatewayId: GatewayId): Promise<StorageUsage>;
 }
 
@@ -321,7 +323,8 @@ export interface SnapshotStore {
   putSnapshot(record: SnapshotRecord): Promise<void>;
   /** Takes the name away; what only it reached is freed by garbage collection. No error if there is none. */
   deleteSnapshot(snapshotId: SnapshotId): Promise<void>;
-  listSnapshots(): Promise<readonly SnapshotRecord[]>;
+  /** The records of all snapshots but these. One that can't be read is told to the log and left out. */
+  listSnapshots(except: readonly SnapshotId[]): Promise<readonly SnapshotRecord[]>;
   /** The record as it is in the bucket now; undefined where there is none. */
   snapshot(snapshotId: SnapshotId): Promise<SnapshotRecord | undefined>;
   /** Whether the snapshot is in the bucket now. */

@@ -22,6 +22,8 @@ export interface RecoveryPointsOptions {
 }
 
 const THIN_EVERY_MS = 10 * 60_000;
+/** Volumes whose roots are kept in mind at a time. */
+const GROUP_MAX = 64;
 
 export class RecoveryPoints {
   readonly #options: RecoveryPointsOptions;
@@ -78,14 +80,11 @@ export class RecoveryPoints {
 
   /** Takes the recovery points away that the rule does not keep; what has a name, or a volume stands on, stays. */
   async thin(): Promise<void> {
-    const { catalog, onProblem } = this.#options;
-    for (const volume of await catalog.volumes()) {
-      try {
-        await this.#queue.run(() => this.#thinVolume(volume.id, true));
-      } catch (error) {
-        onProblem(`the recovery points of ${volume.id} can't be thinned out now`, error);
-      }
-    }
+    const volumes = await this.#options.catalog.volumes();
+    await this.#thinAll(
+      volumes.map(({ id }) => id),
+      true,
+    );
   }
 
   /** The same for volumes that are gone: what has no name goes when the rule does not keep it any more. */
@@ -94,11 +93,51 @@ export class RecoveryPoints {
     const there = new Set((await catalog.volumes()).map(({ id }) => id));
     const own = await roots.listOwnVolumes();
     const making = new Set((await catalog.pendingSnapshots()).map(({ volume_id }) => volume_id));
-    for (const volumeId of own) {
-      // The root of one that is being made has no name yet.
-      if (making.has(volumeId)) continue;
-      if (!there.has(volumeId)) await this.#queue.run(() => this.#thinVolume(volumeId, false));
+    // The root of one that is being made has no name yet.
+    const gone = own.filter((id) => !there.has(id) && !making.has(id));
+    await this.#thinAll(gone, false, true);
+  }
+
+  /**
+   * Thins volumes out, group by group: most of them have nothing that could go, and who needs what (which may be asked of
+   * thousands of records in the bucket) is asked once for all the others of a group.
+   */
+  async #thinAll(volumeIds: readonly VolumeId[], keepNewest: boolean, isStrict = false): Promise<void> {
+    const { roots, onProblem } = this.#options;
+    const tolerate = async (volumeId: VolumeId, action: () => Promise<void>) => {
+      try {
+        await action();
+      } catch (error) {
+        if (isStrict) throw error;
+        onProblem(`the recovery points of ${volumeId} can't be thinned out now`, error);
+      }
+    };
+    let group = new Map<VolumeId, ReadonlySet<string>>();
+    const thinGroup = async () => {
+      const [first] = group.keys();
+      if (first === undefined) return;
+      const going = group;
+      group = new Map();
+      await tolerate(first, async () => {
+        // After the listings: a root that was named elsewhere since then was made since then, and is not in them.
+        const pinned = await this.#pins();
+        for (const [volumeId, seen] of going) {
+          await tolerate(volumeId, () =>
+            this.#queue.run(() => this.#thinVolume(volumeId, seen, pinned, keepNewest)),
+          );
+        }
+      });
+    };
+    for (const volumeId of volumeIds) {
+      await tolerate(volumeId, async () => {
+        const found = await roots.listRoots(volumeId);
+        const nobody: ReadonlySet<string> = new Set();
+        if (this.#droppable(found, nobody, keepNewest).length > 0)
+          group.set(volumeId, new Set(found.map(({ rootKey }) => rootKey)));
+      });
+      if (group.size >= GROUP_MAX) await thinGroup();
     }
+    await thinGroup();
   }
 
   /**
@@ -129,32 +168,60 @@ export class RecoveryPoints {
     await this.#thinning;
   }
 
-  async #thinVolume(volumeId: VolumeId, keepNewest: boolean): Promise<void> {
-    const { roots, clock, rule } = this.#options;
+  /** Takes those of the roots `seen` away that nobody needs: `pinned` was found out after they were seen. */
+  async #thinVolume(
+    volumeId: VolumeId,
+    seen: ReadonlySet<string>,
+    pinned: ReadonlySet<string>,
+    keepNewest: boolean,
+  ): Promise<void> {
+    const { catalog, roots } = this.#options;
     const found = await roots.listRoots(volumeId);
-    // After the listing: a name given before it is seen here, and one given later waits for us.
-    const pinned = await this.#pins();
+    const drop = this.#droppable(found, pinned, keepNewest).filter((rootKey) => seen.has(rootKey));
+    if (drop.length === 0) return;
+    // Here a root can get a name at any time until the queue was ours; and one whose snapshot is not recorded yet has none.
+    const named = await catalog.snapshotRoots(drop);
+    const making = new Set(
+      (await catalog.pendingSnapshots())
+        .filter((row) => row.volume_id === volumeId)
+        .map(({ epoch }) => epoch),
+    );
+    const needed = new Set([
+      ...pinned,
+      ...named,
+      ...found.filter(({ epoch }) => making.has(epoch)).map(({ rootKey }) => rootKey),
+      ...(await this.#localPins()),
+    ]);
+    const going = this.#droppable(found, needed, keepNewest).filter((rootKey) => seen.has(rootKey));
+    if (going.length > 0) await roots.deleteRoots(volumeId, going);
+  }
+
+  /** The roots that the rule does not keep while only those that are pinned are needed. */
+  #droppable(found: readonly StoredRoot[], pinned: ReadonlySet<string>, keepNewest: boolean): string[] {
+    const { clock, rule } = this.#options;
     const candidates = found.map(({ rootKey, cutAtMs, checkpointKey, chainKeys }) => ({
       rootKey,
       cutAtMs,
       standsOn: [...(checkpointKey === undefined ? [] : [checkpointKey]), ...(chainKeys ?? [])],
     }));
-    const drop = rootsToDrop(candidates, rule, pinned, clock.nowMs(), keepNewest);
-    if (drop.length > 0) await roots.deleteRoots(volumeId, drop);
+    return rootsToDrop(candidates, rule, pinned, clock.nowMs(), keepNewest);
   }
 
   /** Roots that have a name, or that a volume stands on: here, and as far as the bucket knows of other gateways. */
   async #pins(): Promise<Set<string>> {
     const { catalog, roots } = this.#options;
-    const pins = new Set<string>();
-    for (const { root_key } of await catalog.allSnapshots()) if (root_key !== null) pins.add(root_key);
-    for (const { parent_root_key } of await catalog.volumes()) {
-      if (parent_root_key !== null) pins.add(parent_root_key);
-    }
-    for (const { parent_root_key } of await catalog.started.unended()) {
-      if (parent_root_key !== null) pins.add(parent_root_key);
-    }
+    const pins = await catalog.snapshotRoots();
+    for (const key of await this.#localPins()) pins.add(key);
     for (const key of await roots.listPins()) pins.add(key);
     return pins;
+  }
+
+  /** Roots that volumes and unfinished uploads stand on here. */
+  async #localPins(): Promise<Set<string>> {
+    const { catalog } = this.#options;
+    const rows = [...(await catalog.volumes()), ...(await catalog.started.unended())];
+    return new Set(
+      rows.flatMap(({ parent_root_key }) => (parent_root_key === null ? [] : [parent_root_key])),
+    );
   }
 }

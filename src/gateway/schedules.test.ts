@@ -159,7 +159,7 @@ describe("snapshots that make themselves", () => {
     const [snapshot] = await made();
     assert.equal(snapshot?.description, "sgw-00000001:vol-00000000000000001:Schedule");
     assert.deepEqual(
-      (await catalog.tags(snapshot?.id ?? "")).map((t) => ({ ...t })),
+      (await catalog.tags.of(snapshot?.id ?? "")).map((t) => ({ ...t })),
       [{ key: "by", value: "night" }],
     );
     const shown = await only();

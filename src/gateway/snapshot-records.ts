@@ -1,7 +1,8 @@
 /** Completed snapshots as rows of the catalog and as records in the bucket. */
-import type { Tag } from "../catalog/catalog.ts";
-import { PLAIN_SNAPSHOT, type SnapshotRow } from "../catalog/schema.ts";
-import type { SnapshotRecord } from "./ports.ts";
+import type { Catalog, Tag } from "../catalog/catalog.ts";
+import { PLAIN_SNAPSHOT, type SnapshotRow, type VolumeRow } from "../catalog/schema.ts";
+import type { SnapshotId } from "../platform/ids.ts";
+import type { SnapshotRecord, SnapshotStore } from "./ports.ts";
 import { marksOf, rowOfMarks } from "./snapshot-marks.ts";
 
 export function recordOf(row: SnapshotRow, tags: readonly Tag[]): SnapshotRecord {
@@ -20,8 +21,33 @@ export function recordOf(row: SnapshotRow, tags: readonly Tag[]): SnapshotRecord
   };
 }
 
+/** The row of a snapshot of the volume that is still to be made. */
+export function pendingRow(
+  volume: VolumeRow,
+  volumeArn: string,
+  id: SnapshotId,
+  description: string,
+): SnapshotRow {
+  return {
+    ...PLAIN_SNAPSHOT,
+    id,
+    volume_id: volume.id,
+    volume_arn: volumeArn,
+    epoch: 0,
+    state: "pending",
+    reason: null,
+    description,
+    volume_size_bytes: volume.size_bytes,
+    started_at: 0,
+    completed_at: null,
+    root_key: null,
+    full_bytes: 0,
+    deleted: 0,
+  };
+}
+
 /** The row of a snapshot that only the bucket knows of. */
-export function rowOfRecord(record: SnapshotRecord): SnapshotRow {
+function rowOfRecord(record: SnapshotRecord): SnapshotRow {
   return {
     ...PLAIN_SNAPSHOT,
     ...rowOfMarks(record.marks),
@@ -39,4 +65,21 @@ export function rowOfRecord(record: SnapshotRecord): SnapshotRow {
     full_bytes: record.fullBytes,
     deleted: 0,
   };
+}
+
+/** Rows that are written in one transaction: each waits for the disk once. */
+const ADOPTED_AT_ONCE = 500;
+
+/** Takes in what only the bucket knows. What is known here is not read there: there may be ten thousand of them. */
+export async function adoptSnapshots(catalog: Catalog, store: SnapshotStore): Promise<void> {
+  const known = (await catalog.allSnapshots()).map(({ id }) => id);
+  const records = await store.listSnapshots(known);
+  for (let at = 0; at < records.length; at += ADOPTED_AT_ONCE) {
+    const fresh: SnapshotRecord[] = [];
+    for (const record of records.slice(at, at + ADOPTED_AT_ONCE)) {
+      if ((await catalog.snapshot(record.snapshotId)) === undefined) fresh.push(record);
+    }
+    const tags = new Map(fresh.map((record) => [record.snapshotId, record.tags]));
+    await catalog.addSnapshots(fresh.map(rowOfRecord), ({ id }) => tags.get(id) ?? []);
+  }
 }

@@ -12,12 +12,11 @@ import { makeSnapshotId, type SnapshotId, type VolumeId } from "../platform/ids.
 import { KeyedQueue } from "../platform/keyed-queue.ts";
 import type { Random } from "../platform/random.ts";
 import { GatewayError } from "./errors.ts";
-import { KnownSnapshots } from "./known-snapshots.ts";
+import { type KnownSnapshot, KnownSnapshots, placeOf } from "./known-snapshots.ts";
 import { lineageOfVolume } from "./lineage.ts";
 import { checkLock } from "./lock-check.ts";
 import type {
   FailedCut,
-  SnapshotRecord,
   SnapshotStore,
   UploadedCut,
   UploadProgress,
@@ -25,7 +24,7 @@ import type {
   VolumeHostEvents,
 } from "./ports.ts";
 import { marksOfRun, type ScheduleRun, settled } from "./schedule.ts";
-import { recordOf, rowOfRecord } from "./snapshot-records.ts";
+import { adoptSnapshots, pendingRow, recordOf } from "./snapshot-records.ts";
 import { isInUse } from "./volume-rows.ts";
 import type { Volumes } from "./volumes.ts";
 
@@ -151,11 +150,30 @@ export class Snapshots implements VolumeHostEvents {
 
   /** All that were not deleted, by their ids. */
   async list(): Promise<readonly SnapshotView[]> {
-    const known = await this.#known.all();
-    if (!this.#known.hasPending) return known;
-    return known.map((each) =>
-      each.row.state === "pending" ? { ...each, progressPercent: this.#percent(each.row) } : each,
-    );
+    const { all, pending } = await this.#known.list();
+    if (pending.size === 0) return all;
+    const views: SnapshotView[] = [...all];
+    for (const id of pending) {
+      const at = placeOf(all, id);
+      const known = all[at];
+      if (known !== undefined) views[at] = this.#viewOf(known);
+    }
+    return views;
+  }
+
+  /** Those of the ids that are there, in the order of the ids. */
+  async listNamed(ids: readonly string[]): Promise<SnapshotView[]> {
+    return (await this.#known.of(ids)).map((known) => this.#viewOf(known));
+  }
+
+  /** Those whose source is one of the volumes, by their ids. */
+  async listOfVolumes(volumeIds: readonly string[]): Promise<SnapshotView[]> {
+    return (await this.#known.ofVolumes(volumeIds)).map((known) => this.#viewOf(known));
+  }
+
+  #viewOf(known: KnownSnapshot): SnapshotView {
+    if (known.row.state !== "pending") return known;
+    return { ...known, progressPercent: this.#percent(known.row) };
   }
 
   /** The snapshot of that id; undefined where there is none, or it was deleted. */
@@ -168,7 +186,7 @@ export class Snapshots implements VolumeHostEvents {
   async view(id: SnapshotId): Promise<SnapshotView | undefined> {
     const row = await this.find(id);
     if (row === undefined) return undefined;
-    return { row, tags: await this.#options.catalog.tags(id), progressPercent: this.#percent(row) };
+    return { row, tags: await this.#options.catalog.tags.of(id), progressPercent: this.#percent(row) };
   }
 
   /** Deletes a snapshot. A pending one is hidden at once and goes away when its upload ends. */
@@ -283,8 +301,8 @@ export class Snapshots implements VolumeHostEvents {
       const { catalog } = this.#options;
       const row = await this.find(id);
       if (row === undefined) throw new GatewayError("SnapshotNotFound");
-      await catalog.removeTags(id, remove);
-      await catalog.putTags(id, put);
+      await catalog.tags.remove(id, remove);
+      await catalog.tags.put(id, put);
       if (row.state === "completed") await this.#putRecord(row);
     });
   }
@@ -312,8 +330,8 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   /** Takes in what only the bucket knows. */
-  async adopt(): Promise<void> {
-    for (const record of await this.#options.store.listSnapshots()) await this.#adopt(record);
+  adopt(): Promise<void> {
+    return adoptSnapshots(this.#options.catalog, this.#options.store);
   }
 
   /** Waits for ends of uploads that are being written down. */
@@ -369,22 +387,7 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   #rowOf(volume: VolumeRow, id: SnapshotId, description: string): SnapshotRow {
-    return {
-      ...PLAIN_SNAPSHOT,
-      id,
-      volume_id: volume.id,
-      volume_arn: this.#options.volumes.arnOf(volume),
-      epoch: 0,
-      state: "pending",
-      reason: null,
-      description,
-      volume_size_bytes: volume.size_bytes,
-      started_at: 0,
-      completed_at: null,
-      root_key: null,
-      full_bytes: 0,
-      deleted: 0,
-    };
+    return pendingRow(volume, this.#options.volumes.arnOf(volume), id, description);
   }
 
   #percent(row: SnapshotRow): number {
@@ -420,7 +423,7 @@ export class Snapshots implements VolumeHostEvents {
   }
 
   async #putRecord(row: SnapshotRow): Promise<void> {
-    await this.#options.store.putSnapshot(recordOf(row, await this.#options.catalog.tags(row.id)));
+    await this.#options.store.putSnapshot(recordOf(row, await this.#options.catalog.tags.of(row.id)));
   }
 
   async #deletedRows(): Promise<SnapshotRow[]> {
@@ -431,11 +434,6 @@ export class Snapshots implements VolumeHostEvents {
     await this.#options.store.deleteSnapshot(row.id);
     await this.#options.catalog.removeSnapshot(row.id);
     if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
-  }
-
-  async #adopt(record: SnapshotRecord): Promise<void> {
-    if ((await this.#options.catalog.snapshot(record.snapshotId)) !== undefined) return;
-    await this.#options.catalog.addSnapshots([rowOfRecord(record)], record.tags);
   }
 }
 

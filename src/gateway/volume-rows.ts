@@ -3,7 +3,12 @@ import { createHash } from "node:crypto";
 import type { Tag } from "../catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "../catalog/schema.ts";
 import type { LocalDisk } from "./disks.ts";
+import { GatewayError, invalid } from "./errors.ts";
+import type { VolumeReport } from "./ports.ts";
 
+export const GIB = 1024 ** 3;
+export const STORED_BYTES_MAX = 16 * 1024 * GIB;
+export const CACHED_BYTES_MAX = 32 * 1024 * GIB;
 const CACHED_RECOVERY_POINT_MS = 60_000;
 
 export interface NewStoredVolume {
@@ -46,6 +51,21 @@ export function diskOf(row: VolumeRow, disk: LocalDisk): DiskRow {
   };
 }
 
+/** Throws a GatewayError where a stored volume can't have that size, or not hold what it is made of. */
+export function checkStoredBytes(sizeBytes: number, sourceBytes: number | undefined): void {
+  if (sizeBytes < GIB || sizeBytes % GIB !== 0) throw new GatewayError("DiskSizeNotGigAligned");
+  if (sizeBytes > STORED_BYTES_MAX) throw new GatewayError("DiskSizeGreaterThanVolumeMaxSize");
+  if (sizeBytes < (sourceBytes ?? 0)) throw new GatewayError("DiskSizeLessThanVolumeSize");
+}
+
+/** Throws a GatewayError where a cached volume can't have that size, or not hold what it is made of. */
+export function checkCachedBytes(sizeBytes: number, sourceBytes: number | undefined): void {
+  if (sizeBytes < GIB || sizeBytes > CACHED_BYTES_MAX || sizeBytes % GIB !== 0)
+    throw invalid("VolumeSizeInBytes: whole GiB from 1 GiB to 32 TiB.");
+  if (sizeBytes < (sourceBytes ?? 0))
+    throw invalid("VolumeSizeInBytes is smaller than the snapshot's volume.");
+}
+
 /** Cached volumes have their data in the bucket only: they get recovery points unless that was switched off. */
 export function recoveryPointEveryMs(row: VolumeRow): number {
   return row.recovery_point_every_ms ?? (row.kind === "cached" ? CACHED_RECOVERY_POINT_MS : 0);
@@ -56,4 +76,13 @@ export function fingerprintOf(wanted: NewCachedVolume): string {
   const { sizeBytes, snapshotId, sourceVolumeArn, targetName } = wanted;
   const text = JSON.stringify([sizeBytes, snapshotId?.toLowerCase(), sourceVolumeArn, targetName]);
   return createHash("sha256").update(text).digest("hex");
+}
+
+/** Of a volume that the data plane does not have open. */
+export function closedReport(row: VolumeRow): VolumeReport {
+  const volumeId = row.id;
+  if (row.state === "creating") return { volumeId, status: "CREATING", usedBytes: 0, initiators: [] };
+  const usedBytes = row.detached_used_bytes ?? 0;
+  const reason = row.attachment === "detached" ? "the volume is detached" : "the gateway is shut down";
+  return { volumeId, status: "AVAILABLE", reason, usedBytes, initiators: [] };
 }

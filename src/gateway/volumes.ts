@@ -4,30 +4,35 @@
  * The row is written before the data plane makes anything, and goes away after the data plane has let go of
  * everything: whatever moment a crash takes, the next start finishes what was begun.
  */
+import { strict as assert } from "node:assert";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { GatewayRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
-import { parseTargetArn, parseVolumeArn, type Realm, TARGET_PREFIX, volumeArn } from "./arn.ts";
+import { parseTargetArn, parseVolumeArn, type Realm, TARGET_PREFIX } from "./arn.ts";
 import { credentialOf } from "./chap.ts";
 import { type Disks, growDisk } from "./disks.ts";
 import { GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { SnapshotStore, VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
 import { defaultSchedule } from "./schedule.ts";
+import { VolumeArns } from "./volume-arns.ts";
 import {
+  CACHED_BYTES_MAX,
+  checkCachedBytes,
+  checkStoredBytes,
+  closedReport,
   diskOf,
   fingerprintOf,
+  GIB,
   isInUse,
   type NewCachedVolume,
   type NewStoredVolume,
   recoveryPointEveryMs,
+  STORED_BYTES_MAX,
 } from "./volume-rows.ts";
 
-const GIB = 1024 ** 3;
-const STORED_BYTES_MAX = 16 * 1024 * GIB;
-const CACHED_BYTES_MAX = 32 * 1024 * GIB;
 const VOLUMES_PER_GATEWAY_MAX = 32;
 
 /** A volume that is made with this tag is offered write-protected. */
@@ -56,9 +61,11 @@ export interface VolumeView {
 
 export class Volumes {
   readonly #options: VolumesOptions;
+  readonly #arns: VolumeArns;
 
   constructor(options: VolumesOptions) {
     this.#options = options;
+    this.#arns = new VolumeArns(options.realm);
   }
 
   /** Opens every volume as it was left; one that can't be opened is told by its status and stops no other. */
@@ -94,8 +101,14 @@ export class Volumes {
     }
   }
 
-  list(): Promise<VolumeRow[]> {
+  /** By their ids. */
+  list(): Promise<readonly VolumeRow[]> {
     return this.#options.catalog.volumes();
+  }
+
+  /** By their ARNs. */
+  async listByArn(): Promise<readonly VolumeRow[]> {
+    return this.#arns.sorted(await this.list());
   }
 
   /**
@@ -126,17 +139,21 @@ export class Volumes {
   }
 
   async view(row: VolumeRow): Promise<VolumeView> {
+    const [view] = await this.views([row]);
+    assert(view !== undefined);
+    return view;
+  }
+
+  /** How all of them are at the moment, in their order: the data plane is asked once. */
+  async views(rows: readonly VolumeRow[]): Promise<VolumeView[]> {
     const { catalog, host } = this.#options;
-    const volumeId = row.id;
-    if (row.state === "creating") {
-      return { row, report: { volumeId, status: "CREATING", usedBytes: 0, initiators: [] } };
-    }
-    const isOpen =
-      row.attachment !== "detached" && (await catalog.gateway(row.gateway_id))?.state === "running";
-    if (isOpen) return { row, report: await host.report(volumeId) };
-    const usedBytes = row.detached_used_bytes ?? 0;
-    const reason = row.attachment === "detached" ? "the volume is detached" : "the gateway is shut down";
-    return { row, report: { volumeId, status: "AVAILABLE", reason, usedBytes, initiators: [] } };
+    const gateways = new Map((await catalog.gateways()).map(({ id, state }) => [id, state]));
+    const isOpen = ({ state, attachment, gateway_id }: VolumeRow) =>
+      state !== "creating" && attachment !== "detached" && gateways.get(gateway_id) === "running";
+    const open = rows.filter(isOpen).map(({ id }) => id);
+    const found = open.length === 0 ? [] : await host.reports(open);
+    const reports = new Map(found.map((report) => [report.volumeId, report]));
+    return rows.map((row) => ({ row, report: reports.get(row.id) ?? closedReport(row) }));
   }
 
   createStored(wanted: NewStoredVolume): Promise<VolumeRow> {
@@ -146,11 +163,7 @@ export class Volumes {
       const targetName = await this.freeTargetName(wanted.targetName);
       const snapshot = await this.#snapshotFor(wanted.snapshotId);
       const disk = await this.#options.disks.free(gateway.id, wanted.diskId);
-      if (disk.sizeBytes < GIB || disk.sizeBytes % GIB !== 0) throw new GatewayError("DiskSizeNotGigAligned");
-      if (disk.sizeBytes > STORED_BYTES_MAX) throw new GatewayError("DiskSizeGreaterThanVolumeMaxSize");
-      if (snapshot !== undefined && disk.sizeBytes < snapshot.volume_size_bytes) {
-        throw new GatewayError("DiskSizeLessThanVolumeSize");
-      }
+      checkStoredBytes(disk.sizeBytes, snapshot?.volume_size_bytes);
       const row = this.#row(gateway, "stored", disk.sizeBytes, targetName, snapshot, {
         networkInterface: wanted.networkInterface,
         diskId: disk.diskId,
@@ -180,15 +193,7 @@ export class Volumes {
       if (source !== undefined && sizeBytes < source.sizeBytes) {
         throw new GatewayError("InvalidParameters", "VolumeSizeInBytes is smaller than the source volume.");
       }
-      if (sizeBytes < GIB || sizeBytes > CACHED_BYTES_MAX || sizeBytes % GIB !== 0) {
-        throw new GatewayError("InvalidParameters", "VolumeSizeInBytes: whole GiB from 1 GiB to 32 TiB.");
-      }
-      if (snapshot !== undefined && sizeBytes < snapshot.volume_size_bytes) {
-        throw new GatewayError(
-          "InvalidParameters",
-          "VolumeSizeInBytes is smaller than the snapshot's volume.",
-        );
-      }
+      checkCachedBytes(sizeBytes, snapshot?.volume_size_bytes);
       await this.checkCache(gateway);
       const { networkInterface } = wanted;
       const made = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, { networkInterface });
@@ -274,7 +279,7 @@ export class Volumes {
 
   /** The ARN of a volume's row. */
   arnOf(row: VolumeRow): string {
-    return volumeArn(this.#options.realm, row.gateway_id, row.id);
+    return this.#arns.of(row);
   }
 
   async #finishRemoval(id: VolumeId): Promise<void> {
@@ -335,7 +340,7 @@ export class Volumes {
     const { catalog } = this.#options;
     const disk = row.disk_id === null ? undefined : await catalog.diskInUse(row.disk_id);
     const chap = (await catalog.chap.of(row.id)).map(credentialOf);
-    const isReadOnly = (await catalog.tags(row.id)).some(({ key }) => key === READ_ONLY_TAG);
+    const isReadOnly = (await catalog.tags.of(row.id)).some(({ key }) => key === READ_ONLY_TAG);
     return {
       volumeId: row.id,
       gatewayId: row.gateway_id,

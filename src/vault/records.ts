@@ -1,17 +1,23 @@
 /** Snapshot records and copies of catalogs: small sealed objects that are replaced as a whole. */
 import type { ObjectStore } from "../objects/object-store.ts";
 import type { SnapshotId } from "../platform/ids.ts";
+import { Permits } from "../platform/permits.ts";
 import { CATALOGS_PREFIX, catalogKey, SNAPSHOTS_PREFIX, snapshotKey } from "./keys.ts";
 import type { ObjectSealer } from "./sealed-object.ts";
 import { decodeSnapshot, encodeSnapshot, type SnapshotRecord } from "./snapshot-record.ts";
 import { type OnProblem, tolerate } from "./tolerate.ts";
 import { fromStoreError, VaultError } from "./vault-error.ts";
 
+/** Records being read at a time: a bucket is far away, and there may be ten thousand. */
+const READS_MAX = 16;
+
 export class Records {
   readonly #store: ObjectStore;
   readonly #sealer: ObjectSealer;
   readonly #ownerId: string;
   readonly #onProblem: OnProblem;
+  /** The roots of the snapshots that were listed last, by their keys: a snapshot's root is for ever the same. */
+  #roots: ReadonlyMap<string, string> = new Map();
 
   constructor(store: ObjectStore, sealer: ObjectSealer, ownerId: string, onProblem: OnProblem) {
     this.#store = store;
@@ -49,19 +55,40 @@ export class Records {
     }
   }
 
-  /** All snapshots whose records can be read; those that can't are told to `onProblem` and left out. */
-  async listSnapshots(onProblem = this.#onProblem): Promise<SnapshotRecord[]> {
-    const records: SnapshotRecord[] = [];
+  /**
+   * All snapshots whose records can be read, but for those of `except`; those that can't are told to `onProblem` and left
+   * out. By their ids.
+   */
+  async listSnapshots(
+    onProblem = this.#onProblem,
+    except: ReadonlySet<string> = new Set(),
+  ): Promise<SnapshotRecord[]> {
+    const keys = (await this.#snapshotKeys()).filter(
+      (key) => !except.has(key.slice(SNAPSHOTS_PREFIX.length)),
+    );
+    return this.#readSnapshots(keys, onProblem);
+  }
+
+  async #snapshotKeys(): Promise<string[]> {
+    const keys: string[] = [];
     try {
-      for await (const { key } of this.#store.list(SNAPSHOTS_PREFIX)) {
-        await tolerate(onProblem, key, async () => {
-          records.push(decodeSnapshot(key, this.#sealer.unsealJson(key, await this.#store.get(key))));
-        });
-      }
+      for await (const { key } of this.#store.list(SNAPSHOTS_PREFIX)) keys.push(key);
     } catch (error) {
       throw fromStoreError(error, "listing the snapshots");
     }
-    return records;
+    return keys;
+  }
+
+  async #readSnapshots(keys: readonly string[], onProblem: OnProblem): Promise<SnapshotRecord[]> {
+    const permits = new Permits(READS_MAX);
+    const read = async (key: string): Promise<SnapshotRecord[]> => {
+      const records: SnapshotRecord[] = [];
+      await tolerate(onProblem, key, async () => {
+        records.push(decodeSnapshot(key, this.#sealer.unsealJson(key, await this.#store.get(key))));
+      });
+      return records;
+    };
+    return (await Promise.all(keys.map((key) => permits.run(() => read(key))))).flat();
   }
 
   /** Keeps what this gateway tells of itself, in place of what it told before. */
@@ -112,7 +139,22 @@ export class Records {
     const unreadable = (message: string) => {
       throw new VaultError("corrupt", message);
     };
-    const pins = (await this.listSnapshots(unreadable)).map(({ rootKey }) => rootKey);
+    const keys = await this.#snapshotKeys();
+    const fresh = keys.filter((key) => !this.#roots.has(key));
+    const read = new Map(
+      (await this.#readSnapshots(fresh, unreadable)).map((record) => [
+        snapshotKey(record.snapshotId),
+        record.rootKey,
+      ]),
+    );
+    const named = new Map<string, string>();
+    for (const key of keys) {
+      const rootKey = this.#roots.get(key) ?? read.get(key);
+      if (rootKey === undefined) throw new VaultError("corrupt", `${key} is another snapshot's record`);
+      named.set(key, rootKey);
+    }
+    this.#roots = named;
+    const pins = [...named.values()];
     for (const { catalog } of await this.listCatalogs(unreadable)) {
       const { volumes } = (catalog ?? {}) as { volumes?: readonly { parent_root_key?: unknown }[] };
       for (const volume of volumes ?? [])

@@ -64,7 +64,8 @@ const main = new Rpc(parentPort, {
   listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
   deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
   snapshot: (id: SnapshotId) => opened().records.snapshot(id),
-  listSnapshots: () => opened().records.listSnapshots(),
+  listSnapshots: (except: readonly SnapshotId[]) =>
+    opened().records.listSnapshots(undefined, new Set(except)),
   listPins: () => opened().records.listPins(),
   hasSnapshot: (id: SnapshotId) => opened().records.hasSnapshot(id),
   listOwnVolumes: () => opened().listOwnVolumes(),

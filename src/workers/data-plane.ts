@@ -188,6 +188,10 @@ export class DataPlane
     return this.#data.call("report", volumeId);
   }
 
+  reports(volumeIds: readonly VolumeId[]): Promise<readonly VolumeReport[]> {
+    return this.#data.call("reports", volumeIds);
+  }
+
   usage(gatewayId: GatewayId): Promise<StorageUsage> {
     return this.#data.call("usage", gatewayId);
   }
@@ -216,8 +220,8 @@ export class DataPlane
     return this.#backup.call("snapshot", snapshotId);
   }
 
-  listSnapshots(): Promise<readonly SnapshotRecord[]> {
-    return this.#backup.call("listSnapshots");
+  listSnapshots(except: readonly SnapshotId[]): Promise<readonly SnapshotRecord[]> {
+    return this.#backup.call("listSnapshots", except);
   }
 
   listPins(): Promise<readonly string[]> {

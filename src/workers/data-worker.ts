@@ -116,6 +116,7 @@ const main = new Rpc(parentPort, {
     resetCache(gatewayId, definitions),
   cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
   report: (volumeId: VolumeId) => report(volumeId),
+  reports: (volumeIds: readonly VolumeId[]) => volumeIds.map(report),
   usage: (gatewayId: GatewayId) => fleet.usage(gatewayId),
   figures: () => figures(),
   close: async () => {

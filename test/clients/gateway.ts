@@ -21,10 +21,20 @@ export class GatewayProcess {
   #log = "";
   #boto: Boto | undefined;
 
-  /** `options` follow `sluicegate start`, and beat what is said here. `program`: another one than that of this folder. */
-  constructor(dataDir: string, options: readonly string[] = [], program = command) {
+  readonly #readyMsMax: number;
+
+  /**
+   * `options` follow `sluicegate start`, and beat what is said here. `program`: another one than that of this folder.
+   * `readyMsMax`: for gateways that have much to open.
+   */
+  constructor(
+    dataDir: string,
+    options: readonly string[] = [],
+    { program = command, readyMsMax = READY_MS_MAX }: { program?: string; readyMsMax?: number } = {},
+  ) {
     this.dataDir = dataDir;
     this.#program = program;
+    this.#readyMsMax = readyMsMax;
     this.#options = options;
   }
 
@@ -69,7 +79,7 @@ export class GatewayProcess {
     child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#keep(text));
     const lines = createInterface({ input: child.stdout });
     await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`not ready in time\n${this.#log}`)), READY_MS_MAX);
+      const timer = setTimeout(() => reject(new Error(`not ready in time\n${this.#log}`)), this.#readyMsMax);
       child.once("exit", (code) => {
         clearTimeout(timer);
         reject(new Error(`the gateway ended with ${code} before it was ready\n${this.#log}`));

@@ -15,7 +15,7 @@ describe("the packed program", () => {
   const folder = mkdtempSync(join(tmpdir(), "sg-packed-"));
   const command = join(folder, "clean", "node_modules", ".bin", "sluicegate");
   const sizes = ["--cache-size", "64MiB", "--upload-buffer-size", "64MiB"];
-  const gateway = new GatewayProcess(join(folder, "data"), sizes, command);
+  const gateway = new GatewayProcess(join(folder, "data"), sizes, { program: command });
   after(async () => {
     await gateway.kill();
     rmSync(folder, { recursive: true, force: true });

@@ -4,10 +4,10 @@ import type { SnapshotView } from "../../gateway/snapshots.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { Operation } from "../operation.ts";
 import { checkedSnapshotId, dryRun, snapshotNotFound } from "./checks.ts";
-import { applyFilters, type FilterTable } from "./filters.ts";
-import { inPages } from "./paging.ts";
+import { type FilterTable, filterOf, literalsOf } from "./filters.ts";
+import { pageOf } from "./paging.ts";
 import { isRestorableBy } from "./snapshot-attributes.ts";
-import { shownVolumeId, sizeGib, snapshotShape } from "./snapshot-shape.ts";
+import { NO_VOLUME, shownVolumeId, sizeGib, snapshotShape } from "./snapshot-shape.ts";
 
 /**
  * DescribeSnapshots: by ids, owners, who may restore them, and filters, in pages. An id that is not there fails the whole
@@ -22,31 +22,44 @@ export const describeSnapshots: Operation<Services, DescribeSnapshotsRequest, De
         "InvalidParameterCombination",
         "The parameter snapshotSet cannot be used with the parameter maxResults.",
       );
-    const named = chooseByIds(await snapshots.list(), SnapshotIds);
+    const named = await candidates(snapshots, input);
     if (input.DryRun === true) throw dryRun();
     const isOwned =
       OwnerIds.length === 0 || OwnerIds.some((owner) => owner === "self" || owner === accountId);
-    const allowed = named.filter(
-      ({ row }) =>
-        isOwned &&
-        (RestorableByUserIds.length === 0 ||
-          RestorableByUserIds.some((user) => isRestorableBy(row, user, accountId))),
-    );
-    const found = applyFilters(allowed, input.Filters, filtersOf(accountId));
-    const { page, nextToken } = inPages(found, ({ row }) => row.id, input);
+    const passes = filterOf(input.Filters, filtersOf(accountId));
+    const matches = (view: SnapshotView) =>
+      isOwned &&
+      (RestorableByUserIds.length === 0 ||
+        RestorableByUserIds.some((user) => isRestorableBy(view.row, user, accountId))) &&
+      passes(view);
+    const { page, nextToken } = pageOf(named, ({ row }) => row.id, input, matches);
     return { Snapshots: page.map((view) => snapshotShape(view, accountId)), NextToken: nextToken };
   },
 };
 
-/** The snapshots of these ids, each once; all of them where no id is named. */
-export function chooseByIds(all: readonly SnapshotView[], ids: readonly string[]): SnapshotView[] {
-  if (ids.length === 0) return [...all];
-  const byId = new Map(all.map((view) => [view.row.id, view]));
-  return [...new Set(ids.map(checkedSnapshotId))].map((id) => {
-    const view = byId.get(id);
-    if (view === undefined) throw snapshotNotFound(id);
-    return view;
-  });
+/** Those that can be meant at all, by their ids: where the request names some, or volumes, only these are looked at. */
+async function candidates(
+  snapshots: Services["snapshots"],
+  { SnapshotIds = [], Filters }: DescribeSnapshotsRequest,
+): Promise<readonly SnapshotView[]> {
+  if (SnapshotIds.length > 0) return namedSnapshots(snapshots, SnapshotIds);
+  const volumeIds = literalsOf(Filters, "volume-id");
+  if (volumeIds === undefined || volumeIds.includes(NO_VOLUME)) return snapshots.list();
+  return snapshots.listOfVolumes(volumeIds);
+}
+
+/** The snapshots of these ids, each once, by their ids; all of them where no id is named. */
+export async function namedSnapshots(
+  snapshots: Services["snapshots"],
+  texts: readonly string[],
+): Promise<readonly SnapshotView[]> {
+  if (texts.length === 0) return snapshots.list();
+  const ids = [...new Set(texts.map(checkedSnapshotId))];
+  const views = await snapshots.listNamed(ids);
+  const found = new Set(views.map(({ row }) => row.id));
+  const missing = ids.find((id) => !found.has(id));
+  if (missing !== undefined) throw snapshotNotFound(missing);
+  return views.sort((a, b) => (a.row.id < b.row.id ? -1 : 1));
 }
 
 function filtersOf(accountId: string): FilterTable<SnapshotView> {

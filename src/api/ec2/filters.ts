@@ -21,19 +21,34 @@ export function applyFilters<T>(
   filters: readonly Filter[] | undefined,
   table: FilterTable<T>,
 ): T[] {
+  return items.filter(filterOf(filters, table));
+}
+
+/** Whether an item matches. Throws an Ec2Error for a filter that the resource does not have. */
+export function filterOf<T>(
+  filters: readonly Filter[] | undefined,
+  table: FilterTable<T>,
+): (item: T) => boolean {
   if ((filters?.length ?? 0) > FILTERS_MAX)
     throw new Ec2Error("FilterLimitExceeded", "There are too many filters.");
-  let kept = [...items];
-  for (const { Name = "", Values = [] } of filters ?? []) {
+  const tests = (filters ?? []).map(({ Name = "", Values = [] }) => {
     if (Values.length > VALUES_MAX)
       throw new Ec2Error("FilterLimitExceeded", "There are too many filter values.");
     const valuesOf = valuesFor(table, Name);
     if (valuesOf === undefined)
       throw new Ec2Error("InvalidParameterValue", `The filter '${Name}' is invalid`);
     const matchers = Values.map(matcher);
-    kept = kept.filter((item) => valuesOf(item).some((value) => matchers.some((matches) => matches(value))));
-  }
-  return kept;
+    return (item: T) => valuesOf(item).some((value) => matchers.some((matches) => matches(value)));
+  });
+  return (item) => tests.every((test) => test(item));
+}
+
+/** The values of a filter where it is there and none of them is a pattern: items can be looked up by them. Each once. */
+export function literalsOf(filters: readonly Filter[] | undefined, name: string): string[] | undefined {
+  const values = filters?.find(({ Name }) => Name === name)?.Values;
+  const literals = values?.map(partsOf);
+  if (literals?.every((parts) => parts.every((part) => typeof part === "string")) !== true) return undefined;
+  return [...new Set(literals.map((parts) => parts.join("")))];
 }
 
 function valuesFor<T>(table: FilterTable<T>, name: string): ((item: T) => readonly string[]) | undefined {

@@ -13,7 +13,7 @@ import type { SnapshotView } from "../../gateway/snapshots.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { Operation } from "../operation.ts";
 import { checkedSnapshotId, dryRun, snapshotNotFound } from "./checks.ts";
-import { chooseByIds } from "./describe-snapshots.ts";
+import { namedSnapshots } from "./describe-snapshots.ts";
 import { applyFilters } from "./filters.ts";
 import { inPages } from "./paging.ts";
 
@@ -62,7 +62,7 @@ export const describeLockedSnapshots: Operation<
   name: "DescribeLockedSnapshots",
   async handle({ snapshots, clock }, input, { accountId }) {
     const nowMs = clock.nowMs();
-    const views = chooseByIds(await snapshots.list(), input.SnapshotIds ?? []);
+    const views = await namedSnapshots(snapshots, input.SnapshotIds ?? []);
     if (input.DryRun === true) throw dryRun();
     const locked = views.filter(({ row }) => row.lock_mode !== null);
     const found = applyFilters(locked, input.Filters, {

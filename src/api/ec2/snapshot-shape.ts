@@ -6,7 +6,7 @@ import { upperCaseId } from "../../platform/ids.ts";
 const GIB = 1024 ** 3;
 
 /** The volume that EC2 shows for a snapshot that no volume was the source of. */
-const NO_VOLUME = "vol-ffffffff";
+export const NO_VOLUME = "vol-ffffffff";
 /** An ARN ends in the gateway's id and the volume's. This is asked of every snapshot, for every list by volume. */
 const OF_NO_GATEWAY = upperCaseId(NO_GATEWAY);
 const ARN_END_CHARS = OF_NO_GATEWAY.length + "/volume/vol-".length + 17;

@@ -12,8 +12,8 @@ import { Ec2Error } from "../ec2-error.ts";
 import type { Operation } from "../operation.ts";
 import { checkTags } from "../tags.ts";
 import { checkedSnapshotId, checkedVolumeId, dryRun, snapshotNotFound, volumeNotFound } from "./checks.ts";
-import { applyFilters, type FilterTable } from "./filters.ts";
-import { inPages } from "./paging.ts";
+import { type FilterTable, filterOf, literalsOf } from "./filters.ts";
+import { pageOf } from "./paging.ts";
 
 const TAGS_MAX = 50;
 const RESOURCES_MAX = 1000;
@@ -61,18 +61,51 @@ export const describeTags: Operation<Services, DescribeTagsRequest, DescribeTags
   name: "DescribeTags",
   async handle({ snapshots, tags }, input) {
     if (input.DryRun === true) throw dryRun();
-    const all: TagDescription[] = [];
-    const add = (id: string, type: ResourceType, pairs: readonly TagPair[]) => {
-      for (const { key, value } of pairs)
-        all.push({ Key: key, Value: value, ResourceId: id, ResourceType: type });
+    const passes = filterOf(input.Filters, FILTERS);
+    const resources = await taggedResources(snapshots, tags, literalsOf(input.Filters, "resource-id"));
+    const inOrder = function* (after: string): Generator<TagDescription> {
+      const afterId = after.slice(0, after.indexOf(" "));
+      for (const { id, type, pairs } of resources) {
+        if (id < afterId) continue;
+        const byKey = pairs.length < 2 ? pairs : [...pairs].sort((a, b) => (a.key < b.key ? -1 : 1));
+        for (const { key, value } of byKey)
+          yield { Key: key, Value: value, ResourceId: id, ResourceType: type };
+      }
     };
-    for (const { row, tags: pairs } of await snapshots.list()) add(row.id, "snapshot", pairs);
-    for (const [id, pairs] of await tags.ofVolumes()) add(id, "volume", pairs);
-    const found = applyFilters(all, input.Filters, FILTERS);
-    const { page, nextToken } = inPages(found, ({ ResourceId, Key }) => `${ResourceId} ${Key}`, input);
+    const { page, nextToken } = pageOf(
+      inOrder,
+      ({ ResourceId, Key }) => `${ResourceId} ${Key}`,
+      input,
+      passes,
+    );
     return { Tags: page, NextToken: nextToken };
   },
 };
+
+interface TaggedResource {
+  readonly id: string;
+  readonly type: ResourceType;
+  readonly pairs: readonly TagPair[];
+}
+
+/** All that has tags, or what of `ids` has, by their ids. */
+async function taggedResources(
+  snapshots: Services["snapshots"],
+  tags: Services["tags"],
+  ids: readonly string[] | undefined,
+): Promise<TaggedResource[]> {
+  const [views, ofVolumes] = await Promise.all([
+    ids === undefined ? snapshots.list() : snapshots.listNamed(ids),
+    tags.ofVolumes(ids?.filter((id) => id.startsWith("vol-"))),
+  ]);
+  const found: TaggedResource[] = views.map(({ row, tags: pairs }) => ({
+    id: row.id,
+    type: "snapshot",
+    pairs,
+  }));
+  for (const [id, pairs] of ofVolumes) found.push({ id, type: "volume", pairs });
+  return found.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+}
 
 const FILTERS: FilterTable<TagDescription> = {
   tagsOf: ({ Key = "", Value = "" }) => [{ key: Key, value: Value }],

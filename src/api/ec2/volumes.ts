@@ -25,8 +25,8 @@ import {
   volumeNotFound,
   wantedTags,
 } from "./checks.ts";
-import { applyFilters, type FilterTable } from "./filters.ts";
-import { inPages } from "./paging.ts";
+import { type FilterTable, filterOf } from "./filters.ts";
+import { pageOf } from "./paging.ts";
 import { zoneOf } from "./regions.ts";
 import { type DescribedVolume, volumeShape } from "./volume-shape.ts";
 
@@ -44,28 +44,44 @@ export const describeVolumes: Operation<Services, DescribeVolumesRequest, Descri
         "InvalidParameterCombination",
         "The parameter volumeSet cannot be used with the parameter maxResults.",
       );
-    const wanted = [...new Set(VolumeIds.map(checkedVolumeId))];
-    const rows = (await services.volumes.list()).filter(({ state }) => state !== "deleting");
-    const missing = wanted.find((id) => !rows.some((row) => row.id === id));
+    const wanted = new Set(VolumeIds.map(checkedVolumeId));
+    const there = (await services.volumes.list()).filter(({ state }) => state !== "deleting");
+    const rows = wanted.size === 0 ? there : there.filter(({ id }) => wanted.has(id));
+    const found = new Set(rows.map(({ id }) => id));
+    const missing = [...wanted].find((id) => !found.has(id));
     if (missing !== undefined) throw volumeNotFound(missing);
     if (input.DryRun === true) throw dryRun();
-    const tags = await services.tags.ofVolumes();
-    const all = await Promise.all(
-      rows
-        .filter(({ id }) => wanted.length === 0 || wanted.includes(id))
-        .map(async (row): Promise<DescribedVolume> => {
-          return {
-            view: await services.volumes.view(row),
-            tags: tags.get(row.id) ?? [],
-            zone: zoneOf(region),
-          };
-        }),
-    );
-    const found = applyFilters(all, input.Filters, FILTERS);
-    const { page, nextToken } = inPages(found, ({ view }) => view.row.id, input);
-    return { Volumes: page.map(volumeShape), NextToken: nextToken };
+    const zone = zoneOf(region);
+    const passes = filterOf(input.Filters, FILTERS);
+    const isFiltered = (input.Filters?.length ?? 0) > 0;
+    // What nobody has asked to filter by is only looked up for the page.
+    const all = isFiltered ? await described(services, rows, zone) : rows.map((row) => bare(row, zone));
+    const { page, nextToken } = pageOf(all, ({ view }) => view.row.id, input, passes);
+    const shown = isFiltered
+      ? page
+      : await described(
+          services,
+          page.map(({ view }) => view.row),
+          zone,
+        );
+    return { Volumes: shown.map(volumeShape), NextToken: nextToken };
   },
 };
+
+/** Rows with how they are at the moment, and their tags; in their order. */
+async function described(
+  { volumes, tags }: Services,
+  rows: readonly VolumeView["row"][],
+  zone: string,
+): Promise<DescribedVolume[]> {
+  const [views, tagsOf] = await Promise.all([volumes.views(rows), tags.ofVolumes(rows.map(({ id }) => id))]);
+  return views.map((view) => ({ view, tags: tagsOf.get(view.row.id) ?? [], zone }));
+}
+
+function bare(row: VolumeView["row"], zone: string): DescribedVolume {
+  const report = { volumeId: row.id, status: "AVAILABLE", usedBytes: 0, initiators: [] } as const;
+  return { view: { row, report }, tags: [], zone };
+}
 
 const FILTERS: FilterTable<DescribedVolume> = {
   tagsOf: ({ tags }) => tags,

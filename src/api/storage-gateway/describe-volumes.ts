@@ -28,11 +28,9 @@ async function described(
   }
   if (rows.some((row) => row.kind !== kind)) throw new GatewayError("UnsupportedOperationForGatewayType");
   const sorted = [...rows].sort((a, b) => (volumes.arnOf(a) < volumes.arnOf(b) ? -1 : 1));
+  const views = await volumes.views(sorted);
   return Promise.all(
-    sorted.map(async (row) => {
-      const [view, credentials] = await Promise.all([volumes.view(row), chap.list(row)]);
-      return volumeShape(services, view, credentials.length > 0);
-    }),
+    views.map(async (view) => volumeShape(services, view, (await chap.list(view.row)).length > 0)),
   );
 }
 

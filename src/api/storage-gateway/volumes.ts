@@ -11,7 +11,7 @@ import { gatewayArn } from "../../gateway/arn.ts";
 import type { Services } from "../../gateway/services.ts";
 import { upperCaseId } from "../../platform/ids.ts";
 import type { Operation } from "../operation.ts";
-import { page } from "./paging.ts";
+import { pageInOrder } from "./paging.ts";
 import { attachmentStatus } from "./shapes.ts";
 
 /** ListVolumes: of one gateway or, without a GatewayARN, of all. */
@@ -19,10 +19,12 @@ export const listVolumes: Operation<Services, ListVolumesInput, ListVolumesOutpu
   name: "ListVolumes",
   async handle({ gateways, volumes, realm }, { GatewayARN, Limit, Marker }) {
     const gateway = GatewayARN === undefined ? undefined : await gateways.byArn(GatewayARN);
-    const rows = (await volumes.list()).filter(
-      (row) => row.state !== "deleting" && (gateway === undefined || row.gateway_id === gateway.id),
-    );
-    const { items, marker } = page(rows, (row) => volumes.arnOf(row), Marker, Limit);
+    const { items, marker } = pageInOrder(await volumes.listByArn(), {
+      keyOf: (row) => volumes.arnOf(row),
+      matches: (row) => row.state !== "deleting" && (gateway === undefined || row.gateway_id === gateway.id),
+      marker: Marker,
+      limit: Limit,
+    });
     return {
       GatewayARN: gateway === undefined ? undefined : gatewayArn(realm, gateway.id),
       Marker: marker,

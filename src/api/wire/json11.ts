@@ -6,6 +6,7 @@ import { JsonCodec } from "@aws-sdk/core/protocols";
 import { GatewayError } from "../../gateway/errors.ts";
 import { AccessDeniedError, Operations } from "../access.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
+import { jsonOf } from "./json-answer.ts";
 import { SignatureError } from "./sigv4.ts";
 import { type ServiceModel, STORAGE_GATEWAY_MODEL, validate, validationMessage } from "./validator.ts";
 
@@ -75,7 +76,7 @@ export class JsonProtocol<Services> {
     return {
       status: 200,
       headers: { "content-type": CONTENT_TYPE, "x-amzn-requestid": context.requestId },
-      body: this.#encode(name, output),
+      body: jsonOf(schemaOf(name, "Output"), output),
     };
   }
 
@@ -85,12 +86,6 @@ export class JsonProtocol<Services> {
     return this.#codec
       .createDeserializer()
       .read(schemaOf(name, "Input"), body.length === 0 ? Buffer.from("{}") : body);
-  }
-
-  #encode(name: string, output: unknown): string {
-    const serializer = this.#codec.createSerializer();
-    serializer.write(schemaOf(name, "Output"), output);
-    return String(serializer.flush());
   }
 }
 

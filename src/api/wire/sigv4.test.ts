@@ -3,7 +3,7 @@ import { describe, test } from "node:test";
 import { SignatureV4 } from "@smithy/signature-v4";
 import fc from "fast-check";
 import { Sha256 } from "../../../test/clients/signed-request.ts";
-import { type SignatureErrorCode, type SignedRequest, verifySignature } from "./sigv4.ts";
+import { type SignatureErrorCode, type SignedRequest, SigningKeys, verifySignature } from "./sigv4.ts";
 
 const KEY = "AKIDEXAMPLE";
 const SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
@@ -17,10 +17,12 @@ const signer = (service: string, region = "us-east-1") =>
     sha256: Sha256 as never,
   });
 
+const keys = new SigningKeys();
 const verify = (request: SignedRequest, nowMs = NOW.getTime()) =>
   verifySignature(request, {
     nowMs,
     region: "us-east-1",
+    keys,
     find: (id) =>
       id === KEY ? { state: "good", secretAccessKey: SECRET, identity: "me" } : { state: "unknown" },
   });
@@ -85,6 +87,7 @@ describe("Signature Version 4", () => {
         {
           nowMs: Date.parse("2012-09-10T00:00:00Z"),
           region: "us-east-1",
+          keys,
           find: () => ({
             state: "good",
             secretAccessKey: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",

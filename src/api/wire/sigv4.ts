@@ -4,7 +4,7 @@
  * The request is put into the canonical form, signed again with the secret of the key that it names, and the two
  * signatures are compared in constant time.
  */
-import { createHash, createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, createSecretKey, hash, type KeyObject, timingSafeEqual } from "node:crypto";
 
 export interface SignedRequest {
   readonly method: string;
@@ -24,7 +24,31 @@ export type FoundSecret<Identity> =
 export interface VerifyOptions<Identity> {
   readonly nowMs: number;
   readonly region: string;
+  readonly keys: SigningKeys;
   find(accessKeyId: string, sessionToken: string | undefined): FoundSecret<Identity>;
+}
+
+const KEYS_MAX = 1000;
+
+/**
+ * Signing keys that were derived before. A client has one for each day and service, and deriving it costs more than all
+ * the rest of a check; what it is derived from is the whole name that it is found by, so it is never a wrong one.
+ */
+export class SigningKeys {
+  readonly #keys = new Map<string, KeyObject>();
+
+  of(secretAccessKey: string, date: string, region: string, service: string): KeyObject {
+    const name = `${date}/${region}/${service}/${secretAccessKey}`;
+    let key = this.#keys.get(name);
+    if (key === undefined) {
+      const ofDate = hmac(`AWS4${secretAccessKey}`, date);
+      key = createSecretKey(hmac(hmac(hmac(ofDate, region), service), "aws4_request"));
+      // Sessions and days pass: what is still in use is derived again.
+      if (this.#keys.size >= KEYS_MAX) this.#keys.clear();
+      this.#keys.set(name, key);
+    }
+    return key;
+  }
 }
 
 /** Who signed, for which service. */
@@ -107,7 +131,8 @@ export function verifySignature<Identity>(
   ].join("\n");
   const scope = `${claim.date}/${claim.region}/${claim.service}/aws4_request`;
   const toSign = `${ALGORITHM}\n${claim.timestamp}\n${scope}\n${sha256(canonical)}`;
-  const expected = hmac(signingKey(found.secretAccessKey, claim), toSign);
+  const { date, region, service } = claim;
+  const expected = hmac(options.keys.of(found.secretAccessKey, date, region, service), toSign);
   const given = Buffer.from(claim.signature, "hex");
   if (given.length !== expected.length || !timingSafeEqual(given, expected)) {
     throw new SignatureError(
@@ -234,6 +259,7 @@ function payloadHash(request: SignedRequest, claim: Claim): string {
 
 /** Path segments are encoded once more, as all services but S3 want it. */
 function canonicalPath(path: string): string {
+  if (path === "/") return path;
   const segments = path.split("/").map((segment) => encode(segment));
   return segments.join("/") || "/";
 }
@@ -265,17 +291,12 @@ function single(request: SignedRequest, name: string): string | undefined {
   return typeof value === "string" ? value : value?.[0];
 }
 
-function signingKey(secret: string, claim: Claim): Buffer {
-  const date = hmac(`AWS4${secret}`, claim.date);
-  return hmac(hmac(hmac(date, claim.region), claim.service), "aws4_request");
-}
-
-function hmac(key: string | Buffer, text: string): Buffer {
+function hmac(key: string | Buffer | KeyObject, text: string): Buffer {
   return createHmac("sha256", key).update(text, "utf8").digest();
 }
 
 function sha256(data: string | Buffer): string {
-  return createHash("sha256").update(data).digest("hex");
+  return hash("sha256", data, "hex");
 }
 
 /** RFC 3986: everything but the unreserved characters. */
