@@ -16,12 +16,26 @@ const TYPES: Readonly<Record<DirectErrorKind, readonly [type: string, status: nu
   quota: ["ServiceQuotaExceededException", 402],
 };
 
+const REASONS: Readonly<Record<string, string>> = {
+  snapshotid: "INVALID_SNAPSHOT_ID",
+  firstsnapshotid: "INVALID_SNAPSHOT_ID",
+  secondsnapshotid: "INVALID_SNAPSHOT_ID",
+  parentsnapshotid: "INVALID_SNAPSHOT_ID",
+  blocktoken: "INVALID_BLOCK_TOKEN",
+  nexttoken: "INVALID_PAGE_TOKEN",
+  blockindex: "INVALID_BLOCK",
+  datalength: "INVALID_BLOCK",
+  volumesize: "INVALID_VOLUME_SIZE",
+  kmskeyarn: "INVALID_CUSTOMER_KEY",
+  tags: "INVALID_TAG",
+};
+
 export function ebsService<Services>(operations: OperationTable<Services>): RestService<Services> {
   return {
     name: "ebs",
     model: EBS_MODEL,
     operations,
-    invalid: (message) => invalid(message, "INVALID_PARAMETER_VALUE"),
+    invalid: (message, constraints) => invalid(message, reasonOf(constraints?.[0]?.path ?? "")),
     denied: (message) =>
       new RestError("AccessDeniedException", 403, message, { Reason: "UNAUTHORIZED_ACCOUNT" }),
     translate(error) {
@@ -37,6 +51,11 @@ export function ebsService<Services>(operations: OperationTable<Services>): Rest
       );
     },
   };
+}
+
+/** The reason that names the member, where there is one; members are as in the model, or with a small first letter. */
+function reasonOf(path: string): string {
+  return REASONS[path.split(".")[0]?.toLowerCase() ?? ""] ?? "INVALID_PARAMETER_VALUE";
 }
 
 function invalid(message: string, reason: string): RestError {

@@ -1,7 +1,8 @@
 /** The rules for tags that the service models leave to their documentation. */
 import { GatewayError } from "../gateway/errors.ts";
 
-const TAGS_MAX = 50;
+/** Of a resource. */
+export const TAGS_MAX = 50;
 const KEY_LENGTH_MAX = 128;
 const VALUE_LENGTH_MAX = 256;
 const VISIBLE = /^[^\p{Cc}\p{Cs}\uFFFE\uFFFF]*$/u;

@@ -11,6 +11,8 @@ export interface ChapOptions {
 
 const SECRET_BYTES_MIN = 12;
 const SECRET_BYTES_MAX = 16;
+/** The three forms of an iSCSI name (RFC 7143, 4.2.7.1): nobody logs in by another. */
+const INITIATOR_NAME = /^(iqn|eui|naa)\../i;
 
 export class Chap {
   readonly #options: ChapOptions;
@@ -25,10 +27,13 @@ export class Chap {
 
   /**
    * Lets an initiator in by these secrets, in place of those it had. Whoever is logged in and is not admitted by what
-   * holds now is out. Throws InvalidParameters for secrets that are none.
+   * holds now is out. Throws InitiatorInvalid for a name that no initiator can have, and InvalidParameters
+   * for secrets that are none.
    */
   async put(volume: VolumeRow, credential: ChapCredential): Promise<void> {
     const { initiatorName, secretToAuthenticateInitiator, secretToAuthenticateTarget } = credential;
+    if (!INITIATOR_NAME.test(initiatorName))
+      throw new GatewayError("InitiatorInvalid", "An iSCSI name begins with iqn., eui. or naa.");
     checkSecret("SecretToAuthenticateInitiator", secretToAuthenticateInitiator);
     if (secretToAuthenticateTarget !== undefined) {
       checkSecret("SecretToAuthenticateTarget", secretToAuthenticateTarget);

@@ -60,6 +60,13 @@ export class GatewayError extends Error {
   }
 }
 
+/** A client token that stands for another request than this one. */
+export class ClientTokenError extends GatewayError {
+  constructor() {
+    super("InvalidParameters", "The ClientToken was used for another request.");
+  }
+}
+
 /** The error of a request with a bad parameter. */
 export function invalid(detail: string): GatewayError {
   return new GatewayError("InvalidParameters", detail);

@@ -118,7 +118,7 @@ export class Gateways {
       const { catalog, realm, clock, random } = this.#options;
       const { activationKey, name, timezone, tags } = wanted;
       if (wanted.region !== realm.region) {
-        throw invalid(`GatewayRegion: this is ${realm.region}, not ${wanted.region}.`);
+        throw new GatewayError("RegionInvalid", `This is ${realm.region}, not ${wanted.region}.`);
       }
       const kind = kindOf(wanted.type ?? "CACHED");
       checkZone(timezone);

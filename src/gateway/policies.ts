@@ -13,11 +13,19 @@ export class PolicyError extends Error {
   readonly kind: PolicyErrorKind;
   /** The policies that are not there. */
   readonly ids: readonly string[];
+  /** Of an invalid request: parameters that it has to have, and those that it can't have together. */
+  readonly parameters: { readonly required?: readonly string[]; readonly exclusive?: readonly string[] };
 
-  constructor(kind: PolicyErrorKind, message: string, ids: readonly string[] = []) {
+  constructor(
+    kind: PolicyErrorKind,
+    message: string,
+    ids: readonly string[] = [],
+    parameters: PolicyError["parameters"] = {},
+  ) {
     super(message);
     this.kind = kind;
     this.ids = ids;
+    this.parameters = parameters;
   }
 }
 

@@ -28,6 +28,8 @@ export interface NewCachedVolume {
   readonly snapshotId?: string;
   readonly sourceVolumeArn?: string;
   readonly targetName: string;
+  /** For where another volume's target has that name; without it such a request is refused. */
+  readonly otherTargetName?: string;
   /** The portal's address, as initiators know it. */
   readonly networkInterface: string;
   readonly clientToken: string;

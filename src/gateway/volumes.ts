@@ -13,7 +13,7 @@ import type { Random } from "../platform/random.ts";
 import { parseTargetArn, parseVolumeArn, type Realm, TARGET_PREFIX } from "./arn.ts";
 import { credentialOf } from "./chap.ts";
 import { type Disks, growDisk } from "./disks.ts";
-import { GatewayError } from "./errors.ts";
+import { ClientTokenError, GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { SnapshotStore, VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
 import { defaultSchedule } from "./schedule.ts";
@@ -34,6 +34,8 @@ import {
 } from "./volume-rows.ts";
 
 const VOLUMES_PER_GATEWAY_MAX = 32;
+/** Ids were of 8 digits once, and AWS's own examples have letters that are no digits. */
+const VOLUME_ARN_END = /\/vol-[0-9a-z]{8}([0-9a-z]{9})?$/i;
 
 /** A volume that is made with this tag is offered write-protected. */
 export const READ_ONLY_TAG = "sluicegate:read-only";
@@ -183,7 +185,7 @@ export class Volumes {
       const before = await this.#options.catalog.clientToken(gateway.id, wanted.clientToken);
       if (before !== undefined) return this.#sameAgain(before.fingerprint, fingerprint, before.volume_id);
       await this.checkCount(gateway);
-      const targetName = await this.freeTargetName(wanted.targetName);
+      const targetName = await this.#freeOne(wanted.targetName, wanted.otherTargetName);
       if (wanted.sourceVolumeArn !== undefined && wanted.snapshotId !== undefined) {
         throw new GatewayError("InvalidParameters", "SnapshotId and SourceVolumeARN exclude each other.");
       }
@@ -260,6 +262,7 @@ export class Volumes {
   remove(arn: string): Promise<void> {
     return this.#options.gateways.exclusively(async () => {
       const { catalog, host } = this.#options;
+      if (!VOLUME_ARN_END.test(arn)) throw new GatewayError("VolumeIdInvalid");
       const row = await this.byArn(arn);
       if (row.state === "active" && row.attachment !== "detached") {
         const report = await host.report(row.id);
@@ -422,9 +425,17 @@ export class Volumes {
   /** The whole iSCSI name. Throws TargetAlreadyExists where another volume has it. */
   async freeTargetName(name: string, own?: VolumeId): Promise<string> {
     const targetName = TARGET_PREFIX + name;
-    const taken = (await this.list()).some((row) => row.target_name === targetName && row.id !== own);
-    if (taken) throw new GatewayError("TargetAlreadyExists");
+    if (await this.#isTaken(targetName, own)) throw new GatewayError("TargetAlreadyExists");
     return targetName;
+  }
+
+  async #freeOne(name: string, other: string | undefined): Promise<string> {
+    const isOther = other !== undefined && (await this.#isTaken(TARGET_PREFIX + name));
+    return this.freeTargetName(isOther ? other : name);
+  }
+
+  async #isTaken(targetName: string, own?: VolumeId): Promise<boolean> {
+    return (await this.list()).some((row) => row.target_name === targetName && row.id !== own);
   }
 
   async #snapshotFor(text: string | undefined): Promise<SnapshotRow | undefined> {
@@ -439,9 +450,7 @@ export class Volumes {
   }
 
   async #sameAgain(before: string, now: string, volumeId: VolumeId): Promise<VolumeRow> {
-    if (before !== now) {
-      throw new GatewayError("InvalidParameters", "The ClientToken was used for another request.");
-    }
+    if (before !== now) throw new ClientTokenError();
     const row = await this.#options.catalog.volume(volumeId);
     if (row === undefined) throw new GatewayError("VolumeNotFound");
     return row;

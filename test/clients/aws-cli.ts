@@ -12,7 +12,7 @@ export class AwsCliError extends Error {
 
   constructor(stderr: string) {
     super(/operation: ([\s\S]*)/.exec(stderr)?.[1]?.trim() ?? stderr.trim());
-    this.code = /An error occurred \((\w+)\)/.exec(stderr)?.[1];
+    this.code = /An error occurred \(([\w.]+)\)/.exec(stderr)?.[1];
   }
 }
 
@@ -41,12 +41,17 @@ export class AwsCli {
     this.#child.on("exit", (code) => this.#ended(`aws-cli ended with ${code}: ${this.#stderr}`));
   }
 
-  /** Runs a command with `--cli-input-json`; its output, read as JSON. Rejects with an AwsCliError. */
-  // biome-ignore lint/suspicious/noExplicitAny: the shapes are the service's.
-  async call(service: string, command: string, input: object): Promise<any> {
+  /** Runs a command with `--cli-input-json`, if there is any, and what follows; its output, read as JSON. Rejects with an AwsCliError. */
+  async call(
+    service: string,
+    command: string,
+    input: object | undefined,
+    more: readonly string[] = [],
+    // biome-ignore lint/suspicious/noExplicitAny: the shapes are the service's.
+  ): Promise<any> {
     const outcome = await new Promise<Outcome>((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
-      this.#child.stdin.write(`${JSON.stringify({ service, command, input })}\n`);
+      this.#child.stdin.write(`${JSON.stringify({ service, command, input, more })}\n`);
     });
     if (outcome.status !== 0) throw new AwsCliError(outcome.stderr);
     return outcome.stdout.trim() === "" ? {} : JSON.parse(outcome.stdout);

@@ -1,6 +1,7 @@
 """Runs commands of aws-cli, in one process: one JSON request a line in, one JSON answer a line out.
 
-A request is {"service", "command", "input"}; the answer is {"status", "stdout", "stderr"} as a shell would see them.
+A request is {"service", "command", "input", "more"}, where "more" are arguments, and "input" may be missing; the answer
+is {"status", "stdout", "stderr"} as a shell would see them.
 """
 import contextlib
 import io
@@ -32,7 +33,8 @@ def run(request):
         request["service"],
         request["command"],
         *["--endpoint-url", settings["endpoint"], "--output", "json", "--no-cli-pager"],
-        *["--cli-input-json", json.dumps(request["input"])],
+        *(["--cli-input-json", json.dumps(request["input"])] if "input" in request else []),
+        *request["more"],
     ]
     if not hasattr(awscli, "EnvironmentVariables") or awscli.__version__.startswith("1."):
         args.remove("--no-cli-pager")

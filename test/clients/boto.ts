@@ -63,29 +63,30 @@ export class Boto {
 
   /** Calls a method of the Storage Gateway client. */
   gateway(method: string, args: object = {}): Promise<Answer> {
-    return this.#call("storagegateway", method, args);
+    return this.call("storagegateway", method, args);
   }
 
   /** Calls a method of the EC2 client. */
   ec2(method: string, args: object = {}): Promise<Answer> {
-    return this.#call("ec2", method, args);
+    return this.call("ec2", method, args);
   }
 
-  /** Calls a method of the EBS direct client; bytes are `{ $bytes: Base64 }`. */
+  /** Calls a method of the EBS direct client. */
   ebs(method: string, args: object = {}): Promise<Answer> {
-    return this.#call("ebs", method, args);
+    return this.call("ebs", method, args);
   }
 
   /** Calls a method of the Data Lifecycle Manager client. */
   dlm(method: string, args: object = {}): Promise<Answer> {
-    return this.#call("dlm", method, args);
+    return this.call("dlm", method, args);
   }
 
   close(): void {
     this.#child.stdin.end();
   }
 
-  #call(service: string, method: string, args: object): Promise<Answer> {
+  /** Calls a method of a service's client; bytes are `{ $bytes: Base64 }`. */
+  call(service: string, method: string, args: object = {}): Promise<Answer> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#child.stdin.write(`${JSON.stringify({ service, method, args })}\n`);

@@ -33,7 +33,7 @@ export interface RawRequest {
   readonly method?: string;
   readonly path?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
   /** When it claims to be signed; now without it. */
   readonly signingDate?: Date;
   /** Sent in place of the body that was signed. */
@@ -58,7 +58,9 @@ export async function send(settings: BotoSettings, request: RawRequest): Promise
       hostname: url.hostname,
       port: Number(url.port),
       path: url.pathname,
-      query: Object.fromEntries(url.searchParams),
+      query: Object.fromEntries(
+        [...url.searchParams.keys()].map((name) => [name, url.searchParams.getAll(name)]),
+      ),
       headers: { host: url.host, ...request.headers },
       body,
     } as never,

@@ -10,12 +10,13 @@ import { after, before, describe, test } from "node:test";
 import { storageGatewayOperations } from "../../src/api/storage-gateway/index.ts";
 import { STORAGE_GATEWAY_MODEL } from "../../src/api/wire/validator.ts";
 import { createDiskFile } from "../../src/gateway/disks.ts";
-import { GATEWAY_ERRORS, type GatewayErrorCode } from "../../src/gateway/errors.ts";
+import type { GatewayErrorCode } from "../../src/gateway/errors.ts";
 import { CoverageRecorder } from "../api-coverage/recorder.ts";
 import { GatewayProcess } from "../clients/gateway.ts";
 import { callJson } from "../clients/signed-request.ts";
 import { type ApiCaller, openCaller, STORAGE_GATEWAY_CLIENTS } from "../clients/storage-gateway.ts";
 import { validInput } from "../kit/model-cases.ts";
+import { provokeGatewayError } from "./api-scenarios/provoke.ts";
 import { completed, GIB, gatewayArn, makeCached, makeStored, until } from "./volume-kit.ts";
 
 const MIB = 1024 ** 2;
@@ -240,20 +241,8 @@ describe("operations of the Storage Gateway API", () => {
     );
   }
 
-  /** Sends it as it is, and holds the answer to the error's class, status, code and text. */
-  async function provoke(operation: string, input: object, code: GatewayErrorCode): Promise<void> {
-    const target = `StorageGateway_20130630.${operation}`;
-    const { status, body } = await callJson(gateway.botoSettings(), target, input);
-    const where = `${operation} ${JSON.stringify(input)}: ${JSON.stringify(body)}`;
-    assert.deepEqual(
-      [status, body.__type, body.error],
-      [400, "InvalidGatewayRequestException", { errorCode: code }],
-      where,
-    );
-    assert(body.message.startsWith(GATEWAY_ERRORS[code]), where);
-    assert.equal(body.errorDetails, undefined);
-    coverage.note(SERVICE, operation, "errors", code);
-  }
+  const provoke = (operation: string, input: object, code: GatewayErrorCode) =>
+    provokeGatewayError(gateway, coverage, [operation, input, code]);
 
   test("errors: gateways, volumes and targets that are not there, or are shut down, by every operation", async () => {
     const some = await gatewayArn(gateway, "CACHED");
@@ -342,7 +331,7 @@ describe("operations of the Storage Gateway API", () => {
       ["ActivateGateway", activation, "ActivationKeyNotFound"],
       ["ActivateGateway", { ...activation, ActivationKey: "key" }, "ActivationKeyInvalid"],
       ["ActivateGateway", { ...activation, GatewayType: "VTL" }, "NotSupported"],
-      ["ActivateGateway", { ...activation, GatewayRegion: "mars-1" }, "InvalidParameters"],
+      ["ActivateGateway", { ...activation, GatewayRegion: "mars-1" }, "RegionInvalid"],
       ["AddCache", { GatewayARN: stored, DiskIds: [free] }, unfit],
       ["AddCache", { GatewayARN: cached, DiskIds: ["nowhere"] }, "DiskDoesNotExist"],
       ["AddCache", { GatewayARN: cached, DiskIds: ["default-cached-cache"] }, "DiskAlreadyAllocated"],

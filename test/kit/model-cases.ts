@@ -8,23 +8,36 @@ export interface Violation {
   /** The member and what is wrong with it. */
   readonly title: string;
   readonly input: unknown;
-  readonly error: "ValidationException" | "SerializationException";
-  /** Of the error's message. */
-  readonly message: RegExp;
+  /** The member is not there, is of another type, or breaks a constraint. */
+  readonly kind: "missing" | "type" | "constraint";
+  /** The member as services spell it in messages, and as the model does. */
+  readonly path: string;
+  readonly member: string;
+  /** The type of its shape. */
+  readonly shapeType: string;
+  readonly constraint: string;
 }
 
 const ARN = "arn:aws:storagegateway:us-east-1:000000000000:gateway/sgw-00000000";
 /** Texts that match patterns, at any length that the pattern allows: the part in the middle is repeated. */
 const TEXTS: readonly (readonly [before: string, repeated: string, after: string])[] = [
+  ...["us-east-1", "us-east-1a", "use1-az1", "00:00"].map((whole) => [whole, "", ""] as const),
+  ["arn:aws:kms:us-east-1:000000000000:key/", "k", ""],
+  ["arn:aws:iam::0:role/", "r", ""],
+  ["arn:aws:dlm:us-east-1:0:policy/", "p", ""],
+  ["cron(", "0", ")"],
   ["", "a", ""],
   [`${ARN}`, "0", "/volume/vol-00000000"],
   ["snap-", "0", ""],
   ["vol-", "0", ""],
   ["alias/", "k", ""],
   ["policy-", "0", ""],
+  ["", "0", ""],
 ];
-/** Lengths to begin with, where the shortest that the model allows does not fit the pattern. */
-const LENGTHS = [13, 90, 12];
+/** Patterns ask for no longer texts than this; their shapes may. */
+const LENGTH_MAX = 120;
+/** One of these is what a pattern does not match, if there is anything that it does not. */
+const UNMATCHED = ["~", "\u0007", " ", ""];
 
 /** An input with every member, each of them good. */
 export function validInput(model: ServiceModel, operation: string): Record<string, unknown> {
@@ -37,12 +50,25 @@ export function violations(model: ServiceModel, operation: string): Violation[] 
   const shape = model.operations[operation];
   if (shape === undefined || shape === null) return [];
   const base = validInput(model, operation);
-  return wrongs(model, shape, "", "").map(({ put, ...rest }) => ({ ...rest, input: put(base) }));
+  return wrongs(model, shape, "", "").map(({ put, ...rest }) => ({
+    ...rest,
+    member: /^\w*/.exec(rest.title)?.[0] ?? "",
+    input: put(base),
+  }));
 }
 
-interface Wrong extends Omit<Violation, "input"> {
+interface Wrong extends Omit<Violation, "input" | "member"> {
   /** Puts the wrong value into its place of a whole input. */
   put(whole: unknown): unknown;
+}
+
+function wrongAt(
+  title: string,
+  path: string,
+  what: Pick<Wrong, "kind" | "shapeType" | "constraint">,
+  put: Wrong["put"],
+): Wrong {
+  return { title, path, ...what, put };
 }
 
 function valid(model: ServiceModel, name: string): unknown {
@@ -55,7 +81,9 @@ function valid(model: ServiceModel, name: string): unknown {
     case "list":
       return Array.from({ length: Math.max(shape.min ?? 1, 1) }, () => valid(model, shape.member ?? ""));
     case "map":
-      return {};
+      return Object.fromEntries(entries(model, shape, Math.max(shape.min ?? 1, 1)));
+    case "blob":
+      return "";
     case "boolean":
       return true;
     case "integer":
@@ -69,8 +97,27 @@ function valid(model: ServiceModel, name: string): unknown {
   }
 }
 
+/** Entries of a map, whose keys end differently. */
+function entries(model: ServiceModel, shape: Shape, count: number): [string, unknown][] {
+  const key = shortest(shape.key ?? "", shapeOf(model, shape.key ?? ""));
+  return Array.from({ length: count }, (_, i) => [
+    i === 0 ? key : `${key}${letters(i)}`,
+    valid(model, shape.value ?? ""),
+  ]);
+}
+
+/** A number written in letters: many patterns for keys have no digits. */
+function letters(number: number): string {
+  return [...String(number)].map((digit) => "abcdefghij"[Number(digit)]).join("");
+}
+
 function shortest(name: string, shape: Shape): string {
-  for (const length of [Math.max(shape.min ?? 1, 1), ...LENGTHS]) {
+  const least = Math.max(shape.min ?? 1, 1);
+  for (
+    let length = least;
+    length <= Math.max(least, Math.min(shape.max ?? LENGTH_MAX, LENGTH_MAX));
+    length++
+  ) {
     const found = text(shape, length);
     if (found !== undefined) return found;
   }
@@ -97,19 +144,19 @@ function wrongs(model: ServiceModel, name: string, path: string, at: string): Wr
   const shape = shapeOf(model, name);
   const found: Wrong[] = [];
   const add = (what: string, value: unknown, constraint: string) =>
-    found.push({
-      title: `${at}: ${what}`,
-      error: "ValidationException",
-      message: new RegExp(`Value at '${quoted(path)}' failed to satisfy constraint: ${quoted(constraint)}`),
-      put: () => value,
-    });
+    found.push(
+      wrongAt(`${at}: ${what}`, path, { kind: "constraint", shapeType: shape.type, constraint }, () => value),
+    );
   if (at !== "") {
-    found.push({
-      title: `${at}: another type`,
-      error: "SerializationException",
-      message: /./,
-      put: () => (shape.type === "string" ? 7 : "text"),
-    });
+    const other = shape.type === "string" ? 7 : "text";
+    found.push(
+      wrongAt(
+        `${at}: another type`,
+        path,
+        { kind: "type", shapeType: shape.type, constraint: "" },
+        () => other,
+      ),
+    );
   }
   const { min, max, pattern, enum: values } = shape;
   if (shape.type === "string") {
@@ -118,8 +165,11 @@ function wrongs(model: ServiceModel, name: string, path: string, at: string): Wr
     if (min !== undefined && min > 0) add("too short", "a".repeat(min - 1), greater(min));
     if (max !== undefined) add("too long", text(shape, max + 1) ?? "a".repeat(max + 1), less(max));
     if (pattern !== undefined) {
-      const wrong = "\u0007".repeat(Math.max(min ?? 1, 1));
-      add("another pattern", wrong, `Member must satisfy regular expression pattern: ${pattern}`);
+      const wrong = UNMATCHED.map((one) => one.repeat(Math.max(min ?? 1, 1))).find(
+        (one) => !compilePattern(pattern).test(one),
+      );
+      if (wrong !== undefined)
+        add("another pattern", wrong, `Member must satisfy regular expression pattern: ${pattern}`);
     }
     if (values !== undefined) {
       add("not in the enumeration", "Other", `Member must satisfy enum value set: [${values.join(", ")}]`);
@@ -141,6 +191,20 @@ function wrongs(model: ServiceModel, name: string, path: string, at: string): Wr
       found.push({ ...wrong, put: (whole) => replaceFirst(whole, wrong.put) });
     }
   }
+  if (shape.type === "map") {
+    const size = (count: number) => Object.fromEntries(entries(model, shape, count));
+    if (min !== undefined && min > 0)
+      add("too few", size(min - 1), `Member must have length greater than or equal to ${min}`);
+    if (max !== undefined)
+      add("too many", size(max + 1), `Member must have length less than or equal to ${max}`);
+    for (const wrong of wrongs(model, shape.key ?? "", `${path}.key`, `${at}.key`)) {
+      // A key is a text, whatever is written for it.
+      if (wrong.kind !== "type") found.push({ ...wrong, put: () => ({ [String(wrong.put(""))]: "a" }) });
+    }
+    const key = shortest(shape.key ?? "", shapeOf(model, shape.key ?? ""));
+    for (const wrong of wrongs(model, shape.value ?? "", `${path}.${key}.member`, `${at}.${key}`))
+      found.push({ ...wrong, put: () => ({ [key]: wrong.put("") }) });
+  }
   if (shape.type === "structure") found.push(...wrongMembers(model, shape, path, at));
   return found;
 }
@@ -152,12 +216,10 @@ function wrongMembers(model: ServiceModel, shape: Shape, path: string, at: strin
     const memberPath = path === "" ? lower : `${path}.${lower}`;
     const memberAt = at === "" ? member : `${at}.${member}`;
     if (shape.required?.includes(member)) {
-      found.push({
-        title: `${memberAt}: missing`,
-        error: "ValidationException",
-        message: new RegExp(`Value at '${quoted(memberPath)}' failed .*Member must not be null`),
-        put: (whole) => ({ ...(whole as object), [member]: undefined }),
-      });
+      const { type } = shapeOf(model, name);
+      const what = { kind: "missing", shapeType: type, constraint: "Member must not be null" } as const;
+      const put = (whole: unknown) => ({ ...(whole as object), [member]: undefined });
+      found.push(wrongAt(`${memberAt}: missing`, memberPath, what, put));
     }
     for (const wrong of wrongs(model, name, memberPath, memberAt)) {
       found.push({
@@ -175,8 +237,4 @@ function wrongMembers(model: ServiceModel, shape: Shape, path: string, at: strin
 function replaceFirst(whole: unknown, put: (item: unknown) => unknown): unknown[] {
   const [first, ...rest] = whole as unknown[];
   return [put(first), ...rest];
-}
-
-function quoted(literal: string): string {
-  return literal.replace(/[.*+?^${}()|[\]\\/-]/g, "\\$&");
 }

@@ -25,6 +25,16 @@ export function fuzzedInput(
   return text.slice(0, at) + random.pick(["", "\u0001", '"', "}", ","]) + text.slice(at + 1);
 }
 
+/** The same as a value, for protocols that are not JSON. `ids` stand in for some of the ids. */
+export function fuzzed(
+  model: ServiceModel,
+  operation: string,
+  random: SeededRandom,
+  ids: readonly string[],
+): unknown {
+  return mutate(validInput(model, operation), random, ids);
+}
+
 function mutate(value: unknown, random: SeededRandom, arns: readonly string[]): unknown {
   if (random.chance(0.08)) return random.pick(ODD);
   if (Array.isArray(value)) {
@@ -46,7 +56,7 @@ function mutate(value: unknown, random: SeededRandom, arns: readonly string[]): 
 }
 
 function isArn(name: string): boolean {
-  return /ARNs?$/.test(name);
+  return /(ARN|Id)s?$/.test(name);
 }
 
 function arn(member: unknown, random: SeededRandom, arns: readonly string[]): unknown {

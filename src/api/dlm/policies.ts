@@ -25,7 +25,9 @@ export const createLifecyclePolicy: Operation<Services, CreateInput, { readonly 
     if (DefaultPolicy !== undefined)
       throw new PolicyError("invalid", "Not supported here: default policies.");
     if (PolicyDetails === undefined)
-      throw new PolicyError("invalid", "The request must contain PolicyDetails.");
+      throw new PolicyError("invalid", "The request must contain PolicyDetails.", [], {
+        required: ["PolicyDetails"],
+      });
     const wanted = {
       description: Description ?? "",
       roleArn: ExecutionRoleArn ?? "",

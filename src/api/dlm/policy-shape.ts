@@ -117,7 +117,11 @@ function timesOf(rule: ScheduleShape["CreateRule"]): PolicyTimes {
   const { Interval, IntervalUnit, Times, CronExpression } = rule;
   if (CronExpression !== undefined) {
     if (Interval !== undefined || Times !== undefined)
-      throw invalid("CreateRule has a CronExpression, or an Interval with Times, and not both.");
+      throw exclusive(
+        "CreateRule has a CronExpression, or an Interval with Times, and not both.",
+        "CronExpression",
+        Interval !== undefined ? "Interval" : "Times",
+      );
     return { cron: CronExpression };
   }
   if (Interval === undefined) throw missing("CreateRule.Interval");
@@ -129,8 +133,13 @@ function timesOf(rule: ScheduleShape["CreateRule"]): PolicyTimes {
 
 function keepOf(rule: ScheduleShape["RetainRule"]): Keep {
   const { Count, Interval, IntervalUnit } = rule ?? {};
-  if ((Count === undefined) === (Interval === undefined))
-    throw invalid("RetainRule has a Count, or an Interval with its unit, and not both.");
+  if (Count === undefined && Interval === undefined) throw missing("RetainRule.Count or RetainRule.Interval");
+  if (Count !== undefined && Interval !== undefined)
+    throw exclusive(
+      "RetainRule has a Count, or an Interval with its unit, and not both.",
+      "Count",
+      "Interval",
+    );
   if (Count !== undefined) {
     if (Count < 1) throw invalid("RetainRule.Count is at least 1.");
     return { count: Count };
@@ -151,7 +160,11 @@ function invalid(message: string): PolicyError {
 }
 
 function missing(name: string): PolicyError {
-  return invalid(`The request must contain ${name}.`);
+  return new PolicyError("invalid", `The request must contain ${name}.`, [], { required: [name] });
+}
+
+function exclusive(message: string, ...names: string[]): PolicyError {
+  return new PolicyError("invalid", message, [], { exclusive: names });
 }
 
 function notBuilt(what: string): PolicyError {

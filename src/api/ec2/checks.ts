@@ -2,7 +2,7 @@
 import type { TagSpecification } from "@aws-sdk/client-ec2";
 import { parseSnapshotId, parseVolumeId, type SnapshotId, type VolumeId } from "../../platform/ids.ts";
 import { Ec2Error } from "../ec2-error.ts";
-import { checkTags } from "../tags.ts";
+import { checkTags, TAGS_MAX, type TagShape } from "../tags.ts";
 
 const DESCRIPTION_LENGTH_MAX = 255;
 
@@ -43,6 +43,16 @@ export function checkedDescription(text: string | undefined): string {
   );
 }
 
+/** The tags of a request, checked. Throws TagLimitExceeded, or what `checkTags` does. */
+export function checkedTags(tags: readonly TagShape[] | undefined): { key: string; value: string }[] {
+  if ((tags?.length ?? 0) > TAGS_MAX)
+    throw new Ec2Error(
+      "TagLimitExceeded",
+      `The maximum number of Tags for a resource has been reached: ${TAGS_MAX}.`,
+    );
+  return checkTags(tags, "any");
+}
+
 /** The tags that a request wants for resources of this type. */
 export function wantedTags(
   specifications: readonly TagSpecification[] | undefined,
@@ -54,10 +64,7 @@ export function wantedTags(
       "InvalidParameterValue",
       `'${other.ResourceType ?? ""}' is not a valid taggable resource type for this operation.`,
     );
-  return checkTags(
-    (specifications ?? []).flatMap(({ Tags }) => Tags ?? []),
-    "any",
-  );
+  return checkedTags((specifications ?? []).flatMap(({ Tags }) => Tags ?? []));
 }
 
 /** Everything is encrypted under the vault's key: keys of a KMS are refused. */

@@ -18,6 +18,10 @@ export function zoneOf(region: string): string {
   return `${region}a`;
 }
 
+export function zoneIdOf(region: string): string {
+  return `${region}-az1`;
+}
+
 export const describeRegions: Operation<Services, DescribeRegionsRequest, DescribeRegionsResult> = {
   name: "DescribeRegions",
   async handle(_services, { RegionNames = [], Filters, DryRun }, { region }) {
@@ -49,7 +53,7 @@ export const describeAvailabilityZones: Operation<
   async handle(_services, { ZoneNames = [], ZoneIds = [], Filters, DryRun }, { region }) {
     const here: AvailabilityZone = {
       ZoneName: zoneOf(region),
-      ZoneId: `${region}-az1`,
+      ZoneId: zoneIdOf(region),
       State: "available",
       RegionName: region,
       GroupName: region,

@@ -14,10 +14,10 @@ import type { Services } from "../../gateway/services.ts";
 import type { VolumeView } from "../../gateway/volumes.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { Operation } from "../operation.ts";
-import { checkTags } from "../tags.ts";
 import {
   checkedDescription,
   checkedSnapshotId,
+  checkedTags,
   checkedVolumeId,
   dryRun,
   refuseKms,
@@ -84,10 +84,7 @@ export const createSnapshots: Operation<Services, CreateSnapshotsRequest, Create
       own.map(({ id }) => [id, (ofVolumes.get(id) ?? []).filter(({ key }) => !keys.has(key))]),
     );
     for (const more of copied.values())
-      checkTags(
-        [...tags, ...more].map(({ key, value }) => ({ Key: key, Value: value })),
-        "any",
-      );
+      checkedTags([...tags, ...more].map(({ key, value }) => ({ Key: key, Value: value })));
     if (input.DryRun === true) throw dryRun();
     const tagsOf = (id: VolumeView["row"]["id"]) => [...tags, ...(copied.get(id) ?? [])];
     const rows = await snapshots.createTogether(own, description, tagsOf);

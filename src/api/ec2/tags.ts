@@ -10,12 +10,18 @@ import type {
 import type { Services } from "../../gateway/services.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { Operation } from "../operation.ts";
-import { checkTags } from "../tags.ts";
-import { checkedSnapshotId, checkedVolumeId, dryRun, snapshotNotFound, volumeNotFound } from "./checks.ts";
+import { TAGS_MAX } from "../tags.ts";
+import {
+  checkedSnapshotId,
+  checkedTags,
+  checkedVolumeId,
+  dryRun,
+  snapshotNotFound,
+  volumeNotFound,
+} from "./checks.ts";
 import { type FilterTable, filterOf, literalsOf } from "./filters.ts";
 import { pageOf } from "./paging.ts";
 
-const TAGS_MAX = 50;
 const RESOURCES_MAX = 1000;
 
 type TagPair = { readonly key: string; readonly value: string };
@@ -29,11 +35,14 @@ interface Tagged {
 export const createTags: Operation<Services, CreateTagsRequest, object> = {
   name: "CreateTags",
   async handle(services, { Resources, Tags, DryRun }) {
-    const tags = checkTags(Tags, "any");
+    const tags = checkedTags(Tags);
     const resources = await find(services, Resources);
     for (const { tags: present } of resources) {
       if (new Set([...present, ...tags].map(({ key }) => key)).size > TAGS_MAX)
-        throw new Ec2Error("TagLimitExceeded", `A resource has at most ${TAGS_MAX} tags.`);
+        throw new Ec2Error(
+          "TagLimitExceeded",
+          `The maximum number of Tags for a resource has been reached: ${TAGS_MAX}.`,
+        );
     }
     if (DryRun === true) throw dryRun();
     for (const resource of resources) await resource.change(tags, []);

@@ -27,11 +27,11 @@ import {
 } from "./checks.ts";
 import { type FilterTable, filterOf } from "./filters.ts";
 import { pageOf } from "./paging.ts";
-import { zoneOf } from "./regions.ts";
+import { zoneIdOf, zoneOf } from "./regions.ts";
 import { type DescribedVolume, volumeShape } from "./volume-shape.ts";
 
 const GIB = 1024 ** 3;
-const TARGET_NAME = /^[a-z0-9.:-]{1,200}$/;
+const TARGET_NAME = /^[a-z0-9.-]{1,200}$/;
 const TOKEN_LENGTH_MAX = 64;
 
 /** All volumes of all gateways. Each is attached to its gateway, which stands where EC2 has an instance. */
@@ -116,9 +116,8 @@ export const createVolume: Operation<Services, CreateVolumeRequest, Volume> = {
   name: "CreateVolume",
   async handle(services, input, { region, requestId }) {
     const { snapshots, volumes, tags: allTags } = services;
-    const { AvailabilityZone, Size, SnapshotId, ClientToken } = input;
-    if (AvailabilityZone !== undefined && AvailabilityZone !== zoneOf(region))
-      throw new Ec2Error("InvalidZone.NotFound", `The zone '${AvailabilityZone}' does not exist.`);
+    const { Size, SnapshotId, ClientToken } = input;
+    checkZone(input, region);
     refuseKms(input.KmsKeyId);
     if ((ClientToken?.length ?? 0) > TOKEN_LENGTH_MAX)
       throw new Ec2Error(
@@ -147,7 +146,7 @@ export const createVolume: Operation<Services, CreateVolumeRequest, Volume> = {
       sizeBytes: Math.ceil(sizeBytes / GIB) * GIB,
       ...(snapshotId !== undefined && { snapshotId }),
       networkInterface: services.portal.address,
-      targetName: await targetName(services, tags, token),
+      ...targetNames(tags, token),
       clientToken: `ec2-${token}`,
       tags,
     });
@@ -155,6 +154,16 @@ export const createVolume: Operation<Services, CreateVolumeRequest, Volume> = {
     return volumeShape({ view, tags: await allTags.list(volumes.arnOf(row)), zone: zoneOf(region) });
   },
 };
+
+function checkZone({ AvailabilityZone, AvailabilityZoneId }: CreateVolumeRequest, region: string): void {
+  if (AvailabilityZone === undefined && AvailabilityZoneId === undefined)
+    throw new Ec2Error("MissingParameter", "The request must contain the parameter AvailabilityZone.");
+  const other = [
+    ...(AvailabilityZone === zoneOf(region) ? [] : [AvailabilityZone]),
+    ...(AvailabilityZoneId === zoneIdOf(region) ? [] : [AvailabilityZoneId]),
+  ].find((zone) => zone !== undefined);
+  if (other !== undefined) throw new Ec2Error("InvalidZone.NotFound", `The zone '${other}' does not exist.`);
+}
 
 async function cachedGateway({ gateways, realm }: Services, wantedArn: string | undefined): Promise<string> {
   if (wantedArn !== undefined) {
@@ -168,23 +177,11 @@ async function cachedGateway({ gateways, realm }: Services, wantedArn: string | 
   return gatewayArn(realm, oldest.id);
 }
 
-/** The same for the same token: a request that is repeated is the same request. */
-async function targetName(
-  { volumes }: Services,
-  tags: readonly { key: string; value: string }[],
-  token: string,
-): Promise<string> {
+/** The same for the same token: a request that is repeated is the same request, whatever has been made since. */
+function targetNames(tags: readonly { key: string; value: string }[], token: string) {
   const made = `volume-${createHash("sha256").update(token).digest("hex").slice(0, 16)}`;
   const name = tags.find(({ key }) => key === "Name")?.value.toLowerCase() ?? "";
-  if (!TARGET_NAME.test(name)) return made;
-  const rows = await volumes.list();
-  // One of the made name is that of this token's first request.
-  const isTaken = rows.some(({ target_name }) => target_name === made || target_name.endsWith(`:${made}`));
-  return isTaken || rows.some(({ target_name }) => nameIn(target_name) === name) ? made : name;
-}
-
-function nameIn(target: string): string {
-  return target.slice(target.indexOf(":") + 1).toLowerCase();
+  return TARGET_NAME.test(name) ? { targetName: name, otherTargetName: made } : { targetName: made };
 }
 
 /** DeleteVolume: its snapshots stay. One that is in use by an initiator, or has a snapshot under way, is refused. */

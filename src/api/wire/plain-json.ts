@@ -5,7 +5,7 @@
 import { Operations } from "../access.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import { checkTypes, parseObject, type WireAnswer, WireError } from "./json11.ts";
-import { SLUICEGATE_MODEL, validate, validationMessage } from "./validator.ts";
+import { known, SLUICEGATE_MODEL, validate, validationMessage } from "./validator.ts";
 
 const TARGET = /^Sluicegate_20261101\.(\w+)$/;
 const CONTENT_TYPE = "application/x-amz-json-1.1";
@@ -30,8 +30,9 @@ export class PlainJsonProtocol<Services> {
     const operation = this.#operations.find(name, context);
     if (operation === undefined)
       throw new WireError("UnknownOperationException", "The operation is not known.");
-    const input = parseObject(body);
-    checkTypes(SLUICEGATE_MODEL, name, input);
+    const sent = parseObject(body);
+    checkTypes(SLUICEGATE_MODEL, name, sent);
+    const input = known(SLUICEGATE_MODEL, SLUICEGATE_MODEL.operations[name] ?? "", sent);
     const errors = validate(SLUICEGATE_MODEL, name, input);
     if (errors.length > 0) throw new WireError("ValidationException", validationMessage(errors));
     const output: unknown = await operation.handle(this.#services, input, context);

@@ -4,7 +4,7 @@
  * The SDK's EC2 package is large, so it is loaded with the first EC2 request.
  */
 import { NormalizedSchema } from "@smithy/core/schema";
-import { GatewayError, type GatewayErrorCode } from "../../gateway/errors.ts";
+import { ClientTokenError, GatewayError, type GatewayErrorCode } from "../../gateway/errors.ts";
 import { AccessDeniedError, Operations } from "../access.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
@@ -12,9 +12,10 @@ import { type WireAnswer, WireError } from "./json11.ts";
 import { escapeXml, membersOf } from "./query-answer.ts";
 import { parseForm } from "./query-form.ts";
 import { SignatureError } from "./sigv4.ts";
-import { EC2_MODEL, MISSING, validate, validationMessage } from "./validator.ts";
+import { type Broken, broken, EC2_MODEL, MISSING, memberOf } from "./validator.ts";
 
 const NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/";
+const SHOWN_CHARS = 64;
 
 type SchemaRef = Parameters<typeof NormalizedSchema.of>[0];
 type Ec2Package = Readonly<Record<string, SchemaRef>>;
@@ -46,10 +47,8 @@ export class QueryProtocol<Services> {
     // An operation's schema ends in those of its input and output.
     const [inputSchema, outputSchema] = operationSchema.slice(-2) as [SchemaRef, SchemaRef];
     const input = parseForm(resolve(inputSchema), form);
-    const errors = validate(EC2_MODEL, name, input);
-    const missing = errors.find((error) => error.endsWith(MISSING));
-    if (missing !== undefined) throw new Ec2Error("MissingParameter", validationMessage([missing]));
-    if (errors.length > 0) throw new Ec2Error("InvalidParameterValue", validationMessage(errors));
+    const errors = broken(EC2_MODEL, name, input);
+    if (errors.length > 0) throw invalidInput(errors);
     const output: unknown = await operation.handle(this.#services, input, context);
     return {
       status: 200,
@@ -57,6 +56,19 @@ export class QueryProtocol<Services> {
       body: encode(name, outputSchema, output, context),
     };
   }
+}
+
+/** The first of them in EC2's words; what is missing comes before what is wrong. */
+function invalidInput(errors: readonly Broken[]): Ec2Error {
+  const missing = errors.find(({ constraint }) => constraint === MISSING);
+  if (missing !== undefined)
+    return new Ec2Error("MissingParameter", `The request must contain the parameter ${memberOf(missing)}`);
+  const [first = { path: "", constraint: "", value: "" }] = errors;
+  const shown = String(first.value).slice(0, SHOWN_CHARS);
+  return new Ec2Error(
+    "InvalidParameterValue",
+    `Value (${shown}) for parameter ${memberOf(first)} is invalid. ${first.constraint}`,
+  );
 }
 
 /** The HTTP answer for an error of the Query API. */
@@ -85,6 +97,8 @@ export function xmlError(error: unknown): { code: string; message: string; statu
     const [code, status] = SIGNATURE_ERRORS[error.code];
     return { code, status, message: error.message };
   }
+  if (error instanceof ClientTokenError)
+    return { code: "IdempotentParameterMismatch", message: error.message, status: 400 };
   if (error instanceof GatewayError) {
     return { code: GATEWAY_ERRORS[error.code] ?? error.code, message: error.message, status: 400 };
   }

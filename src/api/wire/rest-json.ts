@@ -7,7 +7,15 @@ import type { OperationTable, RequestContext } from "../operation.ts";
 import { RestError } from "../rest-error.ts";
 import { checkTypes, parseObject, type WireAnswer, WireError } from "./json11.ts";
 import { SignatureError } from "./sigv4.ts";
-import { type ServiceModel, type Shape, validate, validationMessage } from "./validator.ts";
+import {
+  type Broken,
+  broken,
+  brokenMessage,
+  known,
+  type ServiceModel,
+  type Shape,
+  validationMessage,
+} from "./validator.ts";
 
 /** A service: its operations, its model, and its own words for what is wrong with a request. */
 export interface RestService<Services> {
@@ -15,8 +23,8 @@ export interface RestService<Services> {
   readonly name: string;
   readonly model: ServiceModel;
   readonly operations: OperationTable<Services>;
-  /** The error for a request that breaks the model's constraints. */
-  readonly invalid: (message: string) => RestError;
+  /** The error for a request that can't be read, or breaks the model's constraints: these. */
+  readonly invalid: (message: string, constraints?: readonly Broken[]) => RestError;
   /** The error for a caller whose key may not do this. */
   readonly denied: (message: string) => RestError;
   /** An error of the domain in the service's words; undefined for one that the caller is told nothing of. */
@@ -132,8 +140,8 @@ export class RestJsonProtocol<Services> {
       else if (place.in === "querystring") input[member] = take(query.getAll(place.name ?? ""));
       else input[member] = take([headers[(place.name ?? "").toLowerCase()] ?? []].flat());
     }
-    const errors = validate(model, name, input);
-    if (errors.length > 0) throw this.#service.invalid(validationMessage(errors));
+    const errors = broken(model, name, input);
+    if (errors.length > 0) throw this.#service.invalid(validationMessage(errors.map(brokenMessage)), errors);
     return input;
   }
 
@@ -144,7 +152,10 @@ export class RestJsonProtocol<Services> {
     const shape = this.#service.model.shapes[shapeName];
     if (shape?.type === "list") return texts.map((each) => this.#parse(member, shape.member ?? "", [each]));
     if (shape?.type === "integer" || shape?.type === "long") {
-      if (!/^-?\d{1,15}$/.test(text)) throw this.#service.invalid(`${member} is not a whole number.`);
+      if (!/^-?\d{1,15}$/.test(text))
+        throw this.#service.invalid(`${member} is not a whole number.`, [
+          { path: member, constraint: "Member must be a whole number", value: text },
+        ]);
       return Number(text);
     }
     if (shape?.type === "boolean") return text === "true";
@@ -188,21 +199,6 @@ function routeOf(name: string, method: string, uri: string): Route {
     return "([^/]+)";
   });
   return { name, method, labels, pattern: new RegExp(`^${source}/?$`) };
-}
-
-/** The value with the members that the model knows, and no nulls. */
-function known(model: ServiceModel, shapeName: string, value: unknown): unknown {
-  const shape: Shape | undefined = model.shapes[shapeName];
-  if (value === undefined || value === null) return undefined;
-  if (shape?.type === "list" && Array.isArray(value))
-    return value.map((item) => known(model, shape.member ?? "", item));
-  if (shape?.type !== "structure") return value;
-  const members: Record<string, unknown> = {};
-  for (const [name, member] of Object.entries(shape.members ?? {})) {
-    const found = known(model, member, (value as Record<string, unknown>)[name]);
-    if (found !== undefined) members[name] = found;
-  }
-  return members;
 }
 
 /** The value as JSON has it: times as seconds since the Unix epoch, or as text where the model says so. */

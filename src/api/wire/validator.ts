@@ -61,12 +61,55 @@ const ERRORS_MAX = 20;
 const DEPTH_MAX = 16;
 const patterns = new Map<string, RegExp>();
 
-/** What is wrong with the input of an operation, in AWS's words; empty where it is good. */
-export function validate(model: ServiceModel, operation: string, input: unknown): string[] {
-  const errors: string[] = [];
+/** A constraint that a member breaks. */
+export interface Broken {
+  /** The member, as AWS names it in messages: `tags.1.member.key`. */
+  readonly path: string;
+  /** Such as `Member must have value less than or equal to 23`. */
+  readonly constraint: string;
+  /** Not for messages of services whose requests may hold secrets. */
+  readonly value: unknown;
+}
+
+/** The constraints that the input of an operation breaks. */
+export function broken(model: ServiceModel, operation: string, input: unknown): Broken[] {
+  const errors: Broken[] = [];
   const shape = model.operations[operation];
   if (shape !== undefined && shape !== null) check(model, shape, input, "", errors, 0);
   return errors;
+}
+
+/** What is wrong with the input of an operation, in AWS's words, which are the same for most services. */
+export function validate(model: ServiceModel, operation: string, input: unknown): string[] {
+  return broken(model, operation, input).map(brokenMessage);
+}
+
+export function brokenMessage({ path, constraint }: Broken): string {
+  return `Value at '${path}' failed to satisfy constraint: ${constraint}`;
+}
+
+/** The member as the model spells it, and list items by their numbers: `TagSpecifications.1.Tags`. */
+export function memberOf({ path }: Broken): string {
+  return path
+    .split(".")
+    .filter((part) => part !== "member")
+    .map((part) => part.charAt(0).toUpperCase() + part.slice(1))
+    .join(".");
+}
+
+/** The value with the members that the model knows, and no nulls. */
+export function known(model: ServiceModel, shapeName: string, value: unknown): unknown {
+  const shape: Shape | undefined = model.shapes[shapeName];
+  if (value === undefined || value === null) return undefined;
+  if (shape?.type === "list" && Array.isArray(value))
+    return value.map((item) => known(model, shape.member ?? "", item));
+  if (shape?.type !== "structure") return value;
+  const members: Record<string, unknown> = {};
+  for (const [name, member] of Object.entries(shape.members ?? {})) {
+    const found = known(model, member, (value as Record<string, unknown>)[name]);
+    if (found !== undefined) members[name] = found;
+  }
+  return members;
 }
 
 /** The message of a ValidationException. */
@@ -105,7 +148,7 @@ function check(
   shapeName: string,
   value: unknown,
   path: string,
-  errors: string[],
+  errors: Broken[],
   depth: number,
 ): void {
   const shape = model.shapes[shapeName];
@@ -134,7 +177,7 @@ function checkStructure(
   shape: Shape,
   value: unknown,
   path: string,
-  errors: string[],
+  errors: Broken[],
   depth: number,
 ): void {
   const members = value as Record<string, unknown>;
@@ -147,7 +190,7 @@ function checkStructure(
   }
 }
 
-function checkText(shape: Shape, value: string, path: string, errors: string[]): void {
+function checkText(shape: Shape, value: string, path: string, errors: Broken[]): void {
   const length = [...value].length;
   if (shape.min !== undefined && length < shape.min) {
     report(errors, value, path, `Member must have length greater than or equal to ${shape.min}`);
@@ -163,7 +206,7 @@ function checkText(shape: Shape, value: string, path: string, errors: string[]):
   }
 }
 
-function checkRange(shape: Shape, value: number, path: string, errors: string[]): void {
+function checkRange(shape: Shape, value: number, path: string, errors: Broken[]): void {
   if (shape.min !== undefined && value < shape.min) {
     report(errors, value, path, `Member must have value greater than or equal to ${shape.min}`);
   }
@@ -172,7 +215,7 @@ function checkRange(shape: Shape, value: number, path: string, errors: string[])
   }
 }
 
-function checkSize(shape: Shape, size: number, value: unknown, path: string, errors: string[]): void {
+function checkSize(shape: Shape, size: number, value: unknown, path: string, errors: Broken[]): void {
   if (shape.min !== undefined && size < shape.min) {
     report(errors, value, path, `Member must have length greater than or equal to ${shape.min}`);
   }
@@ -181,9 +224,8 @@ function checkSize(shape: Shape, size: number, value: unknown, path: string, err
   }
 }
 
-function report(errors: string[], _value: unknown, path: string, constraint: string): void {
-  // The value itself is left out: a request may hold secrets.
-  errors.push(`Value at '${path}' failed to satisfy constraint: ${constraint}`);
+function report(errors: Broken[], value: unknown, path: string, constraint: string): void {
+  errors.push({ path, constraint, value });
 }
 
 /** AWS names members with a small first letter, an acronym in front as a whole (`volumeARN`, `kMSKey`). */
