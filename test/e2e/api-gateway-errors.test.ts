@@ -169,12 +169,15 @@ describe("errors of the Storage Gateway API that need a certain state", () => {
     });
     const VolumeARN = await makeCached(gateway, "slow", GIB, { GatewayARN });
     const noise = join(folder, "noise");
-    writeFileSync(noise, systemRandom.bytes(4 * MIB));
-    await qemuIo(volumeUrl(gateway.portal, "slow"), `write -s ${noise} 0 4M`, "flush");
-    const [pending, deleted] = [
-      await createSnapshot(gateway, VolumeARN),
-      await createSnapshot(gateway, VolumeARN),
-    ];
+    const write = async () => {
+      writeFileSync(noise, systemRandom.bytes(4 * MIB));
+      await qemuIo(volumeUrl(gateway.portal, "slow"), `write -s ${noise} 0 4M`, "flush");
+      return createSnapshot(gateway, VolumeARN);
+    };
+    // One piece goes whatever its size, and what comes behind it pays for it.
+    await write();
+    const pending = await write();
+    const deleted = await createSnapshot(gateway, VolumeARN);
     const of = (SnapshotId: string) => newCached({ SnapshotId });
     await provoke("CreateCachediSCSIVolume", await of(pending), "SnapshotInProgress");
     const onDisk = { DiskId: disk("for-slow", GIB), SnapshotId: pending };

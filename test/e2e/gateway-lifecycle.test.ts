@@ -108,7 +108,7 @@ describe("gateways and volumes, from activation to deletion", () => {
     await refused("activate_gateway", { ...fresh, ActivationKey: "nonsense" }, "ActivationKeyInvalid");
     const other = "AAAAA-BBBBB-CCCCC-DDDDD-EEEEE";
     await refused("activate_gateway", { ...fresh, ActivationKey: other }, "ActivationKeyNotFound");
-    await refused("activate_gateway", { ...fresh, GatewayRegion: "eu-west-1" }, "InvalidParameters");
+    await refused("activate_gateway", { ...fresh, GatewayRegion: "eu-west-1" }, "RegionInvalid");
     await refused("activate_gateway", { ...fresh, GatewayTimezone: "CET" }, "InvalidParameters");
     await refused("activate_gateway", { ...fresh, GatewayType: "VTL" }, "NotSupported");
     await refused("activate_gateway", { ...fresh, GatewayType: "TAPE" }, "InvalidParameters");
