@@ -13,6 +13,7 @@ import type { Disks } from "./disks.ts";
 import { GatewayError, invalid } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { UploadedCut, VolumeHost, VolumeLeases } from "./ports.ts";
+import { freeTargetName } from "./target-names.ts";
 import { diskOf, isInUse } from "./volume-rows.ts";
 import type { Volumes } from "./volumes.ts";
 
@@ -98,7 +99,8 @@ export class Attachments {
       }
       await volumes.checkCount(gateway);
       const name = wanted.targetName ?? volume.target_name.slice(TARGET_PREFIX.length);
-      const target_name = await volumes.freeTargetName(name, volume.id);
+      const others = (await volumes.list()).filter(({ id }) => id !== volume.id);
+      const target_name = freeTargetName(others, name);
       const to = {
         gateway_id: gateway.id,
         target_name,

@@ -36,6 +36,11 @@ export interface NewCachedVolume {
   readonly tags: readonly Tag[];
 }
 
+/** The names that the volume's target may have, the best one first. */
+export function targetNames({ targetName, otherTargetName }: NewCachedVolume): string[] {
+  return otherTargetName === undefined ? [targetName] : [targetName, otherTargetName];
+}
+
 /** Whether the volume serves initiators, and can be cut. */
 export function isInUse(row: VolumeRow): boolean {
   return row.state === "active" && row.attachment === "attached";

@@ -10,13 +10,14 @@ import type { GatewayRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
-import { parseTargetArn, parseVolumeArn, type Realm, TARGET_PREFIX } from "./arn.ts";
+import { parseTargetArn, parseVolumeArn, type Realm } from "./arn.ts";
 import { credentialOf } from "./chap.ts";
 import { type Disks, growDisk } from "./disks.ts";
 import { ClientTokenError, GatewayError } from "./errors.ts";
 import type { Gateways } from "./gateways.ts";
 import type { SnapshotStore, VolumeDefinition, VolumeHost, VolumeReport } from "./ports.ts";
 import { defaultSchedule } from "./schedule.ts";
+import { freeTargetName } from "./target-names.ts";
 import { VolumeArns } from "./volume-arns.ts";
 import {
   CACHED_BYTES_MAX,
@@ -31,6 +32,7 @@ import {
   type NewStoredVolume,
   recoveryPointEveryMs,
   STORED_BYTES_MAX,
+  targetNames,
 } from "./volume-rows.ts";
 
 const VOLUMES_PER_GATEWAY_MAX = 32;
@@ -162,7 +164,7 @@ export class Volumes {
     return this.#options.gateways.exclusively(async () => {
       const gateway = await this.#gatewayFor(wanted.gatewayArn, "STORED");
       await this.checkCount(gateway);
-      const targetName = await this.freeTargetName(wanted.targetName);
+      const targetName = freeTargetName(await this.list(), wanted.targetName);
       const snapshot = await this.#snapshotFor(wanted.snapshotId);
       const disk = await this.#options.disks.free(gateway.id, wanted.diskId);
       checkStoredBytes(disk.sizeBytes, snapshot?.volume_size_bytes);
@@ -185,7 +187,7 @@ export class Volumes {
       const before = await this.#options.catalog.clientToken(gateway.id, wanted.clientToken);
       if (before !== undefined) return this.#sameAgain(before.fingerprint, fingerprint, before.volume_id);
       await this.checkCount(gateway);
-      const targetName = await this.#freeOne(wanted.targetName, wanted.otherTargetName);
+      const targetName = freeTargetName(await this.list(), ...targetNames(wanted));
       if (wanted.sourceVolumeArn !== undefined && wanted.snapshotId !== undefined) {
         throw new GatewayError("InvalidParameters", "SnapshotId and SourceVolumeARN exclude each other.");
       }
@@ -420,22 +422,6 @@ export class Volumes {
     const { cacheDisks } = await this.#options.gateways.storage(gateway.id);
     if (cacheDisks.length === 0)
       throw new GatewayError("NoDisksAvailable", "It has no cache: AddCache first.");
-  }
-
-  /** The whole iSCSI name. Throws TargetAlreadyExists where another volume has it. */
-  async freeTargetName(name: string, own?: VolumeId): Promise<string> {
-    const targetName = TARGET_PREFIX + name;
-    if (await this.#isTaken(targetName, own)) throw new GatewayError("TargetAlreadyExists");
-    return targetName;
-  }
-
-  async #freeOne(name: string, other: string | undefined): Promise<string> {
-    const isOther = other !== undefined && (await this.#isTaken(TARGET_PREFIX + name));
-    return this.freeTargetName(isOther ? other : name);
-  }
-
-  async #isTaken(targetName: string, own?: VolumeId): Promise<boolean> {
-    return (await this.list()).some((row) => row.target_name === targetName && row.id !== own);
   }
 
   async #snapshotFor(text: string | undefined): Promise<SnapshotRow | undefined> {
