@@ -14,8 +14,13 @@ function step(what, command, args) {
   process.stderr.write(`sluicegate: ${what}\n`);
   // The standard output belongs to the gateway (its "ready" line): what these steps say goes to standard error.
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ["ignore", 2, 2] });
-  if (error !== undefined) throw error;
+  if (error !== undefined) fail(`${command} can't be run: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
+}
+
+function fail(message) {
+  process.stderr.write(`sluicegate: ${message}\n`);
+  process.exit(1);
 }
 
 function newestSource(folder) {
@@ -44,6 +49,11 @@ if (isClone) {
   if (isOlder(join(root, "dist", "console", "index.html"), join(root, "console"))) {
     step("building the console", findNode(), [join(root, "console", "build.js")]);
   }
+}
+try {
+  findNode();
+} catch (error) {
+  fail(error.message);
 }
 // What is collected here are mostly buffers, at once and by the thread that made them: helpers cost more processor time
 // than they save, and guests need it.

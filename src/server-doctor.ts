@@ -1,6 +1,5 @@
 /** What `sluicegate doctor` looks for: what keeps a gateway from working, or will, each with what to do about it. */
 import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from "node:fs";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { scanDisks } from "./gateway/disks.ts";
@@ -10,7 +9,8 @@ import { systemClock } from "./platform/clock.ts";
 import type { Random } from "./platform/random.ts";
 import { systemRandom } from "./platform/random.ts";
 import type { HostPort, StartOptions } from "./server-options.ts";
-import { KEY_FILE, withVault } from "./server-vault-access.ts";
+import { whyNotListen } from "./server-portal.ts";
+import { KEY_FILE, VAULT_LOCATION_FILE, withVault } from "./server-vault-access.ts";
 
 export interface Finding {
   readonly check: string;
@@ -101,7 +101,7 @@ export function checkFolder(dataDir: string): Finding[] {
 /** The key file of a folder that has a vault. */
 export function checkKey(dataDir: string): Finding[] {
   const path = join(dataDir, KEY_FILE);
-  const hasVault = existsSync(join(dataDir, "vault-location.json"));
+  const hasVault = existsSync(join(dataDir, VAULT_LOCATION_FILE));
   if (!existsSync(path)) {
     if (!hasVault) return [];
     return [
@@ -161,30 +161,19 @@ export function checkDisks(dataDir: string, devices: readonly string[]): Finding
 }
 
 /** Whether a server could listen there. */
-export function checkPort(what: string, { host, port }: HostPort): Promise<Finding> {
+export async function checkPort(what: string, address: HostPort): Promise<Finding> {
   const check = "ports";
-  return new Promise((done) => {
-    const server = createServer();
-    server.once("error", (error: NodeJS.ErrnoException) => {
-      const advice: Readonly<Record<string, string>> = {
-        EADDRINUSE: `Another program listens there: end it (see "ss -ltnp"), or choose another port.`,
-        EADDRNOTAVAIL: 'No network interface has this address: see "ip addr".',
-        EACCES:
-          "Ports below 1024 need CAP_NET_BIND_SERVICE: choose a higher one, or give the service that right.",
-      };
-      done({
-        ...{
-          check,
-          status: "failing",
-          message: `the ${what} can't listen on ${host}:${port}: ${error.code}`,
-        },
-        advice: advice[error.code ?? ""] ?? error.message,
-      });
-    });
-    server.listen(port, host, () =>
-      server.close(() => done({ check, status: "ok", message: `the ${what} can listen on ${host}:${port}` })),
-    );
-  });
+  const { host, port } = address;
+  const problem = await whyNotListen(address);
+  if (problem === undefined)
+    return { check, status: "ok", message: `the ${what} can listen on ${host}:${port}` };
+  const { code, advice } = problem;
+  return {
+    check,
+    status: "failing",
+    message: `the ${what} can't listen on ${host}:${port}: ${code}`,
+    advice,
+  };
 }
 
 async function checkStoreOf(options: StartOptions, dataDir: string): Promise<Finding[]> {
@@ -276,7 +265,7 @@ export async function checkStore(store: ObjectStore, random: Random): Promise<Fi
 
 /** Whether the key in the folder opens the vault in the bucket. */
 async function checkVault(dataDir: string): Promise<Finding[]> {
-  if (!existsSync(join(dataDir, "vault-location.json")) || !existsSync(join(dataDir, KEY_FILE))) return [];
+  if (!existsSync(join(dataDir, VAULT_LOCATION_FILE)) || !existsSync(join(dataDir, KEY_FILE))) return [];
   try {
     const id = await withVault(dataDir, async (vault) => vault.vaultId);
     return [{ check: "vault", status: "ok", message: `the key opens the vault ${id}` }];

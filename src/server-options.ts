@@ -28,6 +28,8 @@ export interface StartOptions {
     readonly events?: readonly string[];
   };
   readonly logLevel: string;
+  /** `json`, or `text`: lines for people. */
+  readonly logFormat: "json" | "text";
 }
 
 export interface HostPort {

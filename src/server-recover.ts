@@ -5,7 +5,8 @@
  * Each volume is taken over before its newest root is looked for: what the gateway that had it may still write after
  * that is never accepted (invariant 6).
  */
-import { existsSync, renameSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Catalog } from "./catalog/catalog.ts";
 import type { DiskRow, VolumeRow } from "./catalog/schema.ts";
@@ -68,7 +69,17 @@ export interface Recovered {
   readonly restored: readonly VolumeId[];
 }
 
+/** Rejects with a RecoveryError where something stands in the way. A dry run changes nothing, here or in the bucket. */
 export async function recover(options: RecoverOptions): Promise<Recovered> {
+  if (options.isDryRun) {
+    // It may be run beside a gateway, in its own data folder.
+    const folder = mkdtempSync(join(tmpdir(), "sluicegate-recover-"));
+    try {
+      return await recoverInto(folder, options);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  }
   const dataDir = resolve(options.dataDir);
   if (existsSync(join(dataDir, "catalog.sqlite")))
     throw new RecoveryError(`${dataDir} has a gateway already: name an empty folder with --data`);

@@ -14,7 +14,7 @@ import { Vault } from "./vault/vault.ts";
 /** In a data folder: the key file of its vault, and the copy of `vault.json` that serves while the bucket is away. */
 export const KEY_FILE = "vault.key";
 export const VAULT_JSON_COPY = "vault.json";
-const LOCATION_FILE = "vault-location.json";
+export const VAULT_LOCATION_FILE = "vault-location.json";
 const OWNER_BYTES = 16;
 
 /** The folder is not a gateway's; the message says what to do. */
@@ -31,12 +31,12 @@ export interface VaultLocation {
 
 /** Keeps in the data folder where its vault is. */
 export function rememberVault(dataDir: string, location: VaultLocation): void {
-  systemDisk.replaceFile(join(dataDir, LOCATION_FILE), Buffer.from(`${JSON.stringify(location)}\n`));
+  systemDisk.replaceFile(join(dataDir, VAULT_LOCATION_FILE), Buffer.from(`${JSON.stringify(location)}\n`));
 }
 
 /** Opens the store that the vault of the data folder is in. */
 export async function withStore<T>(dataDir: string, action: (store: ObjectStore) => Promise<T>): Promise<T> {
-  const location = systemDisk.readFile(join(resolve(dataDir), LOCATION_FILE));
+  const location = systemDisk.readFile(join(resolve(dataDir), VAULT_LOCATION_FILE));
   if (location === undefined) throw notAFolder(dataDir);
   const { storeUrl, ...s3 } = JSON.parse(location.toString("utf8")) as VaultLocation;
   const store = await openStore(storeUrl, { clock: systemClock, random: systemRandom, ...s3 });

@@ -2,7 +2,6 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { pino } from "pino";
 import type { AdminServices } from "./admin/admin-services.ts";
 import { ConsoleFiles } from "./admin/console-files.ts";
 import { dlmOperations } from "./api/dlm/index.ts";
@@ -21,8 +20,9 @@ import { freeBytesAt, systemDisk } from "./platform/disk.ts";
 import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
 import { adminServicesOf, createWatch } from "./server-admin.ts";
+import { createLog } from "./server-log.ts";
 import type { StartOptions } from "./server-options.ts";
-import { connect, reachableAddress } from "./server-portal.ts";
+import { checkListen, connect, reachableAddress } from "./server-portal.ts";
 import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
 import { DataPlane } from "./workers/data-plane.ts";
 import { RemoteError } from "./workers/rpc.ts";
@@ -51,10 +51,18 @@ export interface RunningServer {
 export async function startServer(options: StartOptions): Promise<RunningServer> {
   const dataDir = resolve(options.dataDir);
   systemDisk.makeFolder(dataDir);
-  const log = pino({ level: options.logLevel }, pino.destination({ dest: 2, sync: true }));
+  const log = createLog(options.logLevel, options.logFormat);
   const lock = await DataFolderLock.take(dataDir, systemClock, () =>
     log.warn(`another gateway uses ${dataDir}: waiting for it to end`),
   );
+  try {
+    // Before anything is made: who finds a port taken at the first start shall find a first start the next time.
+    await checkListen("listen", options.listen, systemClock);
+    for (const portal of options.iscsi) await checkListen("iscsi", portal, systemClock);
+  } catch (error) {
+    lock.release();
+    throw error;
+  }
   const onProblem = (message: string, error: unknown) => log.error({ err: error }, message);
   let fail: (reason: string) => void = () => {};
   const failed = new Promise<string>((resolveFailed) => {

@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { ClientError, EXIT } from "./failure.ts";
 import { OptionError } from "./options.ts";
 import { program } from "./program.ts";
+import { wordsFor } from "./words.ts";
 
 try {
   await program.parseAsync();
@@ -12,7 +13,7 @@ try {
     process.exitCode = error.exitCode === 0 ? EXIT.done : EXIT.usage;
   } else {
     // One line for a person; the rest is in the log.
-    process.stderr.write(`sluicegate: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`sluicegate: ${wordsFor(error)}\n`);
     process.exitCode =
       error instanceof ClientError ? error.exitCode : error instanceof OptionError ? EXIT.usage : EXIT.failed;
   }

@@ -28,6 +28,7 @@ export const START_OPTIONS = {
   "webhook-secret-file": "file whose first line is the secret that signs what is told",
   "webhook-events": "only these events (a comma between them)",
   "log-level": "trace, debug, info, warn, error or silent",
+  "log-format": "json, text (for people), or auto: text on a terminal",
 } as const;
 
 export type StartOptionName = keyof typeof START_OPTIONS;
@@ -56,7 +57,11 @@ const DEFAULTS: Record<
   "upload-buffer-size": "10GiB",
   "keep-recovery-points": DEFAULT_THINNING,
   "log-level": "warn",
+  "log-format": "auto",
 };
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"];
+const LOG_FORMATS = ["json", "text", "auto"];
 
 /** Puts the sources together: a flag beats the environment, which beats the config file, which beats the default. */
 export function readStartOptions(
@@ -91,11 +96,22 @@ export function readStartOptions(
     cacheSizeBytes: parseSize(need("cache-size")),
     uploadBufferSizeBytes: parseSize(need("upload-buffer-size")),
     keepRecoveryPoints: thinningRule(need("keep-recovery-points")),
-    logLevel: need("log-level"),
+    logLevel: oneOf("log-level", need("log-level"), LOG_LEVELS),
+    logFormat: logFormatOf(oneOf("log-format", need("log-format"), LOG_FORMATS)),
     ...(s3Endpoint !== undefined && { s3Endpoint }),
     ...(s3Region !== undefined && { s3Region }),
     ...(webhook !== undefined && { webhook }),
   };
+}
+
+function oneOf(name: StartOptionName, value: string, known: readonly string[]): string {
+  if (!known.includes(value)) throw new OptionError(`${name}: "${value}" is none of ${known.join(", ")}`);
+  return value;
+}
+
+function logFormatOf(said: string): "json" | "text" {
+  if (said === "auto") return process.stderr.isTTY ? "text" : "json";
+  return said === "text" ? "text" : "json";
 }
 
 function webhookOf(get: (name: StartOptionName) => string | undefined): StartOptions["webhook"] {

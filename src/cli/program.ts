@@ -6,6 +6,7 @@ import { ENDPOINT_VARIABLE } from "./client.ts";
 import { completionScript } from "./completion.ts";
 import { diskCreate, diskList, diskUse } from "./disk.ts";
 import { doctor } from "./doctor.ts";
+import { environment } from "./environment.ts";
 import { activity, gatewayList, gatewayShow, status } from "./gateway.ts";
 import { keyCreate, keyDelete, keyList, keyRotate } from "./key.ts";
 import { environmentName, START_OPTIONS, type StartOptionName } from "./options.ts";
@@ -69,6 +70,12 @@ const onGateway = (command: Command): Command =>
     .option("--region <region>", "the gateway's region", process.env.SLUICEGATE_REGION ?? "us-east-1");
 
 onGateway(program.command("status").description("how the running gateway does")).action(status);
+
+onGateway(
+  program
+    .command("env")
+    .description('what AWS\'s tools have to know of this gateway, for a shell: eval "$(sluicegate env)"'),
+).action(environment);
 
 const addStartOptions = (command: Command): Command => {
   for (const [name, description] of Object.entries(START_OPTIONS))

@@ -2,7 +2,8 @@
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { stayAlive, systemClock } from "../platform/clock.ts";
-import { startServer } from "../server.ts";
+import { type RunningServer, startServer } from "../server.ts";
+import { VAULT_LOCATION_FILE } from "../server-vault-access.ts";
 import { ENDPOINT_FILE } from "./client.ts";
 import { watchLifeline } from "./lifeline.ts";
 import { kebab, readStartOptions } from "./options.ts";
@@ -23,12 +24,12 @@ export async function start(flags: Record<string, string>): Promise<void> {
 async function serve(flags: Record<string, string>): Promise<void> {
   const { config, ...given } = kebab(flags);
   const options = readStartOptions(given, process.env, config);
-  const isFirst = !existsSync(join(options.dataDir, "credentials"));
+  const isFirst = !existsSync(join(options.dataDir, VAULT_LOCATION_FILE));
   const server = await startServer(options);
   const endpointFile = join(options.dataDir, ENDPOINT_FILE);
   writeFileSync(endpointFile, `${server.api}\n`, { mode: 0o600 });
   process.stdout.write(`ready api=${server.api} iscsi=${server.iscsi} console=${server.api}/\n`);
-  if (isFirst) process.stderr.write(welcome(resolve(options.dataDir), server.api, options.region));
+  if (isFirst) process.stderr.write(welcome(resolve(options.dataDir), server));
 
   const stopped = new Promise<string>((resolveStopped) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => resolveStopped(signal));
@@ -48,7 +49,12 @@ async function serve(flags: Record<string, string>): Promise<void> {
   process.exit(0);
 }
 
-function welcome(dataDir: string, api: string, region: string): string {
+/** What a newcomer has to know, where the command is called as it was called just now. */
+function welcome(dataDir: string, { api, iscsi }: RunningServer): string {
+  const isClone = process.env.npm_lifecycle_event !== undefined;
+  const command = isClone ? "npm run sluicegate --" : "sluicegate";
+  const quiet = isClone ? "npm run -s sluicegate --" : "sluicegate";
+  const data = dataDir === resolve("data") ? "" : ` --data ${dataDir}`;
   return [
     "",
     "This is the first start. What was made:",
@@ -56,10 +62,16 @@ function welcome(dataDir: string, api: string, region: string): string {
     `  ${dataDir}/vault.key     the key of the vault: WITHOUT IT THE SNAPSHOTS CAN'T BE READ. Keep a copy elsewhere.`,
     "  two gateways, default-stored and default-cached",
     "",
-    "Next:",
-    `  export AWS_SHARED_CREDENTIALS_FILE=${dataDir}/credentials AWS_DEFAULT_REGION=${region}`,
+    "It serves:",
+    `  console   ${api}/   sign in with what is in the file credentials`,
+    `  API       ${api}`,
+    `  iSCSI     ${iscsi}`,
+    "",
+    "Next, in another terminal:",
+    `  ${command} volume create cached myvolume 10GiB${data}   a first volume, and how to attach it`,
+    `  eval "$(${quiet} env${data})"   lets AWS's tools find this gateway; then, for example:`,
     `  aws storagegateway list-gateways --endpoint-url ${api}`,
-    `  npm run sluicegate -- disk create disk1 10GiB --data ${dataDir}`,
+    "Ctrl-C ends it; the next start goes on where it was.",
     "",
   ].join("\n");
 }

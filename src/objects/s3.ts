@@ -260,6 +260,10 @@ function asStoreError(error: unknown, what: string, isWrite: boolean): StoreErro
   // The SDK has learned from it how much the clocks differ, and signs the next request by the server's.
   if (error instanceof Error && CLOCK_ERRORS.has(error.name))
     return new StoreError("unavailable", message, { cause: error });
+  if (error instanceof Error && error.name === "CredentialsProviderError") {
+    const words = "the bucket's access key is not known: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+    return new StoreError("denied", `${what}: ${words} (${error.message})`, { cause: error });
+  }
   if (status === 401 || status === 403) return new StoreError("denied", message, { cause: error });
   if (status === 501) return new StoreError("unsupported", message, { cause: error });
   if (status === 409 || status === 429 || status === 503) {

@@ -1,19 +1,17 @@
 /** The documentation is as the program is: made pages are up to date, links lead somewhere, commands exist. */
 import { strict as assert } from "node:assert";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { parseAllDocuments } from "yaml";
 import { program } from "../../src/cli/program.ts";
+import { pages as allPages, blocksOf, isCommand, isRun } from "../docs/blocks.ts";
 import { PAGES } from "../docs/reference.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
-const pages = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].concat(
-  readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join("docs", name)),
-);
+const pages = allPages();
 
 /** The headings of a page, as links name them. */
 function anchorsOf(text: string): Set<string> {
@@ -52,6 +50,28 @@ describe("the documentation", () => {
     assert.deepEqual(broken, []);
   });
 
+  test("every command in it is run by a test, or says why it is not", () => {
+    const silent = pages
+      .flatMap(blocksOf)
+      .filter((block) => isCommand(block) && !isRun(block) && block.notRun === undefined);
+    assert.deepEqual(
+      silent.map(({ page, line }) => `${page}:${line}`),
+      [],
+    );
+  });
+
+  test("its JSON and YAML can be read", () => {
+    for (const { page, line, language, text } of pages.flatMap(blocksOf)) {
+      try {
+        if (language === "json") JSON.parse(text);
+        if (language === "yaml")
+          for (const each of parseAllDocuments(text)) assert.deepEqual(each.errors, []);
+      } catch (error) {
+        assert.fail(`${page}:${line}: ${error}`);
+      }
+    }
+  });
+
   test("every command and option of sluicegate in it exists", () => {
     const broken: string[] = [];
     let count = 0;
@@ -64,7 +84,7 @@ describe("the documentation", () => {
           )?.[1];
           if (said === undefined) continue;
           count += 1;
-          const problem = problemOf(said.split(/\s+/));
+          const problem = problemOf(said.replace(/\)"$/, "").split(/\s+/));
           if (problem !== undefined) broken.push(`${page}: ${said}: ${problem}`);
         }
       }
