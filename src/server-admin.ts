@@ -10,6 +10,7 @@ import { ApiMeter } from "./admin/api-meter.ts";
 import { CallJournal } from "./admin/call-journal.ts";
 import { EVENT_TYPES, type GatewayEvent } from "./admin/event.ts";
 import { Health } from "./admin/health.ts";
+import { LongHistory } from "./admin/long-history.ts";
 import { Metrics } from "./admin/metrics.ts";
 import { CONTENT_TYPE, exposition } from "./admin/prometheus.ts";
 import type { SnapshotFigures } from "./admin/sample.ts";
@@ -26,7 +27,9 @@ import type { Random } from "./platform/random.ts";
 import type { StartOptions } from "./server-options.ts";
 import type { DataPlane } from "./workers/data-plane.ts";
 
+const METRICS_FILE = "metrics.db";
 const METRICS_TOKEN_FILE = "metrics-token";
+const MEASURE_VAULT_EVERY_MS = 3600_000;
 const TOKEN_BYTES = 24;
 
 export interface WatchOptions {
@@ -69,8 +72,19 @@ export function createWatch(options: WatchOptions): Watch {
     const level = event.severity === "warning" ? "warn" : event.severity;
     log[level]({ event: event.type, resources: event.resources }, event.message);
   };
+  let vaultMeasuredAtMs = Number.NEGATIVE_INFINITY;
+  // It reads the whole index: not with every sample.
+  const measureVault = (atMs: number) => {
+    if (atMs - vaultMeasuredAtMs < MEASURE_VAULT_EVERY_MS) return;
+    vaultMeasuredAtMs = atMs;
+    plane.describeVault().then(
+      ({ storedBytes }) => vaultMeter.measured(storedBytes),
+      (error: unknown) => onProblem("the vault can't be measured", error),
+    );
+  };
   const metrics = new Metrics({
     ...{ plane, clock, onProblem },
+    long: LongHistory.open(join(dataDir, METRICS_FILE), onProblem),
     catalogFigures: () => catalogFigures(catalog),
     vaultFigures: () => vaultMeter.figures,
     apiFigures: () => apiMeter.figures,
@@ -84,6 +98,7 @@ export function createWatch(options: WatchOptions): Watch {
       };
     },
     onSample: (sample) => {
+      measureVault(sample.atMs);
       for (const event of alarms.look(sample)) tell(event);
     },
   });

@@ -5,6 +5,8 @@ import type { GatewayId, VolumeId } from "../platform/ids.ts";
 import { latencyQuantile } from "../platform/latency-histogram.ts";
 import { within } from "./deadline.ts";
 import { History, INTERVAL_MS, merged } from "./history.ts";
+import { HistoryKeeper, lineOf, type Merge } from "./history-keeper.ts";
+import { type DatedRow, type LongHistory, TIER_MS, type Tier } from "./long-history.ts";
 import { type Scope, type Series, seriesOf, type Unit } from "./metric.ts";
 import { GATEWAY_METRICS, VOLUME_METRICS } from "./metric-table.ts";
 import {
@@ -31,6 +33,8 @@ export interface MetricsOptions {
   readonly apiFigures: () => readonly ApiFigures[];
   readonly processFigures: () => ProcessFigures;
   readonly clock: Clock;
+  /** Where it is kept for longer, and over restarts; without it there is an hour. `close` closes it. */
+  readonly long?: LongHistory;
   readonly onProblem: (message: string, error: unknown) => void;
   /** Told of every sample that goes into the history. */
   readonly onSample?: (sample: Sample) => void;
@@ -67,6 +71,11 @@ export interface MetricsAnswer {
 const FIGURES_MS_MAX = 5_000;
 /** A sample younger than this answers `/metrics` too. */
 const FRESH_MS = 1_000;
+
+function periodEnd(atMs: number, periodMs: number): number {
+  return Math.ceil(atMs / periodMs) * periodMs;
+}
+
 /** The id of the whole service in the history. */
 export const SERVICE_ID = "service";
 
@@ -76,6 +85,11 @@ const SERIES: Readonly<Record<Scope, readonly Series<never>[]>> = {
   Service: SERVICE_METRICS.flatMap((metric) => seriesOf(metric, latencyQuantile)),
 };
 
+/** How intervals become one, by the line: of one name it is the same in all scopes. */
+const MERGES: ReadonlyMap<string, Merge> = new Map(
+  Object.values(SERIES).flatMap((all) => all.map(({ name, merge }) => [name, merge] as const)),
+);
+
 /** The lines that a scope has. */
 export function linesOf(scope: Scope): readonly { readonly name: string; readonly unit: Unit }[] {
   return SERIES[scope];
@@ -84,6 +98,7 @@ export function linesOf(scope: Scope): readonly { readonly name: string; readonl
 export class Metrics {
   readonly #options: MetricsOptions;
   readonly #history = new History();
+  readonly #keeper: HistoryKeeper | undefined;
   readonly #tally = new Tally();
   #last: Sample | undefined;
   /** The sample before the last one of the history. */
@@ -95,16 +110,20 @@ export class Metrics {
 
   constructor(options: MetricsOptions) {
     this.#options = options;
+    if (options.long !== undefined)
+      this.#keeper = new HistoryKeeper(this.#history, options.long, options.onProblem);
   }
 
   /** From now on a sample is taken every 10 s; resolves when the first one has been. */
   async start(): Promise<void> {
+    this.#keeper?.restore(this.#options.clock.nowMs(), (name) => MERGES.get(name) ?? "mean");
     await this.#tick();
   }
 
   close(): void {
     this.#closed = true;
     this.#cancel?.();
+    this.#keeper?.close();
   }
 
   /** A sample that is at most a second old, and the one that was recorded before it. Rejects where a worker gives none. */
@@ -115,31 +134,76 @@ export class Metrics {
     return { now, before: now === this.#recorded ? this.#before : this.#recorded };
   }
 
-  /** What was measured, period by period. */
+  /**
+   * What was measured, period by period. A period of a minute or more is also answered of before this start, one of an hour
+   * or more of the last months.
+   */
   query(query: MetricsQuery): MetricsAnswer {
     const wanted = query.names === undefined ? undefined : new Set(query.names);
-    const periods = new Map<number, number[]>();
-    for (const { atMs, place } of this.#history.intervals(query.fromMs, query.toMs)) {
-      const endMs = Math.ceil(atMs / query.periodMs) * query.periodMs;
-      const places = periods.get(endMs) ?? [];
-      places.push(place);
-      periods.set(endMs, places);
-    }
     const lines = (SERIES[query.scope] as readonly Series<unknown>[]).filter(
       ({ name }) => wanted?.has(name) ?? true,
     );
+    const keptMs = this.#keptRange(query);
+    const found = (query.ids ?? this.ids(query.scope)).map((id) => ({
+      id,
+      points: this.#points(id, query, keptMs),
+    }));
+    const ends = new Set<number>();
+    for (const { points } of found)
+      for (const { atMs } of points.dated) ends.add(periodEnd(atMs, query.periodMs));
+    const timesMs = [...ends].sort((a, b) => a - b);
     return {
-      timesMs: [...periods.keys()],
-      resources: (query.ids ?? this.ids(query.scope)).map((id) => ({
-        id,
-        lines: lines.map(({ name, unit, merge }) => {
-          const line = this.#history.line(id, name);
-          const values = [...periods.values()].map((places) =>
-            line === undefined ? null : (merged(line, places, merge) ?? null),
-          );
-          return { name, unit, values };
-        }),
-      })),
+      timesMs,
+      resources: found.map(({ id, points }) => {
+        const places = Map.groupBy(points.dated.keys(), (i) =>
+          periodEnd(points.dated[i]?.atMs ?? 0, query.periodMs),
+        );
+        return {
+          id,
+          lines: lines.map(({ name, unit, merge }) => {
+            const line = points.line(name);
+            return {
+              name,
+              unit,
+              values: timesMs.map((at) => merged(line, places.get(at) ?? [], merge) ?? null),
+            };
+          }),
+        };
+      }),
+    };
+  }
+
+  /** How much of a query the long history answers: up to when its rows go. */
+  #keptRange({ periodMs }: MetricsQuery): { readonly tier: Tier; readonly untilMs: number }[] {
+    const keeper = this.#keeper;
+    if (keeper === undefined || periodMs < TIER_MS.minute) return [];
+    const minutes = { tier: "minute" as const, untilMs: keeper.keptUntilMs("minute") };
+    if (periodMs < TIER_MS.hour) return [minutes];
+    return [{ tier: "hour" as const, untilMs: keeper.keptUntilMs("hour") }, minutes];
+  }
+
+  /** What there is of a resource in a range, from the coarsest and oldest to what is in memory. */
+  #points(
+    id: string,
+    { fromMs, toMs }: MetricsQuery,
+    kept: readonly { readonly tier: Tier; readonly untilMs: number }[],
+  ): { readonly dated: readonly { readonly atMs: number }[]; line(name: string): Float32Array } {
+    let sinceMs = fromMs;
+    const rows: DatedRow[] = [];
+    for (const { tier, untilMs } of kept) {
+      rows.push(...(this.#keeper?.query(tier, id, sinceMs, Math.min(untilMs, toMs)) ?? []));
+      sinceMs = Math.max(sinceMs, untilMs);
+    }
+    const recent = this.#history.intervals(sinceMs, toMs);
+    return {
+      dated: [...rows, ...recent],
+      line: (name) => {
+        const ring = this.#history.line(id, name);
+        return Float32Array.from([
+          ...lineOf(rows, name),
+          ...recent.map(({ place }) => ring?.[place] ?? Number.NaN),
+        ]);
+      },
     };
   }
 
@@ -174,6 +238,13 @@ export class Metrics {
     for (const [id, gateway] of sample.gateways) put("Gateway", id, gateway, before?.gateways.get(id));
     for (const [id, volume] of sample.volumes) put("Volume", id, volume, before?.volumes.get(id));
     this.#history.keep(new Set<string>([SERVICE_ID, ...sample.gateways.keys(), ...sample.volumes.keys()]));
+    const kept = (scope: Scope, ids: Iterable<string>) =>
+      [...ids].map((id) => ({ id, lines: SERIES[scope] }));
+    this.#keeper?.keep(sample.atMs, [
+      ...kept("Service", [SERVICE_ID]),
+      ...kept("Gateway", sample.gateways.keys()),
+      ...kept("Volume", sample.volumes.keys()),
+    ]);
     this.#options.onSample?.(sample);
   }
 

@@ -47,6 +47,8 @@ export interface Totals extends Counted {
 export interface VaultFigures {
   readonly packs?: number;
   readonly packBytes?: number;
+  /** Bytes of all records, as the local index had them within the last hour. */
+  readonly storedBytes?: number;
   readonly collectedAtMs?: number;
   readonly collectionFailed?: boolean;
   readonly freedBytes: number;

@@ -113,6 +113,13 @@ export const SERVICE_METRICS: readonly Metric<ServiceSample>[] = [
     "Bytes of the packs in the vault, as the last collection found them.",
     ({ vault }) => vault.packBytes,
   ),
+  serviceGauge(
+    "VaultStoredBytes",
+    "vault_stored_bytes",
+    "Bytes",
+    "Bytes of all records in the vault, as the local index has them; looked at every hour.",
+    ({ vault }) => vault.storedBytes,
+  ),
   {
     type: "counter",
     name: "VaultFreedBytes",

@@ -10,6 +10,11 @@ export class VaultMeter {
     return this.#figures;
   }
 
+  /** How much there was in the vault a moment ago. */
+  measured(storedBytes: number): void {
+    this.#figures = { ...this.#figures, storedBytes };
+  }
+
   /** Takes a job that has ended; answers what is to be told of it. */
   ended(job: VaultJob, nowMs: number): GatewayEvent | undefined {
     const { kind, state, collection, verification } = job;

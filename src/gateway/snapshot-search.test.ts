@@ -69,4 +69,14 @@ describe("searchSnapshots", () => {
     assert.deepEqual(order("VolumeSize", true), [1, 2, 3, 4]);
     assert.deepEqual(order("Description", true), [1, 2, 3, 4]);
   });
+
+  test("the page around one, in whatever order", () => {
+    const around = (id: number, limit: number) =>
+      epochs(
+        searchSnapshots(all, { ...NEWEST_FIRST, around: `snap-${String(id).padStart(17, "0")}`, limit }),
+      );
+    assert.deepEqual(around(2, 3), [3, 2, 1]);
+    assert.deepEqual(around(4, 3), [4, 3, 2]);
+    assert.deepEqual(around(9, 2), [4, 3]);
+  });
 });

@@ -20,6 +20,8 @@ export interface SnapshotSearch {
   readonly orderBy: SnapshotOrder;
   readonly isAscending: boolean;
   readonly offset: number;
+  /** In place of an offset: the page in whose middle this one is, as far as there is a middle. */
+  readonly around?: string;
   readonly limit: number;
 }
 
@@ -53,7 +55,9 @@ export function searchSnapshots(all: readonly SnapshotView[], search: SnapshotSe
   found.sort(
     (a, b) => direction * (compare(a, b) || COMPARE.StartTime(a, b) || compareTexts(a.row.id, b.row.id)),
   );
-  return { total: found.length, page: found.slice(search.offset, search.offset + search.limit) };
+  const at = search.around === undefined ? -1 : found.findIndex(({ row }) => row.id === search.around);
+  const offset = at < 0 ? search.offset : Math.max(0, at - Math.floor(search.limit / 2));
+  return { total: found.length, page: found.slice(offset, offset + search.limit) };
 }
 
 function hasWords({ row, tags }: SnapshotView, words: readonly string[]): boolean {

@@ -28,7 +28,7 @@ function metricsPage(): string {
   const head = ["| Prometheus | type | GetMetrics | unit | what it is |", "| --- | --- | --- | --- | --- |"];
   return [
     ...["# Metrics", "", MADE, ""],
-    "`/metrics` has all of them for Prometheus; `GetMetrics` (signed) has an hour of them, in periods of 10 s, under names as",
+    "`/metrics` has all of them for Prometheus; `GetMetrics` (signed) has them in periods: of 10 s and more for the last hour, of a minute for the last day, of an hour for 92 days, under names as",
     "in CloudWatch. A counter's value there is what was added in the period. Histograms of I/O have a bound at every factor of",
     "four from 16 µs on. With very many volumes `/metrics` grows by some 80 lines for each.",
     ...[

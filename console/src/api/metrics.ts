@@ -1,4 +1,4 @@
-/** The last hour of what the gateway measures, in periods. */
+/** What the gateway measures and has measured, in periods. */
 import { keepPreviousData, type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useClients } from "../session/context.tsx";
 import { CALM_MS } from "./queries.ts";
@@ -20,6 +20,17 @@ interface Answer {
   }[];
 }
 
+const HOUR_MINUTES = 60;
+const DAY_MINUTES = 24 * HOUR_MINUTES;
+
+/** Some hundred periods in a range; those of an hour or more go back for months, shorter ones for a day. */
+function periodSeconds(minutes: number): number {
+  if (minutes <= 15) return 10;
+  if (minutes <= HOUR_MINUTES) return 30;
+  if (minutes <= DAY_MINUTES) return 600;
+  return minutes <= 7 * DAY_MINUTES ? 3600 : 12 * 3600;
+}
+
 /** Metrics of the service, or of one volume or gateway. */
 export function useMetrics(
   scope: MetricScope,
@@ -38,7 +49,7 @@ export function useMetrics(
         ...(arn !== undefined && { ResourceARNs: [arn] }),
         MetricNames: names,
         StartTime: Math.floor(Date.now() / 1000) - minutes * 60,
-        PeriodInSeconds: minutes > 15 ? 30 : 10,
+        PeriodInSeconds: periodSeconds(minutes),
       });
       const metrics = answer.Resources[0]?.Metrics ?? [];
       return {

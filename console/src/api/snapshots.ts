@@ -37,6 +37,8 @@ export interface SnapshotQuery {
   readonly volumeId?: string;
   readonly sortBy?: SnapshotSort;
   readonly ascending?: boolean;
+  /** The page with this one in its middle, whatever the offset. */
+  readonly around?: string;
   readonly offset: number;
   readonly limit: number;
 }
@@ -70,6 +72,7 @@ export async function listSnapshots(clients: Clients, query: SnapshotQuery): Pro
     ...(query.volumeId !== undefined && { VolumeId: query.volumeId }),
     ...(query.sortBy !== undefined && { SortBy: query.sortBy }),
     ...(query.ascending === true && { Ascending: true }),
+    ...(query.around !== undefined && { Around: query.around }),
     Offset: query.offset,
     Limit: query.limit,
   });

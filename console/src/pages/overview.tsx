@@ -12,6 +12,7 @@ import Spinner from "@cloudscape-design/components/spinner";
 import StatusIndicator from "@cloudscape-design/components/status-indicator";
 import type { ReactNode } from "react";
 import { type Health, useHealth } from "../api/health.ts";
+import { useMetrics } from "../api/metrics.ts";
 import { type Gateway, useGatewayDetails, useGateways, useVolumes, type Volume } from "../api/queries.ts";
 import { type SnapshotView, useSnapshots } from "../api/snapshots.ts";
 import { useStorage } from "../api/storage.ts";
@@ -127,6 +128,7 @@ function Figures(props: {
               </PageLink>
             ),
           },
+          { label: "Not in the bucket yet", value: <Unsaved /> },
           { label: "Data on volumes", value: bytes(sum(({ usedBytes }) => usedBytes)) },
           {
             label: "Snapshots",
@@ -144,6 +146,14 @@ function Figures(props: {
       />
     </Container>
   );
+}
+
+/** What would be lost with this machine. */
+function Unsaved(): ReactNode {
+  const measured = useMetrics("Service", undefined, ["UnsavedBytes"], 5).data;
+  const now = measured?.values.get("UnsavedBytes")?.findLast((value) => value !== null);
+  if (now === undefined || now === null) return "–";
+  return now === 0 ? <StatusIndicator type="success">everything is</StatusIndicator> : bytes(now);
 }
 
 function NewestSnapshots({ snapshots }: { snapshots: readonly SnapshotView[] | undefined }): ReactNode {

@@ -49,7 +49,7 @@ export function Vault(): ReactNode {
       ) : (
         <SpaceBetween size="l">
           <Figures />
-          <Charts what="vault" scope="Service" />
+          <Charts what="vault" scope="Service" minutes="10080" />
           <Container
             header={
               <Header

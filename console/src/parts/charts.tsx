@@ -28,7 +28,8 @@ interface Chart {
   readonly lines: readonly Line[];
 }
 
-const milliseconds = (value: number) => `${value < 10 ? value.toFixed(2) : value.toFixed(0)} ms`;
+const milliseconds = (value: number) =>
+  value === 0 ? "0" : `${value < 10 ? Number(value.toPrecision(2)) : value.toFixed(0)} ms`;
 const perSecond = (value: number) => `${count(Math.round(value))}/s`;
 const bytesRate = (value: number) => `${bytes(value)}/s`;
 
@@ -94,11 +95,11 @@ const BUCKET: Chart = {
 };
 const VAULT: Chart = {
   title: "Vault",
-  description: "Bytes in the bucket, as the last collection of garbage found them.",
+  description: "Bytes of all records in the bucket, looked at every hour.",
   format: bytes,
   floor: 4096,
   isBinary: true,
-  lines: [{ metric: "VaultBytes", title: "In the vault" }],
+  lines: [{ metric: "VaultStoredBytes", title: "In the vault" }],
 };
 
 const CHARTS: Readonly<Record<"volume" | "stored volume" | "service" | "vault", readonly Chart[]>> = {
@@ -112,11 +113,20 @@ const RANGES = [
   { id: "5", text: "5 minutes" },
   { id: "15", text: "15 minutes" },
   { id: "60", text: "1 hour" },
+  { id: "1440", text: "1 day" },
+  { id: "10080", text: "7 days" },
+  { id: "129600", text: "90 days" },
 ];
+const DAY_MINUTES = 1440;
 
-export function Charts(props: { what: keyof typeof CHARTS; scope: MetricScope; arn?: string }): ReactNode {
+export function Charts(props: {
+  what: keyof typeof CHARTS;
+  scope: MetricScope;
+  arn?: string;
+  minutes?: string;
+}): ReactNode {
   const charts = CHARTS[props.what];
-  const [minutes, setMinutes] = useState("15");
+  const [minutes, setMinutes] = useState(props.minutes ?? "15");
   const names = charts.flatMap(({ lines }) => lines.map(({ metric }) => metric));
   const measured = useMetrics(props.scope, props.arn, names, Number(minutes));
   if (measured.error !== null && measured.data === undefined) {
@@ -181,7 +191,9 @@ function OneChart(props: { chart: Chart; measured: Measured | undefined; minutes
         statusType={measured === undefined ? "loading" : "finished"}
         loadingText="Loading"
         i18nStrings={{
-          xTickFormatter: (date) => time(date).slice(11, 16),
+          // Within a day the hour, beyond it the day.
+          xTickFormatter: (date) =>
+            minutes > DAY_MINUTES ? time(date).slice(5, 10) : time(date).slice(11, 16),
           yTickFormatter: format,
         }}
         empty={

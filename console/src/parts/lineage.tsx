@@ -12,21 +12,20 @@ import { PageLink } from "./links.tsx";
 import { UniqueSize } from "./unique-size.tsx";
 
 const AROUND = 3;
-const LISTED_MAX = 500;
 
 export function Lineage({ snapshot }: { snapshot: SnapshotView }): ReactNode {
   const siblings = useSnapshots({
     volumeId: snapshot.volumeId,
     sortBy: "StartTime",
     ascending: true,
+    around: snapshot.id,
     offset: 0,
-    limit: LISTED_MAX,
+    limit: 2 * AROUND + 1,
   }).data?.snapshots;
   const volumes = useVolumes().data ?? [];
   const origin = volumes.find(({ id }) => id === snapshot.volumeId)?.sourceSnapshotId;
   const children = volumes.filter(({ sourceSnapshotId }) => sourceSnapshotId === snapshot.id);
-  const at = siblings?.findIndex(({ id }) => id === snapshot.id) ?? -1;
-  const around = at < 0 ? [] : (siblings?.slice(Math.max(0, at - AROUND), at + AROUND + 1) ?? []);
+  const around = siblings ?? [];
   const sizes = useSnapshotSizes(around.filter((each) => each.state === "completed").map(({ id }) => id));
   return (
     <Container

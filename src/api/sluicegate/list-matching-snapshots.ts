@@ -13,6 +13,8 @@ interface Input {
   /** Newest, largest and so on first without it. */
   readonly Ascending?: boolean;
   readonly Offset?: number;
+  /** In place of an offset: the page with this one in its middle. */
+  readonly Around?: string;
   /** 50 without it. */
   readonly Limit?: number;
 }
@@ -36,6 +38,7 @@ export const listMatchingSnapshots: Operation<Services, Input, Output> = {
       orderBy: input.SortBy ?? "StartTime",
       isAscending: input.Ascending === true,
       offset: input.Offset ?? 0,
+      ...(input.Around !== undefined && { around: input.Around.toLowerCase() }),
       limit: input.Limit ?? LIMIT_DEFAULT,
     });
     return { TotalCount: total, Snapshots: page.map(shapeOf) };

@@ -16,7 +16,7 @@ interface Input {
   readonly ResourceARNs?: readonly string[];
   /** All of the scope without it. */
   readonly MetricNames?: readonly string[];
-  /** Seconds since the Unix epoch; without them the last hour. */
+  /** Seconds since the Unix epoch; without them the last hour. Months back for a period of an hour or more. */
   readonly StartTime?: number;
   readonly EndTime?: number;
   /** A multiple of 10. */
@@ -43,12 +43,11 @@ interface Output {
 const HOUR_MS = 3600_000;
 const VALUES_MAX = 500_000;
 const RESOURCES_MAX = 100;
-const INTERVALS_AN_HOUR = HOUR_MS / INTERVAL_MS;
 
 /** GetMetrics: what was measured, period by period, of the service, of gateways or of volumes. */
 export const getMetrics: Operation<All, Input, Output> = {
   name: "GetMetrics",
-  async handle({ metrics, realm, volumes }, input) {
+  async handle({ clock, metrics, realm, volumes }, input) {
     const { Scope, MetricNames, PeriodInSeconds = INTERVAL_MS / 1000 } = input;
     const periodMs = PeriodInSeconds * 1000;
     if (periodMs % INTERVAL_MS !== 0)
@@ -58,10 +57,11 @@ export const getMetrics: Operation<All, Input, Output> = {
     if (strange !== undefined)
       throw new GatewayError("InvalidParameters", `There is no metric ${strange} of scope ${Scope}.`);
     const ids = idsOf(input, realm) ?? metrics.ids(Scope).slice(0, RESOURCES_MAX);
+    const nowMs = clock.nowMs();
     const toMs = input.EndTime === undefined ? Number.POSITIVE_INFINITY : input.EndTime * 1000;
-    const fromMs = input.StartTime === undefined ? Number.NEGATIVE_INFINITY : input.StartTime * 1000;
+    const fromMs = input.StartTime === undefined ? nowMs - HOUR_MS : input.StartTime * 1000;
     const lines = MetricNames?.length ?? known.size;
-    if ((ids.length * lines * INTERVALS_AN_HOUR * INTERVAL_MS) / periodMs > VALUES_MAX)
+    if ((ids.length * lines * Math.max(0, Math.min(toMs, nowMs) - fromMs)) / periodMs > VALUES_MAX)
       throw new GatewayError("InvalidParameters", "Ask for fewer resources or metrics, or a longer period.");
     const { timesMs, resources } = metrics.query({
       ...{ scope: Scope, ids, fromMs, toMs, periodMs },
