@@ -169,7 +169,7 @@ export class Attachments {
         const cut = epoch === undefined ? undefined : await host.cutState(id, epoch);
         const isTold = !(await catalog.pendingSnapshots()).some(({ volume_id }) => volume_id === id);
         if (cut?.state === "uploaded" && isTold) return cut;
-        if (cut?.state === "failed" || cut?.state === "unknown") epoch = undefined;
+        if (cut !== undefined && !["pending", "uploaded"].includes(cut.state)) epoch = undefined;
       } catch (error) {
         const { status } = await host.report(id);
         if (isRunning && status === "IRRECOVERABLE") {

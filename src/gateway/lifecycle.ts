@@ -11,6 +11,7 @@ import type { MonitorTest } from "./gateway-settings.ts";
 import { readSettings } from "./gateway-settings.ts";
 import type { Gateways } from "./gateways.ts";
 import type { VolumeHost } from "./ports.ts";
+import type { Snapshots } from "./snapshots.ts";
 import type { Volumes } from "./volumes.ts";
 
 export interface LifecycleOptions {
@@ -19,6 +20,7 @@ export interface LifecycleOptions {
   readonly gateways: Gateways;
   readonly disks: Disks;
   readonly volumes: Volumes;
+  readonly snapshots: Snapshots;
   readonly clock: Clock;
   readonly random: Random;
   /** Rejects, with the reason, unless initiators can reach the portal. */
@@ -57,7 +59,7 @@ export class Lifecycle {
 
   /** I/O and uploads go on where they were. Nothing if the gateway runs. */
   start(gateway: GatewayRow): Promise<void> {
-    const { gateways, catalog, host, volumes, onProblem } = this.#options;
+    const { gateways, catalog, host, volumes, snapshots, onProblem } = this.#options;
     return gateways.exclusively(async () => {
       if (gateway.state === "running") return;
       await catalog.updateGateway(gateway.id, { state: "running" });
@@ -70,6 +72,7 @@ export class Lifecycle {
           onProblem(`${row.id} can't be opened`, error);
         }
       }
+      await snapshots.reconcilePending();
     });
   }
 

@@ -146,7 +146,9 @@ export type CutState =
   | { readonly state: "pending" }
   | ({ readonly state: "uploaded" } & UploadedCut)
   | { readonly state: "failed"; readonly reason: string }
-  | { readonly state: "unknown" };
+  | { readonly state: "unknown" }
+  /** The volume is not open: nobody can tell. */
+  | { readonly state: "closed" };
 
 /** The data worker, as the domain sees it. */
 export interface VolumeHost {

@@ -8,7 +8,7 @@ import { Catalog } from "../catalog/catalog.ts";
 import { PLAIN_SNAPSHOT, type SnapshotRow } from "../catalog/schema.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { StoredRoot } from "./ports.ts";
-import { RecoveryPoints } from "./recovery-points.ts";
+import { RecoveryPoints, type RecoveryPointsOptions } from "./recovery-points.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { parseThinningRule } from "./thinning.ts";
 
@@ -68,6 +68,7 @@ async function bench(volumes: number) {
     clock,
     rule: parseThinningRule("30d"),
     snapshots: {} as Snapshots,
+    host: { report: async () => ({ status: "AVAILABLE" }) } as unknown as RecoveryPointsOptions["host"],
     roots: {
       listRoots: async (id: VolumeId) => there.get(id) ?? [],
       deleteRoots: async (id: VolumeId, keys: readonly string[]) =>

@@ -8,12 +8,13 @@ import type { Clock } from "../platform/clock.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import { GatewayError } from "./errors.ts";
-import type { RecoveryPointStore, StoredRoot } from "./ports.ts";
+import type { RecoveryPointStore, StoredRoot, VolumeHost } from "./ports.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { rootsToDrop, type ThinningRule } from "./thinning.ts";
 
 export interface RecoveryPointsOptions {
   readonly catalog: Catalog;
+  readonly host: Pick<VolumeHost, "report">;
   readonly roots: RecoveryPointStore;
   readonly snapshots: Snapshots;
   readonly clock: Clock;
@@ -24,6 +25,11 @@ export interface RecoveryPointsOptions {
 const THIN_EVERY_MS = 10 * 60_000;
 /** Volumes whose roots are kept in mind at a time. */
 const GROUP_MAX = 64;
+
+/** What a volume stands on, besides what the catalog knows. */
+interface Base {
+  readonly rootKey?: string;
+}
 
 export class RecoveryPoints {
   readonly #options: RecoveryPointsOptions;
@@ -41,10 +47,9 @@ export class RecoveryPoints {
     return this.#options.rule;
   }
 
-  /** The moments of the volume that can be restored, newest first. */
+  /** The moments of the volume that can be restored, newest first: as they were cut, whatever the clock said. */
   async list(volumeId: VolumeId): Promise<StoredRoot[]> {
-    const roots = await this.#options.roots.listRoots(volumeId);
-    return [...roots].sort((a, b) => b.cutAtMs - a.cutAtMs);
+    return [...(await this.#options.roots.listRoots(volumeId))].reverse();
   }
 
   /**
@@ -148,12 +153,17 @@ export class RecoveryPoints {
     const { catalog, roots, onProblem } = this.#options;
     try {
       await this.#queue.run(async () => {
+        const volume = await catalog.volume(volumeId);
+        // Another gateway's volume may stand on any root of its own: that one thins them out.
+        if (volume === undefined && !(await roots.listOwnVolumes()).includes(volumeId)) return;
+        const base = await this.#baseOf(volume);
+        if (base === undefined || base.rootKey === rootKey) return;
         const found = await roots.listRoots(volumeId);
         const isNewest = found.at(-1)?.rootKey === rootKey;
         const isNeeded = found.some(
           ({ checkpointKey, chainKeys }) => checkpointKey === rootKey || chainKeys?.includes(rootKey),
         );
-        if (isNeeded || (isNewest && (await catalog.volume(volumeId)) !== undefined)) return;
+        if (isNeeded || (isNewest && volume !== undefined)) return;
         if ((await this.#pins()).has(rootKey)) return;
         await roots.deleteRoots(volumeId, [rootKey]);
       });
@@ -168,6 +178,18 @@ export class RecoveryPoints {
     await this.#thinning;
   }
 
+  /**
+   * The root that the volume itself stands on: what it has no newer bytes of is read from there, and its next root is
+   * made of it. That is not always the newest in the bucket, as the end of an upload may not have been heard of. Undefined
+   * where it can't be told now; one that is detached stands on its parent, which is pinned, and one that is gone on none.
+   */
+  async #baseOf(volume: VolumeRow | undefined): Promise<Base | undefined> {
+    if (volume === undefined || volume.attachment === "detached") return {};
+    const { recoveryPoint, status } = await this.#options.host.report(volume.id);
+    if (recoveryPoint !== undefined) return { rootKey: recoveryPoint.rootKey };
+    return status === "IRRECOVERABLE" ? undefined : {};
+  }
+
   /** Takes those of the roots `seen` away that nobody needs: `pinned` was found out after they were seen. */
   async #thinVolume(
     volumeId: VolumeId,
@@ -179,6 +201,8 @@ export class RecoveryPoints {
     const found = await roots.listRoots(volumeId);
     const drop = this.#droppable(found, pinned, keepNewest).filter((rootKey) => seen.has(rootKey));
     if (drop.length === 0) return;
+    const base = await this.#baseOf(await catalog.volume(volumeId));
+    if (base === undefined) return;
     // Here a root can get a name at any time until the queue was ours; and one whose snapshot is not recorded yet has none.
     const named = await catalog.snapshotRoots(drop);
     const making = new Set(
@@ -191,6 +215,7 @@ export class RecoveryPoints {
       ...named,
       ...found.filter(({ epoch }) => making.has(epoch)).map(({ rootKey }) => rootKey),
       ...(await this.#localPins()),
+      ...(base.rootKey === undefined ? [] : [base.rootKey]),
     ]);
     const going = this.#droppable(found, needed, keepNewest).filter((rootKey) => seen.has(rootKey));
     if (going.length > 0) await roots.deleteRoots(volumeId, going);

@@ -163,6 +163,7 @@ export function createServices(options: DomainOptions): Services {
     gateways,
     disks,
     volumes,
+    snapshots,
     probeBucket: async () => {
       await options.store.hasSnapshot(NO_SNAPSHOT);
     },

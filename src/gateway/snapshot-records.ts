@@ -83,3 +83,13 @@ export async function adoptSnapshots(catalog: Catalog, store: SnapshotStore): Pr
     await catalog.addSnapshots(fresh.map(rowOfRecord), ({ id }) => tags.get(id) ?? []);
   }
 }
+
+/** A cut as one text. */
+export function keyOfCut(volumeId: string, epoch: number): string {
+  return `${volumeId} ${epoch}`;
+}
+
+/** The cut that the snapshot is of. */
+export function cutOf(row: SnapshotRow): { volumeId: SnapshotRow["volume_id"]; epoch: number } {
+  return { volumeId: row.volume_id, epoch: row.epoch };
+}

@@ -24,7 +24,7 @@ import type {
   VolumeHostEvents,
 } from "./ports.ts";
 import { marksOfRun, type ScheduleRun, settled } from "./schedule.ts";
-import { adoptSnapshots, pendingRow, recordOf } from "./snapshot-records.ts";
+import { adoptSnapshots, cutOf, keyOfCut as keyOf, pendingRow, recordOf } from "./snapshot-records.ts";
 import { isInUse } from "./volume-rows.ts";
 import type { Volumes } from "./volumes.ts";
 
@@ -309,16 +309,8 @@ export class Snapshots implements VolumeHostEvents {
 
   /** After a start: finishes what the last run left open, and takes in what only the bucket knows. */
   async reconcile(): Promise<void> {
-    const { catalog, host, onProblem } = this.#options;
-    for (const row of await catalog.pendingSnapshots()) {
-      if (row.origin !== "cut") continue;
-      const state = await host.cutState(row.volume_id, row.epoch);
-      if (state.state === "uploaded") this.cutUploaded(state);
-      else if (state.state === "failed") this.cutFailed({ ...cutOf(row), reason: state.reason });
-      else if (state.state === "unknown") {
-        this.cutFailed({ ...cutOf(row), reason: "the volume does not know of this cut" });
-      }
-    }
+    const { catalog, onProblem } = this.#options;
+    await this.reconcilePending();
     for (const row of await this.#deletedRows()) {
       await this.#forget(row).catch((error: unknown) => onProblem(`${row.id} can't be deleted yet`, error));
     }
@@ -326,6 +318,24 @@ export class Snapshots implements VolumeHostEvents {
       await this.adopt();
     } catch (error) {
       onProblem("the snapshots in the bucket can't be listed now", error);
+    }
+  }
+
+  /**
+   * Finds out what has become of cuts whose end nobody has told here. Those of a volume that is not open wait: its disk
+   * may be away, or its gateway shut down, and they go on when it is back.
+   */
+  async reconcilePending(): Promise<void> {
+    const { catalog, host } = this.#options;
+    for (const row of await catalog.pendingSnapshots()) {
+      if (row.origin !== "cut") continue;
+      const state = await host.cutState(row.volume_id, row.epoch);
+      const isGone = state.state === "closed" && (await catalog.volume(row.volume_id)) === undefined;
+      if (state.state === "uploaded") this.cutUploaded(state);
+      else if (state.state === "failed") this.cutFailed({ ...cutOf(row), reason: state.reason });
+      else if (state.state === "unknown" || isGone) {
+        this.cutFailed({ ...cutOf(row), reason: "the volume does not know of this cut" });
+      }
     }
   }
 
@@ -435,12 +445,4 @@ export class Snapshots implements VolumeHostEvents {
     await this.#options.catalog.removeSnapshot(row.id);
     if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
   }
-}
-
-function keyOf(volumeId: string, epoch: number): string {
-  return `${volumeId} ${epoch}`;
-}
-
-function cutOf(row: SnapshotRow): { volumeId: SnapshotRow["volume_id"]; epoch: number } {
-  return { volumeId: row.volume_id, epoch: row.epoch };
 }

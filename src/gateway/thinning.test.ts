@@ -20,13 +20,14 @@ function ago(...agesMs: number[]): ThinnedRoot[] {
   return agesMs.map((ageMs) => ({ rootKey: `r${ageMs}`, cutAtMs: NOW - ageMs, standsOn: [] }));
 }
 
+/** Of roots given newest first, those that stay. */
 function left(
   roots: readonly ThinnedRoot[],
   rule: string,
   pinned: readonly string[] = [],
   nowMs = NOW,
 ): string[] {
-  const dropped = new Set(rootsToDrop(roots, parseThinningRule(rule), new Set(pinned), nowMs));
+  const dropped = new Set(rootsToDrop([...roots].reverse(), parseThinningRule(rule), new Set(pinned), nowMs));
   return roots.map(({ rootKey }) => rootKey).filter((key) => !dropped.has(key));
 }
 
@@ -46,6 +47,13 @@ describe("thinning of recovery points", () => {
       `r${90 * DAY}`,
       `r${92 * DAY}`,
     ]);
+  });
+
+  test("the newest is the one that was made last, where a clock that was ahead was put right", () => {
+    // Cut while the clock was a year ahead; then, with the right time, one on which the volume has stood ever since.
+    const [ahead, last] = ago(-300 * DAY, 60 * DAY);
+    assert(ahead !== undefined && last !== undefined);
+    assert(left([last, ahead], "1h,30d/1d").includes(last.rootKey));
   });
 
   test("what a kept one stands on is kept with it, and one that stands alone is chosen before one that does not", () => {
@@ -69,7 +77,7 @@ describe("thinning of recovery points", () => {
   test("no moment is lost by thinning again and again as time goes by, compared with thinning once", () => {
     fc.assert(
       fc.property(fc.array(fc.nat({ max: 3 * DAY }), { minLength: 1, maxLength: 60 }), (ages) => {
-        const roots = ago(...new Set(ages));
+        const roots = ago(...[...new Set(ages)].sort((a, b) => a - b));
         const rule = "1h,1d/10m,7d/1h";
         const later = NOW + 2 * DAY;
         const now = new Set(left(roots, rule));

@@ -72,7 +72,8 @@ export function parseDuration(text: string): number {
 }
 
 /**
- * The roots that go. What stays: the newest one, the pinned ones, one for each step of each stage (one that stands on
+ * Of `roots`, in the order in which they were made, those that go. What stays: the newest one (the last, whatever the
+ * clock said when it was cut: a volume may stand on it), the pinned ones, one for each step of each stage (one that stands on
  * its own where the step has such a one, as it costs no others; else the newest of the step), and all that these stand
  * on. The same roots at a later time give the same answer or more: a second run after a crash does no harm. Of a volume
  * that is gone (`keepNewest` false) the newest one has to be kept by the rule, too.
@@ -86,9 +87,11 @@ export function rootsToDrop(
 ): string[] {
   const newestFirst = [...roots].sort((a, b) => b.cutAtMs - a.cutAtMs);
   const kept = new Set<string>();
+  const newest = roots.at(-1);
+  if (keepNewest && newest !== undefined) kept.add(newest.rootKey);
   const ofStep = new Map<string, ThinnedRoot>();
-  for (const [i, root] of newestFirst.entries()) {
-    if ((keepNewest && i === 0) || pinned.has(root.rootKey)) kept.add(root.rootKey);
+  for (const root of newestFirst) {
+    if (pinned.has(root.rootKey)) kept.add(root.rootKey);
     const stage = rule.findIndex(({ withinMs }) => nowMs - root.cutAtMs <= withinMs);
     const everyMs = rule[stage]?.everyMs;
     if (everyMs === undefined) continue;

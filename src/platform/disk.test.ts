@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
-import { systemDisk } from "./disk.ts";
+import { SyncError, systemDisk } from "./disk.ts";
 
 const KIB = 1024;
 
@@ -25,6 +25,24 @@ describe("a file of the system", () => {
     assert(content.equals(expected));
     assert(statSync(path).blocks <= before - 256, `${before} blocks before, ${statSync(path).blocks} now`);
     file.close();
+  });
+
+  test("that is closed is not taken for the next one that gets its number", async () => {
+    const closed = systemDisk.open(join(folder, "closed"), { create: true, sizeBytes: 4 * KIB });
+    const syncing = closed.sync();
+    closed.close();
+    const next = systemDisk.open(join(folder, "next"), { create: true, sizeBytes: 4 * KIB });
+    assert.throws(() => closed.writeSync(Buffer.alloc(512, 1), 0, 512, 0), {
+      code: /EBADF|ERR_OUT_OF_RANGE/,
+    });
+    await assert.rejects(closed.sync(), SyncError);
+    // One that was under way when it was closed is of the file that it was called for.
+    await syncing;
+    const content = Buffer.alloc(512, 9);
+    next.readSync(content, 0, 512, 0);
+    assert(content.equals(Buffer.alloc(512)));
+    next.close();
+    next.close();
   });
 
   test("what holds zeros can be given back, and still holds zeros", async () => {

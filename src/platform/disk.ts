@@ -85,10 +85,11 @@ const FOLDER_MODE = 0o700;
 class SystemFile implements DiskFile {
   readonly path: string;
   readonly sizeBytes: number;
-  readonly #fd: number;
+  /** -1 when it is closed: its number may be another file's by then. */
+  #fd: number;
   readonly #syncs = new GroupCommit(() => this.#sync());
   #failure: SyncError | undefined;
-  #open = true;
+  #syncing = false;
   #mayPunch: boolean;
 
   constructor(path: string, fd: number, sizeBytes: number, isRegular: boolean) {
@@ -149,8 +150,13 @@ class SystemFile implements DiskFile {
 
   #sync(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const fd = this.#fd;
+    if (fd < 0) return Promise.reject(new SyncError(`syncing ${this.path}: it is closed`));
+    this.#syncing = true;
     return new Promise((resolve, reject) =>
-      fs.fdatasync(this.#fd, (error) => {
+      fs.fdatasync(fd, (error) => {
+        this.#syncing = false;
+        if (this.#fd < 0) fs.closeSync(fd);
         if (error === null) {
           resolve();
           return;
@@ -162,9 +168,10 @@ class SystemFile implements DiskFile {
   }
 
   close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    fs.closeSync(this.#fd);
+    const fd = this.#fd;
+    this.#fd = -1;
+    // A sync under way, in another thread, still goes by the number.
+    if (fd >= 0 && !this.#syncing) fs.closeSync(fd);
   }
 }
 

@@ -15,14 +15,14 @@ export class GroupCommit {
 
   /** Resolves when a run that began after this call has succeeded; rejects as that run rejects. */
   run(): Promise<void> {
+    // Between the end of a run and the beginning of the one that others wait for, that one is still to come.
+    if (this.#next !== undefined) return this.#next;
     if (this.#running === undefined) return this.#start();
-    if (this.#next === undefined) {
-      const after = () => {
-        this.#next = undefined;
-        return this.#start();
-      };
-      this.#next = this.#running.then(after, after);
-    }
+    const after = () => {
+      this.#next = undefined;
+      return this.#start();
+    };
+    this.#next = this.#running.then(after, after);
     return this.#next;
   }
 

@@ -88,6 +88,7 @@ const BLOCKS_PER_TURN = 16;
 
 export async function uploadEpoch(source: EpochSource, parts: UploadParts): Promise<UploadedRoot> {
   const { leases, packs, roots } = parts;
+  throwIfStopped(parts.signal);
   const generation = await leases.acquire(source.volumeId);
   const parent = source.parentRootKey === undefined ? undefined : await roots.view(source.parentRootKey);
   if (parent !== undefined && parent.root.blockBytes !== source.blockBytes) {
@@ -98,6 +99,8 @@ export async function uploadEpoch(source: EpochSource, parts: UploadParts): Prom
     const root = await makeRoot(source, generation, parent, isStep ? "step" : "checkpoint", parts);
     throwIfStopped(parts.signal);
     await leases.confirm(source.volumeId, generation);
+    // What the volume has let go of may hold other bytes by now: nothing that was read after that gets a root.
+    throwIfStopped(parts.signal);
     parts.onRoot();
     const { key, stored } = await putRoot(root, parts, parent);
     // Between the question above and the root another gateway may have taken over. It does not know of this root, so

@@ -24,6 +24,7 @@ import { listUnits, readBytes, uploadSpool } from "./direct-blocks.ts";
 import { readLoad } from "./load-gauge.ts";
 import type { BackupWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
+import { UploadTurns } from "./upload-turns.ts";
 
 const PROGRESS_EVERY_MS = 200;
 const OPEN_RETRY_MS = 2_000;
@@ -49,7 +50,7 @@ const lines = new Map<GatewayId, Line>();
 const meter = new CloudMeter();
 let measured: MeasuredStore | undefined;
 /** The uploads under way, each of which can be stopped. */
-const uploads = new Map<VolumeId, AbortController>();
+const uploads = new UploadTurns();
 
 const main = new Rpc(parentPort, {
   open: () => openVault(),
@@ -89,8 +90,8 @@ const main = new Rpc(parentPort, {
 });
 
 const data = new Rpc(given.data, {
-  uploadEpoch: (order: UploadOrder) => uploadEpoch(order),
-  cancelUpload: (volumeId: VolumeId) => uploads.get(volumeId)?.abort(),
+  uploadEpoch: (order: UploadOrder) => uploads.run(order.volumeId, (signal) => uploadEpoch(order, signal)),
+  cancelUpload: (volumeId: VolumeId) => uploads.cancel(volumeId),
   readBlocks: (
     gatewayId: GatewayId,
     volumeId: VolumeId,
@@ -234,7 +235,7 @@ async function openLater(options: Parameters<typeof Vault.open>[0]): Promise<voi
   }
 }
 
-async function uploadEpoch(order: UploadOrder): Promise<unknown> {
+async function uploadEpoch(order: UploadOrder, signal: AbortSignal): Promise<unknown> {
   const target = opened();
   const epoch = new LocalEpoch(order, systemDisk, {
     locate: (volumeId: VolumeId, number: number, blocks: readonly number[]) =>
@@ -243,7 +244,6 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
       target.readBlocks(rootKey, block, 1, lineOf(order.gatewayId, order.volumeId)),
   });
   const { volumeId } = order;
-  const stop = new AbortController();
   let toldAtMs = 0;
   let countedBytes = 0;
   const count = (uploadedBytes: number) => {
@@ -257,13 +257,11 @@ async function uploadEpoch(order: UploadOrder): Promise<unknown> {
     toldAtMs = nowMs;
     main.tell("uploadProgress", { volumeId, epoch: order.epoch, doneBlocks, totalBlocks });
   };
-  uploads.set(volumeId, stop);
   try {
-    const uploaded = await target.uploadEpoch(epoch, tell, stop.signal, bandwidthOf(order.gatewayId));
+    const uploaded = await target.uploadEpoch(epoch, tell, signal, bandwidthOf(order.gatewayId));
     count(uploaded.uploadedBytes);
     return { epoch: order.epoch, ...uploaded };
   } finally {
-    uploads.delete(volumeId);
     epoch.close();
   }
 }

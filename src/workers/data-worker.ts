@@ -114,7 +114,8 @@ const main = new Rpc(parentPort, {
   },
   resetCache: (gatewayId: GatewayId, definitions: readonly HostedVolume[]) =>
     resetCache(gatewayId, definitions),
-  cutState: (volumeId: VolumeId, epoch: number) => fleet.epochState(volumeId, epoch),
+  cutState: (volumeId: VolumeId, epoch: number) =>
+    fleet.get(volumeId) === undefined ? { state: "closed" } : fleet.epochState(volumeId, epoch),
   report: (volumeId: VolumeId) => report(volumeId),
   reports: (volumeIds: readonly VolumeId[]) => volumeIds.map(report),
   usage: (gatewayId: GatewayId) => fleet.usage(gatewayId),
