@@ -309,7 +309,7 @@ export class Snapshots implements VolumeHostEvents {
 
   /** After a start: finishes what the last run left open, and takes in what only the bucket knows. */
   async reconcile(): Promise<void> {
-    const { catalog, onProblem } = this.#options;
+    const { onProblem } = this.#options;
     await this.reconcilePending();
     for (const row of await this.#deletedRows()) {
       await this.#forget(row).catch((error: unknown) => onProblem(`${row.id} can't be deleted yet`, error));
