@@ -25,6 +25,7 @@ export const GATEWAY_ERRORS = {
   NoDisksAvailable: "The gateway has no disk for this.",
   NotSupported: "The specified operation is not supported.",
   RegionInvalid: "The specified region is invalid.",
+  ServiceUnavailable: "The service is unavailable now: the bucket gives no answer. Please try again.",
   SnapshotDeleted: "The specified snapshot was deleted.",
   SnapshotIdInvalid: "The specified snapshot is invalid.",
   SnapshotInProgress: "The specified snapshot is in progress.",
@@ -65,6 +66,18 @@ export class ClientTokenError extends GatewayError {
   constructor() {
     super("InvalidParameters", "The ClientToken was used for another request.");
   }
+}
+
+const CAUSES_MAX = 8;
+
+/** Whether an error comes of the bucket's giving no answer: the same request may succeed when it is back. */
+export function isUnavailable(error: unknown): boolean {
+  let each: unknown = error;
+  for (let depth = 0; depth < CAUSES_MAX && typeof each === "object" && each !== null; depth++) {
+    if ((each as { kind?: unknown }).kind === "unavailable") return true;
+    each = (each as { cause?: unknown }).cause;
+  }
+  return false;
 }
 
 /** The error of a request with a bad parameter. */

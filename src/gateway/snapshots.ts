@@ -25,6 +25,7 @@ import type {
 } from "./ports.ts";
 import { marksOfRun, type ScheduleRun, settled } from "./schedule.ts";
 import { adoptSnapshots, cutOf, keyOfCut as keyOf, pendingRow, recordOf } from "./snapshot-records.ts";
+import { SnapshotRemovals } from "./snapshot-removals.ts";
 import { isInUse } from "./volume-rows.ts";
 import type { Volumes } from "./volumes.ts";
 
@@ -63,11 +64,13 @@ export class Snapshots implements VolumeHostEvents {
   /** What changes a snapshot's row and its record: one thing after the other. */
   readonly #changing = new KeyedQueue<SnapshotId>();
   readonly #known: KnownSnapshots;
+  readonly #removals: SnapshotRemovals;
   #stopped = false;
 
   constructor(options: SnapshotsOptions) {
     this.#options = options;
     this.#known = new KnownSnapshots(options.catalog);
+    this.#removals = new SnapshotRemovals(options);
   }
 
   /** Cuts the volume; answers when the snapshot survives a crash. Its upload goes on by itself. */
@@ -189,13 +192,16 @@ export class Snapshots implements VolumeHostEvents {
     return { row, tags: await this.#options.catalog.tags.of(id), progressPercent: this.#percent(row) };
   }
 
-  /** Deletes a snapshot. A pending one is hidden at once and goes away when its upload ends. */
+  /**
+   * Deletes a snapshot. A pending one is hidden at once and goes away when its upload ends; one in a bucket that gives no
+   * answer, when that is back.
+   */
   remove(id: SnapshotId): Promise<void> {
     return this.#changing.run(id, () => this.#remove(id));
   }
 
   async #remove(id: SnapshotId): Promise<void> {
-    const { catalog, store } = this.#options;
+    const { catalog } = this.#options;
     const row = await catalog.snapshot(id);
     if (row === undefined || row.deleted === 1) throw new GatewayError("SnapshotNotFound");
     await checkLock(row, this.#options);
@@ -208,9 +214,7 @@ export class Snapshots implements VolumeHostEvents {
       return;
     }
     if (row.state === "pending") return;
-    await store.deleteSnapshot(id);
-    await catalog.removeSnapshot(id);
-    if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
+    await this.#removals.take(row);
   }
 
   /** Writes down what was changed in the row of a snapshot; of a completed one also in the bucket. */
@@ -280,7 +284,7 @@ export class Snapshots implements VolumeHostEvents {
     await catalog.updateSnapshot(id, change);
     this.#progress.delete(keyOf(row.volume_id, row.epoch));
     const now = await catalog.snapshot(id);
-    if (now?.deleted === 1) await this.#forget(now);
+    if (now?.deleted === 1) await this.#removals.take(now);
     else this.#options.onSnapshotEnded?.({ ...row, ...change });
   }
 
@@ -301,9 +305,14 @@ export class Snapshots implements VolumeHostEvents {
       const { catalog } = this.#options;
       const row = await this.find(id);
       if (row === undefined) throw new GatewayError("SnapshotNotFound");
+      // The bucket first: a change that it can't take now is refused whole.
+      if (row.state === "completed") {
+        const gone = new Set([...remove, ...put.map(({ key }) => key)]);
+        const kept = (await catalog.tags.of(id)).filter(({ key }) => !gone.has(key));
+        await this.#options.store.putSnapshot(recordOf(row, [...kept, ...put]));
+      }
       await catalog.tags.remove(id, remove);
       await catalog.tags.put(id, put);
-      if (row.state === "completed") await this.#putRecord(row);
     });
   }
 
@@ -311,9 +320,7 @@ export class Snapshots implements VolumeHostEvents {
   async reconcile(): Promise<void> {
     const { onProblem } = this.#options;
     await this.reconcilePending();
-    for (const row of await this.#deletedRows()) {
-      await this.#forget(row).catch((error: unknown) => onProblem(`${row.id} can't be deleted yet`, error));
-    }
+    await this.#removals.sweep();
     try {
       await this.adopt();
     } catch (error) {
@@ -347,6 +354,7 @@ export class Snapshots implements VolumeHostEvents {
   /** Waits for ends of uploads that are being written down. */
   async close(): Promise<void> {
     this.#stopped = true;
+    this.#removals.close();
     await Promise.all(this.#ending.values());
   }
 
@@ -434,15 +442,5 @@ export class Snapshots implements VolumeHostEvents {
 
   async #putRecord(row: SnapshotRow): Promise<void> {
     await this.#options.store.putSnapshot(recordOf(row, await this.#options.catalog.tags.of(row.id)));
-  }
-
-  async #deletedRows(): Promise<SnapshotRow[]> {
-    return (await this.#options.catalog.deletedSnapshots()).filter((row) => row.state !== "pending");
-  }
-
-  async #forget(row: SnapshotRow): Promise<void> {
-    await this.#options.store.deleteSnapshot(row.id);
-    await this.#options.catalog.removeSnapshot(row.id);
-    if (row.root_key !== null) await this.#options.onNameGone(row.volume_id, row.root_key);
   }
 }

@@ -39,6 +39,9 @@ export interface S3StoreOptions {
 
 const CONNECT_TIMEOUT_MS = 5_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+/** Of requests that move next to nothing: a line that is cut is found out with these. */
+const SHORT_TIMEOUT_MS = 15_000;
+const SHORT_BYTES_MAX = 64 * 1024;
 /** The request was signed by a clock that differs too much from the server's. */
 const CLOCK_ERRORS = new Set(["RequestTimeTooSkewed", "RequestExpired", "RequestInTheFuture"]);
 const DELETE_KEYS_MAX = 1000;
@@ -120,7 +123,11 @@ export class S3Store implements ObjectStore {
           ContentMD5: createHash("md5").update(body).digest("base64"),
           ...(options.ifAbsent === true && { IfNoneMatch: "*" }),
         }),
-        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+        {
+          abortSignal: AbortSignal.timeout(
+            body.length <= SHORT_BYTES_MAX ? SHORT_TIMEOUT_MS : REQUEST_TIMEOUT_MS,
+          ),
+        },
       );
       return "created";
     } catch (error) {
@@ -162,7 +169,7 @@ export class S3Store implements ObjectStore {
     try {
       const answer = await this.#client.send(
         new HeadObjectCommand({ Bucket: this.#bucket, Key: this.#prefix + key }),
-        { abortSignal: AbortSignal.timeout(REQUEST_TIMEOUT_MS) },
+        { abortSignal: AbortSignal.timeout(SHORT_TIMEOUT_MS) },
       );
       return { key, sizeBytes: answer.ContentLength ?? 0 };
     } catch (error) {

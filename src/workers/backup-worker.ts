@@ -54,36 +54,36 @@ const uploads = new UploadTurns();
 
 const main = new Rpc(parentPort, {
   open: () => openVault(),
-  renewLease: (volumeId: VolumeId) => opened().renewLease(volumeId),
-  putSnapshot: (record: SnapshotRecord) => opened().records.putSnapshot(record),
-  deleteSnapshot: (id: SnapshotId) => opened().records.deleteSnapshot(id),
+  renewLease: (volumeId: VolumeId) => reached().renewLease(volumeId),
+  putSnapshot: (record: SnapshotRecord) => reached().records.putSnapshot(record),
+  deleteSnapshot: (id: SnapshotId) => reached().records.deleteSnapshot(id),
   setBandwidth: (gatewayId: GatewayId, limits: BandwidthLimits) => {
     const { upload, download } = bandwidthOf(gatewayId);
     upload.setRate(limits.uploadBytesPerSecond);
     download.setRate(limits.downloadBytesPerSecond);
   },
-  listRoots: (volumeId: VolumeId) => opened().listRoots(volumeId),
-  deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => opened().deleteRoots(volumeId, rootKeys),
-  snapshot: (id: SnapshotId) => opened().records.snapshot(id),
+  listRoots: (volumeId: VolumeId) => soon(reached().listRoots(volumeId)),
+  deleteRoots: (volumeId: VolumeId, rootKeys: readonly string[]) => reached().deleteRoots(volumeId, rootKeys),
+  snapshot: (id: SnapshotId) => soon(reached().records.snapshot(id)),
   listSnapshots: (except: readonly SnapshotId[]) =>
-    opened().records.listSnapshots(undefined, new Set(except)),
-  listPins: () => opened().records.listPins(),
-  hasSnapshot: (id: SnapshotId) => opened().records.hasSnapshot(id),
-  listOwnVolumes: () => opened().listOwnVolumes(),
+    reached().records.listSnapshots(undefined, new Set(except)),
+  listPins: () => reached().records.listPins(),
+  hasSnapshot: (id: SnapshotId) => soon(reached().records.hasSnapshot(id)),
+  listOwnVolumes: () => reached().listOwnVolumes(),
   collect: (isDryRun: boolean, forget: readonly string[]) =>
     opened().collect(isDryRun, jobProgress(), forget),
   verify: (samplePercent: number) => opened().verify(samplePercent, jobProgress()),
   settle: () => opened().settle(),
   describeVault: () => opened().describe(),
-  listDirectBlocks: (listing: DirectListing) => listUnits(opened(), clock, listing),
+  listDirectBlocks: (listing: DirectListing) => soon(listUnits(opened(), clock, listing)),
   readDirectBlock: (rootKey: string, offsetBytes: number, lengthBytes: number) =>
-    readBytes(opened(), rootKey, offsetBytes, lengthBytes),
+    soon(readBytes(opened(), rootKey, offsetBytes, lengthBytes)),
   uniqueOf: (rootKey: string, beforeKey: string | undefined, afterKey: string | undefined) =>
     opened().footprints.unique(rootKey, beforeKey, afterKey, FOOTPRINT_LIMITS),
   differenceOf: (beforeKey: string, afterKey: string, parts: number) =>
     opened().footprints.difference(beforeKey, afterKey, parts, FOOTPRINT_LIMITS),
   uploadSpool: (order: SpoolOrder) => uploadSpool(opened(), systemDisk, order),
-  putCatalog: (catalog: unknown) => opened().records.putCatalog(catalog),
+  putCatalog: (catalog: unknown) => reached().records.putCatalog(catalog),
   figures: () => figures(),
   askStore: () => measured?.probe(PROBED_KEY, ASKED_MS) ?? figures().store,
   close: () => Promise.race([vault?.close(), delay(clock, CLOSE_MS_MAX)]),
@@ -171,6 +171,37 @@ function log(line: WorkerLogLine): void {
 function opened(): Vault {
   if (vault === undefined) throw new VaultError("unavailable", "the vault is not open yet");
   return vault;
+}
+
+/** A store whose requests have failed for so long is down: sooner, a retry may do. */
+const DOWN_AFTER_MS = 3_000;
+const ASK_AGAIN_MS = 1_000;
+/** Whoever waits for an answer over HTTP does not wait for all the attempts that an upload would take. */
+const PATIENCE_MS = 10_000;
+
+/**
+ * The vault, for whoever can't wait until the bucket is back: while it gives no answer he is told so at once, and the
+ * bucket is asked again, so that the next one finds it as soon as it is there.
+ */
+function reached(): Vault {
+  const found = opened();
+  const { state, sinceMs, reason } = measured?.reachability ?? { state: "unknown", sinceMs: 0 };
+  if (state === "unreachable" && clock.nowMs() - sinceMs > DOWN_AFTER_MS) {
+    void measured?.probe(PROBED_KEY, ASK_AGAIN_MS);
+    throw new VaultError("unavailable", `the bucket gives no answer now: ${reason ?? "no reason is known"}`);
+  }
+  return found;
+}
+
+/** What is only read, and can be left: "unavailable" where it takes too long. */
+function soon<T>(answer: Promise<T>): Promise<T> {
+  const tooLate = delay(clock, PATIENCE_MS).then(() => {
+    throw new VaultError("unavailable", `the bucket has not answered within ${PATIENCE_MS} ms`);
+  });
+  // Whichever comes second is nobody's any more.
+  answer.catch(() => {});
+  tooLate.catch(() => {});
+  return Promise.race([answer, tooLate]);
 }
 
 /**

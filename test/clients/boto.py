@@ -2,8 +2,8 @@
 
 Bytes are {"$bytes": Base64} in arguments, and so in results.
 
-A request is {"service", "method", "args"}; "method" may name a client method, "paginate:<method>" or
-"wait:<waiter>". The answer is {"ok": result} or {"error": {...}} with what a user of boto3 would see.
+A request is {"service", "method", "args"}; "method" may name a client method, "paginate:<method>",
+"retries:<method>" (the answer is how often boto3 has tried again) or "wait:<waiter>". The answer is {"ok": result} or {"error": {...}} with what a user of boto3 would see.
 """
 import base64
 import datetime
@@ -19,7 +19,7 @@ settings = json.loads(sys.argv[1])
 config = botocore.config.Config(
     # What the client would refuse by itself has to reach the server too.
     parameter_validation=settings.get("validate", True),
-    retries={"max_attempts": 1, "mode": "standard"},
+    retries={"max_attempts": settings.get("attempts", 1), "mode": "standard"},
     read_timeout=30,
 )
 clients = {}
@@ -51,6 +51,8 @@ def call(request):
         return None
     if method.startswith("paginate:"):
         return list(target.get_paginator(method[9:]).paginate(**args))
+    if method.startswith("retries:"):
+        return getattr(target, method[8:])(**args)["ResponseMetadata"]["RetryAttempts"]
     result = getattr(target, method)(**args)
     result.pop("ResponseMetadata", None)
     return result

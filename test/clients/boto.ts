@@ -9,6 +9,8 @@ export interface BotoSettings {
   readonly secretAccessKey: string;
   readonly sessionToken?: string;
   readonly region?: string;
+  /** How often boto3 tries in all; once without it. */
+  readonly attempts?: number;
   /** False: boto3 sends what its own checks would refuse. */
   readonly validate?: boolean;
 }

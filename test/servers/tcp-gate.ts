@@ -6,12 +6,17 @@ export class TcpGate {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
   #isOpen = true;
+  #isRefusing = false;
   /** Bytes a second and connection, towards the server and back; 0: as fast as it goes. */
   bytesPerSecond = 0;
   bytesPerSecondBack = 0;
 
   private constructor(host: string, port: number) {
     this.#server = createServer((near) => {
+      if (this.#isRefusing) {
+        near.destroy();
+        return;
+      }
       const far = connect(port, host);
       this.#join(near, far, () => this.bytesPerSecond);
       this.#join(far, near, () => this.bytesPerSecondBack);
@@ -36,9 +41,16 @@ export class TcpGate {
     for (const socket of this.#sockets) socket.pause();
   }
 
+  /** Breaks all connections, and every one that is tried: like a server that has been stopped. */
+  refuse(): void {
+    this.#isRefusing = true;
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   /** Lets everything through again; what was held back is delivered late. */
   reopen(): void {
     this.#isOpen = true;
+    this.#isRefusing = false;
     for (const socket of this.#sockets) socket.resume();
   }
 

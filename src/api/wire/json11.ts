@@ -3,7 +3,7 @@
  */
 import * as storageGateway from "@aws-sdk/client-storage-gateway";
 import { JsonCodec } from "@aws-sdk/core/protocols";
-import { GatewayError } from "../../gateway/errors.ts";
+import { GATEWAY_ERRORS, GatewayError, isUnavailable } from "../../gateway/errors.ts";
 import { AccessDeniedError, Operations } from "../access.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import { jsonOf } from "./json-answer.ts";
@@ -101,6 +101,14 @@ export function jsonError(
   if (error instanceof SignatureError) {
     const [type, status] = SIGNATURE_ERRORS[error.code];
     return { type, status, message: error.message };
+  }
+  if (isUnavailable(error)) {
+    return {
+      type: "ServiceUnavailableError",
+      status: 503,
+      message: GATEWAY_ERRORS.ServiceUnavailable,
+      errorCode: "ServiceUnavailable",
+    };
   }
   if (error instanceof GatewayError) {
     const internal = error.code === "InternalError" || error.code === "GatewayInternalError";

@@ -4,7 +4,13 @@
  * The SDK's EC2 package is large, so it is loaded with the first EC2 request.
  */
 import { NormalizedSchema } from "@smithy/core/schema";
-import { ClientTokenError, GatewayError, type GatewayErrorCode } from "../../gateway/errors.ts";
+import {
+  ClientTokenError,
+  GATEWAY_ERRORS,
+  GatewayError,
+  type GatewayErrorCode,
+  isUnavailable,
+} from "../../gateway/errors.ts";
 import { AccessDeniedError, Operations } from "../access.ts";
 import { Ec2Error } from "../ec2-error.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
@@ -99,8 +105,11 @@ export function xmlError(error: unknown): { code: string; message: string; statu
   }
   if (error instanceof ClientTokenError)
     return { code: "IdempotentParameterMismatch", message: error.message, status: 400 };
+  if (isUnavailable(error)) {
+    return { code: "ServiceUnavailable", message: GATEWAY_ERRORS.ServiceUnavailable, status: 503 };
+  }
   if (error instanceof GatewayError) {
-    return { code: GATEWAY_ERRORS[error.code] ?? error.code, message: error.message, status: 400 };
+    return { code: EC2_CODES[error.code] ?? error.code, message: error.message, status: 400 };
   }
   return undefined;
 }
@@ -114,7 +123,7 @@ const SIGNATURE_ERRORS: Readonly<Record<SignatureError["code"], readonly [string
   RequestExpired: ["RequestExpired", 400],
 };
 
-const GATEWAY_ERRORS: Partial<Record<GatewayErrorCode, string>> = {
+const EC2_CODES: Partial<Record<GatewayErrorCode, string>> = {
   VolumeNotFound: "InvalidVolume.NotFound",
   SnapshotNotFound: "InvalidSnapshot.NotFound",
   InvalidParameters: "InvalidParameterValue",

@@ -2,6 +2,7 @@
  * REST with JSON, as EBS direct and the Data Lifecycle Manager speak it: method and path name the operation; members are
  * in path, query, headers or body, as the service model says.
  */
+import { GATEWAY_ERRORS, isUnavailable } from "../../gateway/errors.ts";
 import { AccessDeniedError, Operations } from "../access.ts";
 import type { OperationTable, RequestContext } from "../operation.ts";
 import { RestError } from "../rest-error.ts";
@@ -84,6 +85,8 @@ export class RestJsonProtocol<Services> {
     if (error instanceof SignatureError)
       return new RestError(SIGNATURE_ERRORS[error.code], 403, error.message);
     if (error instanceof AccessDeniedError) return this.#service.denied(error.message);
+    if (isUnavailable(error))
+      return new RestError("InternalServerException", 503, GATEWAY_ERRORS.ServiceUnavailable);
     return this.#service.translate(error);
   }
 
