@@ -36,6 +36,7 @@ const volumeRow: VolumeRow = {
   state: "creating",
   created_at: 1_700_000_000_123,
   recovery_point_every_ms: null,
+  ec2_type: null,
   attachment: "attached",
   network_interface: null,
   detached_used_bytes: null,

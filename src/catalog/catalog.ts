@@ -210,6 +210,13 @@ export class Catalog {
     this.#onChange();
   }
 
+  async setEc2Type(id: VolumeId, type: string): Promise<void> {
+    await this.#volumes.changing(() =>
+      this.#db.updateTable("volumes").set({ ec2_type: type }).where("id", "=", id).execute(),
+    );
+    this.#onChange();
+  }
+
   /** The volume is nowhere from now on: its content is the root, and its disk is free. */
   async detachVolume(id: VolumeId, rootKey: string, usedBytes: number): Promise<void> {
     const change = {

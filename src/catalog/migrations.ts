@@ -210,12 +210,19 @@ const policySchedules: Migration = {
   },
 };
 
+const volumeTypes: Migration = {
+  async up(db) {
+    await db.schema.alterTable("volumes").addColumn("ec2_type", "text").execute();
+  },
+};
+
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first-light": first,
   "0002-recovery-points": recoveryPoints,
   "0003-direct-snapshots": directSnapshots,
   "0004-control-plane": controlPlane,
   "0005-policy-schedules": policySchedules,
+  "0006-volume-types": volumeTypes,
 };
 
 /** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */

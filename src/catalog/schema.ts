@@ -43,6 +43,8 @@ export interface VolumeRow {
   readonly network_interface: string | null;
   /** Of a detached volume: bytes of the blocks that hold something. */
   readonly detached_used_bytes: number | null;
+  /** What EC2's API was told of the volume's type, as JSON; it is shown there, and makes no difference. */
+  readonly ec2_type: string | null;
 }
 
 /** Who may log in to a volume's target, by CHAP. */

@@ -53,6 +53,11 @@ export function parseVolumeArn(
   return gatewayId === undefined || volumeId === undefined ? undefined : { gatewayId, volumeId };
 }
 
+/** Whether an ARN ends in a volume's id, of this service or another: ids were of 8 digits once, and examples have letters. */
+export function endsInVolumeId(arn: string): boolean {
+  return /\/vol-[0-9a-z]{8}([0-9a-z]{9})?$/i.test(arn);
+}
+
 /** Gateway and whole iSCSI name that an ARN names, or undefined where it is not a target's ARN of this realm. */
 export function parseTargetArn(
   realm: Realm,

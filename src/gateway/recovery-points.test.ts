@@ -43,7 +43,13 @@ async function bench(volumes: number) {
       {
         ...{ id, gateway_id, kind: "cached", size_bytes: 1, target_name: `t${i}`, disk_id: null },
         ...{ preserve_existing_data: 0, parent_root_key: null, source_snapshot_id: null, state: "active" },
-        ...{ created_at: 0, recovery_point_every_ms: null, attachment: "attached", network_interface: null },
+        ...{
+          created_at: 0,
+          recovery_point_every_ms: null,
+          ec2_type: null,
+          attachment: "attached",
+          network_interface: null,
+        },
         detached_used_bytes: null,
       },
       { tags: [] },

@@ -85,6 +85,7 @@ describe("snapshots that make themselves", () => {
     state: "active",
     created_at: 0,
     recovery_point_every_ms: null,
+    ec2_type: null,
     attachment: "attached",
     network_interface: null,
     detached_used_bytes: null,

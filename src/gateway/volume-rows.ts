@@ -33,6 +33,8 @@ export interface NewCachedVolume {
   /** The portal's address, as initiators know it. */
   readonly networkInterface: string;
   readonly clientToken: string;
+  /** As in the catalog. */
+  readonly ec2Type?: string;
   readonly tags: readonly Tag[];
 }
 

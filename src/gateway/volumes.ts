@@ -10,7 +10,7 @@ import type { GatewayRow, SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import { type DiskId, makeVolumeId, parseSnapshotId, type VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
-import { parseTargetArn, parseVolumeArn, type Realm } from "./arn.ts";
+import { endsInVolumeId, parseTargetArn, parseVolumeArn, type Realm } from "./arn.ts";
 import { credentialOf } from "./chap.ts";
 import { type Disks, growDisk } from "./disks.ts";
 import { ClientTokenError, GatewayError } from "./errors.ts";
@@ -36,9 +36,6 @@ import {
 } from "./volume-rows.ts";
 
 const VOLUMES_PER_GATEWAY_MAX = 32;
-/** Ids were of 8 digits once, and AWS's own examples have letters that are no digits. */
-const VOLUME_ARN_END = /\/vol-[0-9a-z]{8}([0-9a-z]{9})?$/i;
-
 /** A volume that is made with this tag is offered write-protected. */
 export const READ_ONLY_TAG = "sluicegate:read-only";
 
@@ -199,8 +196,11 @@ export class Volumes {
       }
       checkCachedBytes(sizeBytes, snapshot?.volume_size_bytes);
       await this.checkCache(gateway);
-      const { networkInterface } = wanted;
-      const made = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, { networkInterface });
+      const { networkInterface, ec2Type } = wanted;
+      const made = this.#row(gateway, "cached", sizeBytes, targetName, snapshot, {
+        networkInterface,
+        ec2Type,
+      });
       const row = source === undefined ? made : { ...made, parent_root_key: source.rootKey };
       const token = { gateway_id: gateway.id, token: wanted.clientToken, fingerprint, volume_id: row.id };
       await this.#options.catalog.addVolume(row, { tags: wanted.tags, token });
@@ -230,6 +230,11 @@ export class Volumes {
       await catalog.setVolumeSize(row.id, sizeBytes);
       await host.grow(row.id, sizeBytes);
     });
+  }
+
+  /** What EC2's API is told of the volume's type. */
+  setEc2Type(row: VolumeRow, type: string): Promise<void> {
+    return this.#options.catalog.setEc2Type(row.id, type);
   }
 
   /** How often the volume gets a recovery point while something is dirty: milliseconds, 0 never, null as usual. */
@@ -264,7 +269,7 @@ export class Volumes {
   remove(arn: string): Promise<void> {
     return this.#options.gateways.exclusively(async () => {
       const { catalog, host } = this.#options;
-      if (!VOLUME_ARN_END.test(arn)) throw new GatewayError("VolumeIdInvalid");
+      if (!endsInVolumeId(arn)) throw new GatewayError("VolumeIdInvalid");
       const row = await this.byArn(arn);
       if (row.state === "active" && row.attachment !== "detached") {
         const report = await host.report(row.id);
@@ -368,7 +373,7 @@ export class Volumes {
     sizeBytes: number,
     targetName: string,
     snapshot: SnapshotRow | undefined,
-    more: { networkInterface: string; diskId?: DiskId; preserve?: boolean },
+    more: { networkInterface: string; diskId?: DiskId; preserve?: boolean; ec2Type?: string | undefined },
   ): VolumeRow {
     return {
       id: makeVolumeId(this.#options.random),
@@ -386,6 +391,7 @@ export class Volumes {
       attachment: "attached",
       network_interface: more.networkInterface,
       detached_used_bytes: null,
+      ec2_type: more.ec2Type ?? null,
     };
   }
 

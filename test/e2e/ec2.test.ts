@@ -289,14 +289,14 @@ describe("the EC2 API", () => {
     );
     assert.equal(made.Attachments[0].Device, "iqn.1997-05.com.amazon:made-by-ec2");
     const { VolumeId } = made;
-    await ec2("wait:volume_in_use", { VolumeIds: [VolumeId] });
+    await ec2("wait:volume_available", { VolumeIds: [VolumeId] });
     const filtered = await sdk.send(
       new DescribeVolumesCommand({
         Filters: [
           { Name: "tag:Name", Values: ["made-*"] },
           { Name: "size", Values: ["2"] },
           { Name: "attachment.instance-id", Values: ["i-*"] },
-          { Name: "status", Values: ["in-use"] },
+          { Name: "status", Values: ["available"] },
         ],
       }),
     );

@@ -118,6 +118,7 @@ async function addVolumes(catalog: Catalog, dataDir: string, count: number): Pro
         attachment: "attached",
         network_interface: null,
         detached_used_bytes: null,
+        ec2_type: null,
       };
       await catalog.addVolume(row, {
         ...(home !== undefined && { disk: { ...home, volume_id: id } }),

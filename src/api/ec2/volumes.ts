@@ -28,7 +28,7 @@ import {
 import { type FilterTable, filterOf } from "./filters.ts";
 import { pageOf } from "./paging.ts";
 import { zoneIdOf, zoneOf } from "./regions.ts";
-import { type DescribedVolume, volumeShape } from "./volume-shape.ts";
+import { type DescribedVolume, keptType, typeOf, type VolumeTypeShape, volumeShape } from "./volume-shape.ts";
 
 const GIB = 1024 ** 3;
 const TARGET_NAME = /^[a-z0-9.-]{1,200}$/;
@@ -141,6 +141,7 @@ export const createVolume: Operation<Services, CreateVolumeRequest, Volume> = {
     const arn = await cachedGateway(services, input.OutpostArn);
     if (input.DryRun === true) throw dryRun();
     const token = ClientToken ?? requestId;
+    const ec2Type = keptType(input);
     const row = await volumes.createCached({
       gatewayArn: arn,
       sizeBytes: Math.ceil(sizeBytes / GIB) * GIB,
@@ -148,6 +149,7 @@ export const createVolume: Operation<Services, CreateVolumeRequest, Volume> = {
       networkInterface: services.portal.address,
       ...targetNames(tags, token),
       clientToken: `ec2-${token}`,
+      ...(ec2Type !== undefined && { ec2Type }),
       tags,
     });
     const view = await volumes.view(row);
@@ -195,25 +197,37 @@ export const deleteVolume: Operation<Services, DeleteVolumeRequest, object> = {
   },
 };
 
-/** ModifyVolume: a volume becomes larger while it is in use. That is done when this answers. */
+/**
+ * ModifyVolume: a volume becomes larger while it is in use, and is shown with another type. That is done when this answers.
+ */
 export const modifyVolume: Operation<Services, ModifyVolumeRequest, ModifyVolumeResult> = {
   name: "ModifyVolume",
-  async handle({ volumes, clock }, { VolumeId, Size, DryRun }) {
-    const row = await found(volumes, VolumeId);
+  async handle({ volumes, clock }, input) {
+    const row = await found(volumes, input.VolumeId);
     const before = row.size_bytes / GIB;
-    if (Size === undefined)
+    const { Size = before, DryRun } = input;
+    const type = modifiedType(typeOf(row), input);
+    if (input.Size === undefined && type === undefined)
       throw new Ec2Error("MissingParameter", "The request must contain the parameter Size.");
     if (Size < before)
       throw new Ec2Error("InvalidParameterValue", "New size cannot be smaller than existing size");
     if (DryRun === true) throw dryRun();
     const startedAt = new Date(clock.nowMs());
-    await volumes.grow(row, Size * GIB);
+    if (Size > before) await volumes.grow(row, Size * GIB);
+    if (type !== undefined) await volumes.setEc2Type(row, type);
+    const was = typeOf(row);
+    const is = type === undefined ? was : typeOf({ ...row, ec2_type: type });
     return {
       VolumeModification: {
         VolumeId: row.id,
         ModificationState: "completed",
-        OriginalSize: before,
-        TargetSize: Size,
+        ...{ OriginalSize: before, TargetSize: Size },
+        ...{
+          OriginalVolumeType: was.VolumeType ?? "standard",
+          TargetVolumeType: is.VolumeType ?? "standard",
+        },
+        ...{ OriginalIops: was.Iops, TargetIops: is.Iops },
+        ...{ OriginalThroughput: was.Throughput, TargetThroughput: is.Throughput },
         Progress: 100,
         StartTime: startedAt,
         EndTime: new Date(clock.nowMs()),
@@ -221,6 +235,20 @@ export const modifyVolume: Operation<Services, ModifyVolumeRequest, ModifyVolume
     };
   },
 };
+
+/** Figures go with the type: another type begins without those of the one before. */
+function modifiedType(before: VolumeTypeShape, input: ModifyVolumeRequest): string | undefined {
+  const isSame = input.VolumeType === undefined || input.VolumeType === before.VolumeType;
+  return keptType(input) === undefined ? undefined : keptType({ ...(isSame && before), ...given(input) });
+}
+
+function given({ VolumeType, Iops, Throughput }: ModifyVolumeRequest): VolumeTypeShape {
+  return {
+    ...(VolumeType !== undefined && { VolumeType }),
+    ...(Iops !== undefined && { Iops }),
+    ...(Throughput !== undefined && { Throughput }),
+  };
+}
 
 /** DescribeVolumesModifications: none is ever under way, as ModifyVolume answers when it is done. */
 export const describeVolumesModifications: Operation<
