@@ -15,6 +15,6 @@ const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
 const built = spawnSync(findNode(), [tsc, "-p", join(root, "tsconfig.build.json")], { stdio: "inherit" });
 if (built.status !== 0) process.exit(1);
 const [which = "", ...rest] = process.argv.slice(2);
-const others = { "--vault": "vault.ts", "--growth": "growth.ts" };
+const others = { "--vault": "vault.ts", "--growth": "growth.ts", "--profile": "profile.ts" };
 const bench = others[which] === undefined ? ["bench.ts", ...process.argv.slice(2)] : [others[which], ...rest];
 runNode([join(root, "bench", bench[0]), ...bench.slice(1)]);
