@@ -76,12 +76,9 @@ export interface WantedCut {
 export type VolumeStatus =
   | "CREATING"
   | "AVAILABLE"
-  | "BOOTSTRAPPING"
   | "RESTORING"
-  | "PASS THROUGH"
   | "IRRECOVERABLE"
-  | "UPLOAD BUFFER NOT CONFIGURED"
-  | "DELETING";
+  | "UPLOAD BUFFER NOT CONFIGURED";
 
 /** A volume as it is at this moment. */
 export interface VolumeReport {

@@ -62,8 +62,6 @@ function stateOf({ status, initiators }: VolumeView["report"]): VolumeState {
   switch (status) {
     case "CREATING":
       return "creating";
-    case "DELETING":
-      return "deleting";
     case "IRRECOVERABLE":
       return "error";
     default:
