@@ -69,6 +69,7 @@ const config = {
           ["Metrics and events", "/reference/metrics"],
           ["API coverage", "/api-coverage"],
           ["Operations of our own", "/reference/own-api"],
+          ["Statuses", "/reference/statuses"],
           ["iSCSI", "/iscsi"],
           ["The vault's format", "/vault-format"],
         ),
