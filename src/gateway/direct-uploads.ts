@@ -180,6 +180,8 @@ export class DirectUploads {
         "The gateway's disk has no room for more blocks now.",
         "DEPENDENCY_SERVICE_QUOTA_EXCEEDED",
       );
+    // It may have been completed since it was looked up.
+    if (this.#open.get(open.row.id) !== open) throw notPending(open.row);
     open.spool.put(index, actual, content);
     open.activeAtMs = this.#options.clock.monotonicMs();
     if (progressPercent === undefined) return;

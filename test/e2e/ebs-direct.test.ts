@@ -4,7 +4,12 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { CompleteSnapshotCommand, type EBSClient, StartSnapshotCommand } from "@aws-sdk/client-ebs";
+import {
+  CompleteSnapshotCommand,
+  type EBSClient,
+  PutSnapshotBlockCommand,
+  StartSnapshotCommand,
+} from "@aws-sdk/client-ebs";
 import { BotoError } from "../clients/boto.ts";
 import {
   aggregate,
@@ -376,6 +381,46 @@ describe("the EBS direct API", () => {
     await completed(gateway, SnapshotId);
     assert.equal((await complete({ ChangedBlocksCount: 1 })).Status, "completed");
     assert.deepEqual(await downloadBlocks(client, SnapshotId), new Map([[3, later]]));
+  });
+
+  test("an impatient upload: many at a time, in any order, some twice at once, some broken and sent again", async () => {
+    const { SnapshotId = "" } = await client.send(new StartSnapshotCommand({ VolumeSize: 1 }));
+    const sent = new Map(Array.from({ length: 24 }, (_, i) => [i * 7, block()]));
+    const put = (BlockIndex: number, BlockData: Buffer, of = BlockData) =>
+      client.send(
+        new PutSnapshotBlockCommand({
+          ...{ SnapshotId, BlockIndex, BlockData, DataLength: DIRECT_BLOCK },
+          ...{ Checksum: sha256(of).toString("base64"), ChecksumAlgorithm: "SHA256" },
+        }),
+      );
+    const puts = [...sent].flatMap(([index, content]) => [
+      () => put(index, content),
+      () => put(index, content),
+      () => assert.rejects(put(index, block(), content), { Reason: "INVALID_PARAMETER_VALUE" }),
+    ]);
+    for (let i = puts.length - 1; i > 0; i--) {
+      const j = random.below(i + 1);
+      [puts[i], puts[j]] = [puts[j] as (typeof puts)[0], puts[i] as (typeof puts)[0]];
+    }
+    await Promise.all(
+      Array.from({ length: 16 }, async () => {
+        for (let next = puts.pop(); next !== undefined; next = puts.pop()) await next();
+      }),
+    );
+    const complete = (ChangedBlocksCount: number) =>
+      client.send(
+        new CompleteSnapshotCommand({
+          ...{ SnapshotId, ChangedBlocksCount, Checksum: aggregate(sent) },
+          ...{ ChecksumAlgorithm: "SHA256", ChecksumAggregationMethod: "LINEAR" },
+        }),
+      );
+    for (const count of [0, sent.size - 1, 3 * sent.size])
+      await assert.rejects(complete(count), { name: "ValidationException" });
+    // Both ends of a completion that is asked for twice at once are the same.
+    const ends = await Promise.all([complete(sent.size), complete(sent.size)]);
+    for (const { Status } of ends) assert.match(Status ?? "", /pending|completed/);
+    await completed(gateway, SnapshotId);
+    assert.deepEqual(await downloadBlocks(client, SnapshotId), new Map([...sent].sort(([a], [b]) => a - b)));
   });
 
   test("what was acknowledged survives kill -9, before and after the completion; a deleted one leaves nothing", async () => {

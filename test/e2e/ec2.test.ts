@@ -107,6 +107,9 @@ describe("the EC2 API", () => {
       ["tag:env", ["p*1"], [a]],
       ["tag-key", ["n"], [a]],
       ["volume-id", [volumes[1] ?? ""], [c]],
+      // As Storage Gateway shows it.
+      ["volume-id", [(volumes[1] ?? "").toUpperCase().replace("VOL", "vol")], [c]],
+      ["snapshot-id", [`snap-${b.slice(5).toUpperCase()}`], [b]],
       ["volume-size", ["1"], [a, b, c]],
       ["volume-size", ["2"], []],
     ];

@@ -12,6 +12,8 @@ export interface FilterTable<T> {
   readonly tagsOf?: (item: T) => readonly { readonly key: string; readonly value: string }[];
 }
 
+/** Ids are compared without case, as Storage Gateway spells them in upper case. What is shown here is in lower case. */
+const OF_IDS = /^(volume|snapshot|resource|attachment\.instance)-id$/;
 const FILTERS_MAX = 50;
 const VALUES_MAX = 200;
 
@@ -37,7 +39,7 @@ export function filterOf<T>(
     const valuesOf = valuesFor(table, Name);
     if (valuesOf === undefined)
       throw new Ec2Error("InvalidParameterValue", `The filter '${Name}' is invalid`);
-    const matchers = Values.map(matcher);
+    const matchers = spelled(Name, Values).map(matcher);
     return (item: T) => valuesOf(item).some((value) => matchers.some((matches) => matches(value)));
   });
   return (item) => tests.every((test) => test(item));
@@ -46,9 +48,13 @@ export function filterOf<T>(
 /** The values of a filter where it is there and none of them is a pattern: items can be looked up by them. Each once. */
 export function literalsOf(filters: readonly Filter[] | undefined, name: string): string[] | undefined {
   const values = filters?.find(({ Name }) => Name === name)?.Values;
-  const literals = values?.map(partsOf);
+  const literals = values && spelled(name, values).map(partsOf);
   if (literals?.every((parts) => parts.every((part) => typeof part === "string")) !== true) return undefined;
   return [...new Set(literals.map((parts) => parts.join("")))];
+}
+
+function spelled(name: string, values: readonly string[]): readonly string[] {
+  return OF_IDS.test(name) ? values.map((value) => value.toLowerCase()) : values;
 }
 
 function valuesFor<T>(table: FilterTable<T>, name: string): ((item: T) => readonly string[]) | undefined {
