@@ -13,7 +13,7 @@ import { ebsService } from "./ebs-errors.ts";
 import { Ec2Error } from "./ec2-error.ts";
 import type { CallTrace, OperationTable, RequestContext } from "./operation.ts";
 import { type Probes, routeProbes } from "./probes.ts";
-import type { RestError } from "./rest-error.ts";
+import { RestError } from "./rest-error.ts";
 import { answerJsonError, JsonProtocol, jsonError, type WireAnswer, WireError } from "./wire/json11.ts";
 import { PlainJsonProtocol } from "./wire/plain-json.ts";
 import { answerXmlError, QueryProtocol, xmlError } from "./wire/query-xml.ts";
@@ -58,6 +58,10 @@ export interface ApiServerOptions<Services> {
 }
 
 const BODY_BYTES_MAX = 1024 * 1024;
+/** A request with a larger body, or one of a length that nobody knows, takes one of so many places while it is here. */
+const SMALL_BODY_BYTES = 64 * 1024;
+const LARGE_BODIES_MAX = 256;
+const BUSY = "Too many requests with large bodies at a time. Please try again.";
 const REQUEST_TIMEOUT_MS = 30_000;
 const KEEP_ALIVE_MS = 60_000;
 
@@ -106,6 +110,27 @@ export class ApiServer<Services> {
     // The signature covers the bytes: they are kept as they came.
     server.removeAllContentTypeParsers();
     server.addContentTypeParser("*", { parseAs: "buffer" }, (_request, body, done) => done(null, body));
+    let largeBodies = 0;
+    server.addHook("onRequest", (request, reply, done) => {
+      if (!hasLargeBody(request)) {
+        done();
+        return;
+      }
+      if (largeBodies >= LARGE_BODIES_MAX) {
+        const busy =
+          this.#restOf(request) === undefined
+            ? new WireError("ThrottlingException", BUSY)
+            : new RestError("RequestThrottledException", 400, BUSY);
+        reply.header("connection", "close");
+        this.#send(reply, this.#failure(request, this.#requestId(), busy));
+        return;
+      }
+      largeBodies += 1;
+      reply.raw.once("close", () => {
+        largeBodies -= 1;
+      });
+      done();
+    });
     routeProbes(server, this.#options.probes);
     server.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
       const tooLarge = error.statusCode === 413;
@@ -254,6 +279,11 @@ export class ApiServer<Services> {
     const hex = this.#options.random.bytes(16).toString("hex");
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
   }
+}
+
+function hasLargeBody({ headers }: FastifyRequest): boolean {
+  if (headers["transfer-encoding"] !== undefined) return true;
+  return Number(headers["content-length"] ?? 0) > SMALL_BODY_BYTES;
 }
 
 /** Whether it was the caller that was turned away, and not the request. */

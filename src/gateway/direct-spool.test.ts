@@ -16,14 +16,14 @@ const sumOf = (content: Buffer) => createHash("sha256").update(content).digest()
 const put = (spool: DirectSpool, index: number, value: number) =>
   spool.put(index, sumOf(filled(value)), filled(value));
 
-test("a spool keeps the last of each block, however often it is opened, and frees the others' room", () => {
+test("a spool keeps the last of each block, however often it is opened, and frees the others' room", async () => {
   const path = join(folder, "one");
   let spool = DirectSpool.open(systemDisk, path);
-  put(spool, 70_000, 1);
-  put(spool, 5, 2);
+  await put(spool, 70_000, 1);
+  await put(spool, 5, 2);
   for (let round = 0; round < 5; round++) {
-    put(spool, 5, 10 + round);
-    put(spool, 6, 20 + round);
+    await put(spool, 5, 10 + round);
+    await put(spool, 6, 20 + round);
     spool.close();
     spool = DirectSpool.open(systemDisk, path);
     assert.deepEqual([...spool.indexes()], [5, 6, 70_000]);
@@ -38,11 +38,11 @@ test("a spool keeps the last of each block, however often it is opened, and free
   spool.close();
 });
 
-test("what is not what was sent is never given out; a torn record counts as not sent", () => {
+test("what is not what was sent is never given out; a torn record counts as not sent", async () => {
   const path = join(folder, "two");
   let spool = DirectSpool.open(systemDisk, path);
-  put(spool, 0, 1);
-  put(spool, 1, 2);
+  await put(spool, 0, 1);
+  await put(spool, 1, 2);
   spool.close();
   const file = join(path, "segment-000000");
   const damage = (position: number) => {
@@ -56,9 +56,33 @@ test("what is not what was sent is never given out; a torn record counts as not 
   spool = DirectSpool.open(systemDisk, path);
   assert.deepEqual([...spool.indexes()], [0]);
   assert.throws(() => spool.read(0), SpoolError);
-  put(spool, 0, 3);
+  await put(spool, 0, 3);
   assert(spool.read(0).equals(filled(3)));
   spool.close();
+});
+
+test("blocks that are put at once are all there; what is put when it is closed is refused, or was there before", async () => {
+  const path = join(folder, "three");
+  let spool = DirectSpool.open(systemDisk, path);
+  const early = Array.from({ length: 40 }, (_, i) => put(spool, i % 20, i));
+  await spool.idle();
+  await Promise.all(early);
+  assert.equal(spool.count, 20);
+  const late = Array.from({ length: 10 }, (_, i) => put(spool, 100 + i, i));
+  spool.close();
+  const ends = await Promise.allSettled(late);
+  spool = DirectSpool.open(systemDisk, path);
+  for (const [i, { status }] of ends.entries()) {
+    assert.equal([...spool.indexes()].includes(100 + i), status === "fulfilled");
+  }
+  for (let i = 0; i < 20; i++) {
+    const content = spool.read(i);
+    assert(content.equals(filled(i)) || content.equals(filled(i + 20)));
+  }
+  await assert.rejects(async () => {
+    spool.close();
+    await put(spool, 0, 0);
+  });
 });
 
 test("a token is good for one purpose, until it expires", () => {

@@ -42,6 +42,8 @@ export class DirectSpool {
   readonly #free: number[] = [];
   #count = 0;
   #sequence = 0n;
+  readonly #putting = new Set<Promise<void>>();
+  #isClosed = false;
 
   private constructor(disk: Disk, folder: string) {
     this.#disk = disk;
@@ -71,19 +73,39 @@ export class DirectSpool {
     return (this.#count + this.#free.length) * DIRECT_BLOCK_BYTES;
   }
 
-  /** Keeps the block, in place of one of that index; `sum` is its SHA-256. When it returns, a crash can't take it. */
-  put(index: number, sum: Buffer, content: Buffer): void {
+  /**
+   * Keeps the block, in place of one of that index; `sum` is its SHA-256. When it resolves, a crash can't take it. Of
+   * several at once for one index the one that ends last counts. Rejects where the spool is closed meanwhile.
+   */
+  put(index: number, sum: Buffer, content: Buffer): Promise<void> {
+    const putting = this.#put(index, sum, content).finally(() => this.#putting.delete(putting));
+    this.#putting.add(putting);
+    return putting;
+  }
+
+  async #put(index: number, sum: Buffer, content: Buffer): Promise<void> {
     const slot = this.#takeSlot();
     const [segment, at] = this.#place(slot);
-    segment.writeSync(content, 0, DIRECT_BLOCK_BYTES, TABLE_BYTES + at * DIRECT_BLOCK_BYTES);
+    try {
+      await segment.write(content, 0, DIRECT_BLOCK_BYTES, TABLE_BYTES + at * DIRECT_BLOCK_BYTES);
+      if (this.#isClosed) throw new SpoolError("the spool is closed");
+      const record = Buffer.alloc(RECORD_BYTES);
+      record.writeUInt32BE(index, 0);
+      record.writeBigUInt64BE(this.#sequence + 1n, 8);
+      sum.copy(record, SUM_AT);
+      record.writeUInt32BE(crc32(record.subarray(0, CRC_AT)), CRC_AT);
+      segment.writeSync(record, 0, RECORD_BYTES, at * RECORD_BYTES);
+    } catch (error) {
+      this.#free.push(slot);
+      throw error;
+    }
     this.#sequence += 1n;
-    const record = Buffer.alloc(RECORD_BYTES);
-    record.writeUInt32BE(index, 0);
-    record.writeBigUInt64BE(this.#sequence, 8);
-    sum.copy(record, SUM_AT);
-    record.writeUInt32BE(crc32(record.subarray(0, CRC_AT)), CRC_AT);
-    segment.writeSync(record, 0, RECORD_BYTES, at * RECORD_BYTES);
     this.#enter(index, slot);
+  }
+
+  /** Resolves when all blocks that are being put are there, or have failed. */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#putting);
   }
 
   /** The block's content. Throws a SpoolError where it is not there, or not what was sent. */
@@ -124,6 +146,7 @@ export class DirectSpool {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const segment of this.#segments) segment.close();
   }
 

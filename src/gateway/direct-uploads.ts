@@ -4,13 +4,14 @@
  * What was acknowledged is in the snapshot's spool (direct-spool.ts) and survives a crash. A snapshot that gets no block,
  * and is not sealed, for as long as its start said, ends in `error`, and its spool goes.
  */
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHash, subtle, timingSafeEqual } from "node:crypto";
 import { join } from "node:path";
 import type { Catalog, Tag } from "../catalog/catalog.ts";
 import { PLAIN_SNAPSHOT, type SnapshotRow, type StartedSnapshotRow } from "../catalog/schema.ts";
 import { type Clock, delay } from "../platform/clock.ts";
 import type { Disk } from "../platform/disk.ts";
 import { makeSnapshotId, makeVolumeId, type SnapshotId } from "../platform/ids.ts";
+import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import { NO_GATEWAY, type Realm, volumeArn } from "./arn.ts";
@@ -64,6 +65,7 @@ const MINUTE_MS = 60_000;
 const OPEN_MAX = 100;
 /** Spools leave so much of the disk to what else lives there. */
 const FREE_BYTES_MIN = GIB;
+const WRITES_MAX = 4;
 const RETRY_MS = 5_000;
 const CHECK_EVERY_MS = 30_000;
 
@@ -80,6 +82,8 @@ export class DirectUploads {
   readonly #options: DirectUploadsOptions;
   readonly #open = new Map<SnapshotId, Open>();
   readonly #starting = new SerialQueue();
+  /** Writes under way in the thread pool, which others need as well. */
+  readonly #writes = new Permits(WRITES_MAX);
   readonly #uploading = new Map<SnapshotId, Promise<void>>();
   #cancelTimer: () => void = () => {};
   #stopped = false;
@@ -171,7 +175,8 @@ export class DirectUploads {
       throw invalid(`A block has ${DIRECT_BLOCK_BYTES} bytes.`, "INVALID_BLOCK");
     if ((index + 1) * DIRECT_BLOCK_BYTES > open.row.volume_size_bytes)
       throw invalid(`The block ${index} is beyond the volume's end.`, "INVALID_BLOCK");
-    const actual = createHash("sha256").update(content).digest();
+    // Half a mebibyte takes a while: on the thread pool, as the write does.
+    const actual = Buffer.from(await subtle.digest("SHA-256", content));
     if (!isSum(sum, actual))
       throw invalid("The checksum does not match the data.", "INVALID_PARAMETER_VALUE");
     if (this.#options.freeBytes() < FREE_BYTES_MIN)
@@ -180,9 +185,16 @@ export class DirectUploads {
         "The gateway's disk has no room for more blocks now.",
         "DEPENDENCY_SERVICE_QUOTA_EXCEEDED",
       );
-    // It may have been completed since it was looked up.
-    if (this.#open.get(open.row.id) !== open) throw notPending(open.row);
-    open.spool.put(index, actual, content);
+    // It may be sealed, deleted, or run out of time, meanwhile.
+    const isTaking = () => this.#open.get(open.row.id) === open;
+    try {
+      await this.#writes.run(async () => {
+        if (!isTaking()) throw notPending(open.row);
+        await open.spool.put(index, actual, content);
+      });
+    } catch (error) {
+      throw isTaking() ? error : notPending(open.row);
+    }
     open.activeAtMs = this.#options.clock.monotonicMs();
     if (progressPercent === undefined) return;
     const { volume_id, epoch } = open.row;
@@ -208,21 +220,11 @@ export class DirectUploads {
     }
     return open.queue.run(async () => {
       if (!this.#open.has(row.id)) return (await findSnapshot(this.#options.catalog, row.id)).state;
-      if (open.spool.count !== blockCount)
-        throw new DirectError(
-          "validation",
-          `${open.spool.count} blocks were sent, not ${blockCount}.`,
-          "INVALID_PARAMETER_VALUE",
-        );
-      if (sum !== undefined && !isSum(sum, open.spool.aggregate()))
-        throw new DirectError(
-          "validation",
-          "The checksum does not match those of the blocks.",
-          "INVALID_PARAMETER_VALUE",
-        );
-      // No block may come in between.
+      // No block may come in between, and those that are on their way have to be there, or to have failed.
       this.#open.delete(row.id);
       try {
+        await open.spool.idle();
+        checkWhole(open.spool, blockCount, sum);
         await open.spool.sync();
         await this.#options.catalog.started.setState(row.id, "sealed");
       } catch (error) {
@@ -368,6 +370,22 @@ function notPending(row: SnapshotRow): DirectError {
 /** Whether trying again later may help: the bucket can't be reached, or the local disk can't be read now. */
 function isPassing(error: unknown): boolean {
   return (error as { kind?: unknown } | null)?.kind === "unavailable";
+}
+
+/** Throws a DirectError unless the spool holds so many blocks, with that SHA-256 over theirs where it is given. */
+function checkWhole(spool: DirectSpool, blockCount: number, sum: string | undefined): void {
+  if (spool.count !== blockCount)
+    throw new DirectError(
+      "validation",
+      `${spool.count} blocks were sent, not ${blockCount}.`,
+      "INVALID_PARAMETER_VALUE",
+    );
+  if (sum !== undefined && !isSum(sum, spool.aggregate()))
+    throw new DirectError(
+      "validation",
+      "The checksum does not match those of the blocks.",
+      "INVALID_PARAMETER_VALUE",
+    );
 }
 
 function isSum(text: string, sum: Buffer): boolean {

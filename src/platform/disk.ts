@@ -26,6 +26,8 @@ export interface DiskFile {
    * them survive loss of power.
    */
   writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void;
+  /** The same on the thread pool: for what is large and must not hold up the caller's thread. */
+  write(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): Promise<void>;
   /**
    * Writes zeros; where the file system can, the range is given back to it instead. To be read, synced and torn it is
    * a write as any other.
@@ -89,7 +91,8 @@ class SystemFile implements DiskFile {
   #fd: number;
   readonly #syncs = new GroupCommit(() => this.#sync());
   #failure: SyncError | undefined;
-  #syncing = false;
+  /** Calls in other threads: they go by the file's number, which must not be another file's until they have ended. */
+  #inFlight = 0;
   #mayPunch: boolean;
 
   constructor(path: string, fd: number, sizeBytes: number, isRegular: boolean) {
@@ -122,6 +125,38 @@ class SystemFile implements DiskFile {
     }
   }
 
+  write(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): Promise<void> {
+    const fd = this.#fd;
+    if (fd < 0) return Promise.reject(new Error(`writing ${this.path}: it is closed`));
+    this.#inFlight += 1;
+    return new Promise((resolve, reject) => {
+      const rest = (done: number): void =>
+        fs.write(
+          fd,
+          source,
+          sourceOffset + done,
+          lengthBytes - done,
+          positionBytes + done,
+          (error, count) => {
+            if (error === null && done + count < lengthBytes) {
+              rest(done + count);
+              return;
+            }
+            this.#landed(fd);
+            if (error === null) resolve();
+            else reject(error);
+          },
+        );
+      rest(0);
+    });
+  }
+
+  /** A call in another thread has ended. */
+  #landed(fd: number): void {
+    this.#inFlight -= 1;
+    if (this.#fd < 0 && this.#inFlight === 0) fs.closeSync(fd);
+  }
+
   zeroSync(positionBytes: number, lengthBytes: number): void {
     if (this.#punch(positionBytes, lengthBytes)) return;
     for (let done = 0; done < lengthBytes; done += ZEROS.length) {
@@ -152,11 +187,10 @@ class SystemFile implements DiskFile {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const fd = this.#fd;
     if (fd < 0) return Promise.reject(new SyncError(`syncing ${this.path}: it is closed`));
-    this.#syncing = true;
+    this.#inFlight += 1;
     return new Promise((resolve, reject) =>
       fs.fdatasync(fd, (error) => {
-        this.#syncing = false;
-        if (this.#fd < 0) fs.closeSync(fd);
+        this.#landed(fd);
         if (error === null) {
           resolve();
           return;
@@ -170,8 +204,7 @@ class SystemFile implements DiskFile {
   close(): void {
     const fd = this.#fd;
     this.#fd = -1;
-    // A sync under way, in another thread, still goes by the number.
-    if (fd >= 0 && !this.#syncing) fs.closeSync(fd);
+    if (fd >= 0 && this.#inFlight === 0) fs.closeSync(fd);
   }
 }
 

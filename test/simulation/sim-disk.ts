@@ -325,6 +325,15 @@ class Handle implements DiskFile {
     this.#file.current.copy(target, targetOffset, positionBytes, positionBytes + lengthBytes);
   }
 
+  async write(
+    source: Buffer,
+    sourceOffset: number,
+    lengthBytes: number,
+    positionBytes: number,
+  ): Promise<void> {
+    this.writeSync(source, sourceOffset, lengthBytes, positionBytes);
+  }
+
   writeSync(source: Buffer, sourceOffset: number, lengthBytes: number, positionBytes: number): void {
     this.#check();
     const bytes = Buffer.from(source.subarray(sourceOffset, sourceOffset + lengthBytes));
