@@ -4,6 +4,7 @@ import SideNavigation, { type SideNavigationProps } from "@cloudscape-design/com
 import TopNavigation from "@cloudscape-design/components/top-navigation";
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState } from "react";
 import { Outlet, useLocation } from "react-router";
+import { Announcer } from "./parts/announcer.tsx";
 import { useFollow } from "./parts/links.tsx";
 import { chooseMode, chosenMode } from "./parts/mode.ts";
 import { NoticesBar } from "./parts/notices.tsx";
@@ -135,6 +136,7 @@ export function Layout(): ReactNode {
         notifications={<NoticesBar />}
         content={<Outlet />}
       />
+      <Announcer />
     </CrumbsContext.Provider>
   );
 }

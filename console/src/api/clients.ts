@@ -11,7 +11,38 @@ export interface Clients {
   readonly own: <Output>(operation: string, input: object) => Promise<Output>;
 }
 
-export function makeClients(session: Session): Clients {
+/** In place of whatever the gateway says when a session has ended. */
+class SessionEndedError extends Error {
+  override readonly name = "SessionEnded";
+
+  constructor(options: ErrorOptions) {
+    super("The session has ended: sign in again, and try again.", options);
+  }
+}
+
+/** What `call` gives; where the session has ended, `onEnded` is told, and that is what it rejects with. */
+async function told<T>(call: Promise<T>, onEnded: () => void): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (!isSignedOut(error)) throw error;
+    onEnded();
+    throw new SessionEndedError({ cause: error });
+  }
+}
+
+/** Has a client of the SDK tell when the session has ended. */
+export function tellingClient<
+  C extends { readonly middlewareStack: { add(middleware: never, options: { step: "initialize" }): void } },
+>(client: C, onEnded: () => void): C {
+  type Next = (input: unknown) => Promise<unknown>;
+  const middleware = (next: Next) => (input: unknown) => told(next(input), onEnded);
+  client.middlewareStack.add(middleware as never, { step: "initialize" });
+  return client;
+}
+
+/** `onEnded` is told by any call that is refused because the session is over. */
+export function makeClients(session: Session, onEnded: () => void): Clients {
   const { region, accessKeyId, secretAccessKey, sessionToken, clockOffsetMs } = session;
   const config = {
     region,
@@ -21,16 +52,16 @@ export function makeClients(session: Session): Clients {
     maxAttempts: 2,
   };
   return {
-    storageGateway: new StorageGatewayClient(config),
-    ec2: new EC2Client(config),
-    own: (operation, input) => callOwn(session, operation, input),
+    storageGateway: tellingClient(new StorageGatewayClient(config), onEnded),
+    ec2: tellingClient(new EC2Client(config), onEnded),
+    own: (operation, input) => told(callOwn(session, operation, input), onEnded),
   };
 }
 
 /** Whether an error says that the session has ended, or was ended. */
 export function isSignedOut(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
-  return /^(ExpiredToken(Exception)?|UnrecognizedClientException|InvalidClientTokenId|AuthFailure|InvalidSignatureException|MissingAuthenticationToken(Exception)?)$/.test(
+  return /^(SessionEnded|ExpiredToken(Exception)?|UnrecognizedClientException|InvalidClientTokenId|AuthFailure|InvalidSignatureException|MissingAuthenticationToken(Exception)?)$/.test(
     error.name,
   );
 }

@@ -11,6 +11,7 @@ import {
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { useClients, useSignedIn } from "../session/context.tsx";
+import { tellingClient } from "./clients.ts";
 import { CALM_MS } from "./queries.ts";
 
 export interface Policy {
@@ -28,17 +29,18 @@ const ROLE_ARN = "arn:aws:iam::000000000000:role/sluicegate";
 const AT_ONCE = 10;
 
 export function useDlm(): DLMClient {
-  const { session } = useSignedIn();
+  const { session, sessionEnded } = useSignedIn();
   return useMemo(() => {
     const { region, accessKeyId, secretAccessKey, sessionToken, clockOffsetMs } = session;
-    return new DLMClient({
+    const config = {
       region,
       endpoint: location.origin,
       credentials: { accessKeyId, secretAccessKey, sessionToken },
       systemClockOffset: clockOffsetMs,
       maxAttempts: 2,
-    });
-  }, [session]);
+    };
+    return tellingClient(new DLMClient(config), sessionEnded);
+  }, [session, sessionEnded]);
 }
 
 export const POLICIES_KEY = ["policies"];

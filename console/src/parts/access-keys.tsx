@@ -5,7 +5,6 @@ import Button from "@cloudscape-design/components/button";
 import FormField from "@cloudscape-design/components/form-field";
 import Header from "@cloudscape-design/components/header";
 import Input from "@cloudscape-design/components/input";
-import Modal from "@cloudscape-design/components/modal";
 import RadioGroup from "@cloudscape-design/components/radio-group";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Tiles from "@cloudscape-design/components/tiles";
@@ -14,6 +13,7 @@ import { type ReactNode, useState } from "react";
 import { useClients, useSignedIn } from "../session/context.tsx";
 import { Command } from "./command.tsx";
 import { Confirm } from "./confirm.tsx";
+import { Dialog } from "./dialog.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { ago, time } from "./format.ts";
 import { List } from "./list.tsx";
@@ -230,8 +230,7 @@ function RotateDialog(props: {
 
 function MadeKey({ made, onClose }: { made: NewKey; onClose: () => void }): ReactNode {
   return (
-    <Modal
-      visible
+    <Dialog
       header={`The key ${made.Name}`}
       onDismiss={onClose}
       footer={
@@ -248,6 +247,6 @@ function MadeKey({ made, onClose }: { made: NewKey; onClose: () => void }): Reac
           text={`[${made.Name}]\naws_access_key_id = ${made.AccessKeyId}\naws_secret_access_key = ${made.SecretAccessKey}`}
         />
       </SpaceBetween>
-    </Modal>
+    </Dialog>
   );
 }

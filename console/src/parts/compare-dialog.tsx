@@ -3,12 +3,12 @@ import Alert from "@cloudscape-design/components/alert";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import KeyValuePairs from "@cloudscape-design/components/key-value-pairs";
-import Modal from "@cloudscape-design/components/modal";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import Spinner from "@cloudscape-design/components/spinner";
 import { type ReactNode, useState } from "react";
 import { type SnapshotDifference, useDifference } from "../api/sizes.ts";
 import type { SnapshotView } from "../api/snapshots.ts";
+import { Dialog } from "./dialog.tsx";
 import { bytes, count, percent } from "./format.ts";
 import { Problem } from "./problem.tsx";
 import { SnapshotSelect } from "./snapshot-select.tsx";
@@ -23,8 +23,7 @@ export function CompareDialog(props: {
   const [other, setOther] = useState(props.other);
   const found = useDifference(other, snapshot.id);
   return (
-    <Modal
-      visible
+    <Dialog
       size="large"
       header={`What has changed until “${snapshot.description || snapshot.id}”`}
       onDismiss={onClose}
@@ -59,7 +58,7 @@ export function CompareDialog(props: {
           )}
         </div>
       </SpaceBetween>
-    </Modal>
+    </Dialog>
   );
 }
 

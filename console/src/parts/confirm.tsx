@@ -3,10 +3,10 @@ import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
 import FormField from "@cloudscape-design/components/form-field";
 import Input from "@cloudscape-design/components/input";
-import Modal from "@cloudscape-design/components/modal";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import { type ReactNode, useState } from "react";
 import { messageOf } from "../api/clients.ts";
+import { Dialog } from "./dialog.tsx";
 
 /** Asks before something is lost: says what, and has it typed where it can't be had again. */
 export function Confirm(props: {
@@ -38,8 +38,7 @@ export function Confirm(props: {
   }
 
   return (
-    <Modal
-      visible
+    <Dialog
       header={header}
       onDismiss={onClose}
       footer={
@@ -77,6 +76,6 @@ export function Confirm(props: {
         )}
         {problem !== undefined && <Alert type="error">{problem}</Alert>}
       </SpaceBetween>
-    </Modal>
+    </Dialog>
   );
 }

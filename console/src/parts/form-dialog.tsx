@@ -1,10 +1,10 @@
 import Alert from "@cloudscape-design/components/alert";
 import Box from "@cloudscape-design/components/box";
 import Button from "@cloudscape-design/components/button";
-import Modal from "@cloudscape-design/components/modal";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import { type ReactNode, useState } from "react";
 import { messageOf } from "../api/clients.ts";
+import { Dialog } from "./dialog.tsx";
 
 /** A small form in a dialog. `submit` does what it is for; its errors are shown in the dialog. */
 export function FormDialog(props: {
@@ -14,6 +14,8 @@ export function FormDialog(props: {
   submit: () => Promise<boolean>;
   onClose: () => void;
   size?: "medium" | "large";
+  /** "Cancel" without it. */
+  cancel?: string;
   children: ReactNode;
 }): ReactNode {
   const { header, action, submit, onClose, size = "medium", children } = props;
@@ -34,8 +36,7 @@ export function FormDialog(props: {
   }
 
   return (
-    <Modal
-      visible
+    <Dialog
       size={size}
       header={header}
       onDismiss={onClose}
@@ -43,7 +44,7 @@ export function FormDialog(props: {
         <Box float="right">
           <SpaceBetween direction="horizontal" size="xs">
             <Button variant="link" onClick={onClose}>
-              Cancel
+              {props.cancel ?? "Cancel"}
             </Button>
             <Button variant="primary" loading={busy} onClick={() => void run()}>
               {action}
@@ -63,6 +64,6 @@ export function FormDialog(props: {
           {problem !== undefined && <Alert type="error">{problem}</Alert>}
         </SpaceBetween>
       </form>
-    </Modal>
+    </Dialog>
   );
 }

@@ -1,6 +1,5 @@
 /** What can be done with snapshots, in dialogs. */
 import Box from "@cloudscape-design/components/box";
-import Modal from "@cloudscape-design/components/modal";
 import SpaceBetween from "@cloudscape-design/components/space-between";
 import { useQueryClient } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
@@ -10,6 +9,7 @@ import { useClients } from "../session/context.tsx";
 import { Command } from "./command.tsx";
 import { CompareDialog } from "./compare-dialog.tsx";
 import { Confirm } from "./confirm.tsx";
+import { Dialog } from "./dialog.tsx";
 import { FormDialog } from "./form-dialog.tsx";
 import { bytes, plural, time } from "./format.ts";
 import { useNotices } from "./notices.tsx";
@@ -76,7 +76,7 @@ function TagsDialog({ snapshot, onClose }: { snapshot: SnapshotView; onClose: ()
 
 function ExportDialog({ snapshot, onClose }: { snapshot: SnapshotView; onClose: () => void }): ReactNode {
   return (
-    <Modal visible size="large" header="Export the snapshot" onDismiss={onClose}>
+    <Dialog size="large" header="Export the snapshot" onDismiss={onClose}>
       <SpaceBetween size="m">
         <Box>
           On the gateway’s machine, this writes the snapshot to a file that qemu, VirtualBox or{" "}
@@ -95,7 +95,7 @@ function ExportDialog({ snapshot, onClose }: { snapshot: SnapshotView; onClose: 
           An export that breaks off goes on where it was when it is started again.
         </Box>
       </SpaceBetween>
-    </Modal>
+    </Dialog>
   );
 }
 

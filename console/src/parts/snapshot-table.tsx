@@ -70,7 +70,7 @@ export function SnapshotTable(props: { volumeId?: string; onCreate: () => void }
       header: "Description",
       sortingField: "Description",
       isRowHeader: true,
-      minWidth: 180,
+      minWidth: 240,
       cell: ({ id, description }) => (
         <span className="words">
           <PageLink to={`/snapshots/${id}`}>

@@ -11,7 +11,9 @@ interface SignedIn {
   /** Whether the key may change things. */
   readonly canChange: boolean;
   /** Ends the session. */
-  signOut(reason?: string): void;
+  signOut(): void;
+  /** The gateway has ended it: whoever sits here is asked to sign in again, and the page stays. */
+  sessionEnded(): void;
 }
 
 const Context = createContext<SignedIn | undefined>(undefined);
@@ -19,19 +21,21 @@ const Context = createContext<SignedIn | undefined>(undefined);
 export function SessionProvider(props: {
   session: Session;
   settings: Settings;
-  signOut: (reason?: string) => void;
+  signOut: () => void;
+  sessionEnded: () => void;
   children: ReactNode;
 }): ReactNode {
-  const { session, settings, signOut, children } = props;
+  const { session, settings, signOut, sessionEnded, children } = props;
   const value = useMemo(
     () => ({
       session,
       settings,
-      clients: makeClients(session),
+      clients: makeClients(session, sessionEnded),
       canChange: session.role === "admin",
       signOut,
+      sessionEnded,
     }),
-    [session, settings, signOut],
+    [session, settings, signOut, sessionEnded],
   );
   return <Context.Provider value={value}>{children}</Context.Provider>;
 }
