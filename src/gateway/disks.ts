@@ -17,11 +17,12 @@ import type { Catalog } from "../catalog/catalog.ts";
 import type { DiskRow } from "../catalog/schema.ts";
 import { systemDisk } from "../platform/disk.ts";
 import type { DiskId, GatewayId } from "../platform/ids.ts";
+import { DiskNodes } from "./disk-nodes.ts";
 import { GatewayError } from "./errors.ts";
 import type { DiskLocation } from "./ports.ts";
 
 export interface LocalDisk extends DiskLocation {
-  /** `SCSI (0:N)`: where the disk sits among the others. */
+  /** `SCSI (0:N)`: where the disk sits among the others, for good. */
   readonly node: string;
   readonly status: "present" | "missing" | "mismatch";
   /** Undefined: free. */
@@ -116,9 +117,11 @@ export class Disks {
   readonly #catalog: Catalog;
   readonly #dataDir: string;
   readonly #devices: readonly string[];
+  readonly #nodes: DiskNodes;
 
   constructor(catalog: Catalog, dataDir: string, devices: readonly string[]) {
     this.#catalog = catalog;
+    this.#nodes = new DiskNodes(catalog);
     this.#dataDir = dataDir;
     this.#devices = devices;
   }
@@ -142,7 +145,8 @@ export class Disks {
       const { id, path, size_bytes } = use;
       disks.push({ diskId: id, path, sizeBytes: size_bytes, status: "missing" as "present", use });
     }
-    return disks.map((disk, i) => ({ ...disk, node: `SCSI (0:${i})` }));
+    const nodes = await this.#nodes.of(disks.map(({ diskId }) => diskId));
+    return disks.map((disk) => ({ ...disk, node: nodes.get(disk.diskId) ?? "" }));
   }
 
   /** The disks a gateway lists: its own, and the free ones. */
