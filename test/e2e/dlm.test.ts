@@ -122,6 +122,8 @@ describe("the Data Lifecycle Manager's API", () => {
     });
     const changed = (await dlm("get_lifecycle_policy", { PolicyId: other.PolicyId })).Policy;
     assert.deepEqual([changed.State, changed.Description], ["ENABLED", "now on"]);
+    // What was left out is told as what holds.
+    assert.equal(changed.PolicyDetails.PolicyType, "EBS_SNAPSHOT_MANAGEMENT");
     assert.equal(changed.PolicyDetails.Schedules[0].CreateRule.CronExpression, "cron(0 3 ? * MON-FRI *)");
     const ResourceArn = Policy.PolicyArn;
     await dlm("tag_resource", { ResourceArn, Tags: { Name: "two", more: "x" } });

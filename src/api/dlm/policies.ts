@@ -77,7 +77,7 @@ export const getLifecyclePolicy: Operation<Services, { readonly PolicyId: string
         StatusMessage: statusOf(policy),
         DateCreated: new Date(row.created_at),
         DateModified: new Date(row.modified_at),
-        PolicyDetails: detailsOf(policy),
+        PolicyDetails: { PolicyType: "EBS_SNAPSHOT_MANAGEMENT", ...detailsOf(policy) },
         PolicyArn: policyArn(realm, row.id),
         DefaultPolicy: false,
       },
