@@ -7,7 +7,7 @@ const PACKAGES = [
   ...["python3-boto3", "awscli", "qemu-utils", "qemu-block-extra", "libiscsi-bin", "tgt"],
   ...["qemu-system-x86", "mmdebstrap", "cpio"],
   ...["radosgw", "ceph-mon", "ceph-osd", "ceph-common", "postgresql"],
-  ...["prometheus", "python3-cryptography", "python3-zstandard", "chromium"],
+  ...["prometheus", "python3-cryptography", "python3-zstandard", "chromium", "zsh", "fish"],
   ...["swift-proxy", "swift-account", "swift-container", "swift-object", "memcached"],
 ];
 const POLICY = "/usr/sbin/policy-rc.d";

@@ -13,8 +13,7 @@ interface Place {
 export function completionScript(program: Command, shell: string): string {
   const places = placesOf(program, "");
   if (shell === "bash") return bash(places);
-  if (shell === "zsh")
-    return `#compdef sluicegate\nautoload -U +X bashcompinit && bashcompinit\n${bash(places)}`;
+  if (shell === "zsh") return zsh(places);
   if (shell === "fish") return fish(program, places);
   throw new UsageError(`there is completion for bash, zsh and fish, and not for ${shell}`);
 }
@@ -28,11 +27,22 @@ function placesOf(command: Command, path: string): Place[] {
   ];
 }
 
-function bash(places: readonly Place[]): string {
+/** A function that puts into `commands` and `options` what there is at a place; bash and zsh understand it. */
+function placeFunction(places: readonly Place[]): string {
   const cases = places.map(
     ({ path, commands, options }) =>
       `    "${path}") commands="${commands.join(" ")}"; options="${[...options, "--json", "--help"].join(" ")}" ;;`,
   );
+  return `_sluicegate_place() {
+  case "$1" in
+${cases.join("\n")}
+    *) return 1 ;;
+  esac
+}
+`;
+}
+
+function bash(places: readonly Place[]): string {
   return `_sluicegate() {
   local current="\${COMP_WORDS[COMP_CWORD]}" path="" word commands options i
   _sluicegate_place "" || return
@@ -50,13 +60,35 @@ function bash(places: readonly Place[]): string {
     COMPREPLY=($(compgen -f -- "$current"))
   fi
 }
-_sluicegate_place() {
-  case "$1" in
-${cases.join("\n")}
-    *) return 1 ;;
-  esac
+${placeFunction(places)}complete -F _sluicegate sluicegate
+`;
 }
-complete -F _sluicegate sluicegate
+
+/** To be sourced, or to lie in a folder of $fpath as `_sluicegate`. */
+function zsh(places: readonly Place[]): string {
+  return `#compdef sluicegate
+${placeFunction(places)}_sluicegate() {
+  local place="" word commands options i
+  _sluicegate_place "" || return
+  for ((i = 2; i < CURRENT; i++)); do
+    word="\${words[i]}"
+    [[ " $commands " == *" $word "* ]] || continue
+    place="\${place:+$place }$word"
+    _sluicegate_place "$place" || return
+  done
+  if [[ "\${words[CURRENT]}" == -* ]]; then
+    compadd -- \${=options}
+  elif [[ -n "$commands" ]]; then
+    compadd -- \${=commands}
+  else
+    _files
+  fi
+}
+if [[ "\${funcstack[1]}" == _sluicegate ]]; then
+  _sluicegate "$@"
+else
+  compdef _sluicegate sluicegate
+fi
 `;
 }
 
