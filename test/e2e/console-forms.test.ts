@@ -105,7 +105,7 @@ describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
     await ui.says("Locked until");
     await ui.action("Delete");
     await press("Delete");
-    await ui.dialog.getByText(/lock/i).first().waitFor();
+    await ui.dialog.getByText("Unlock it first, or wait until the lock ends.").waitFor();
     await press("Cancel");
   });
 
@@ -147,6 +147,36 @@ describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
     await reader.page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
     assert(await reader.page.getByRole("button", { name: "Create volume" }).isDisabled());
     await reader.context.close();
+  });
+
+  test("what the gateway refuses, or does not answer, is said in words, and the form stays as it was", async () => {
+    await open(volumePath);
+    await page.getByRole("button", { name: "Create snapshot" }).first().click();
+    await ui.dialog.getByLabel("Description").fill("Kept");
+    const answers = [
+      { status: 500, body: '{"__type":"InternalServerError","message":"The bucket is away."}' },
+      { status: 502, body: "<html>Bad gateway</html>" },
+    ];
+    const says = [
+      "The bucket is away. Try again; if it comes back, the gateway’s log says why.",
+      "What has answered was not the gateway",
+      "The gateway does not answer. Look whether it runs, and try again.",
+    ];
+    for (const [i, words] of says.entries()) {
+      const answer = answers[i];
+      await page.route("**/", async (route) => {
+        const target = (await route.request().allHeaders())["x-amz-target"] ?? "";
+        if (!target.endsWith(".CreateSnapshot")) return route.fallback();
+        if (answer === undefined) return route.abort("connectionrefused");
+        return route.fulfill({ ...answer, contentType: "application/x-amz-json-1.1" });
+      });
+      await press("Create snapshot");
+      await ui.dialog.getByText(words).waitFor();
+      assert.equal(await ui.dialog.getByLabel("Description").inputValue(), "Kept");
+      await page.unroute("**/");
+    }
+    await press("Create snapshot");
+    await ui.says("The snapshot is taken");
   });
 
   test("a verification of the vault, and all of it in the activity log", async () => {

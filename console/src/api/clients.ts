@@ -2,6 +2,7 @@
 import { EC2Client } from "@aws-sdk/client-ec2";
 import { StorageGatewayClient } from "@aws-sdk/client-storage-gateway";
 import type { Session } from "../session/session.ts";
+import { hintOf } from "./hints.ts";
 import { callOwn } from "./own.ts";
 
 export interface Clients {
@@ -73,10 +74,19 @@ export function errorCodeOf(error: unknown): string | undefined {
   return errorCode ?? error.name;
 }
 
-/** An error in words for people. */
+/** An error in words for people, and what to do about it where that is known. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if (error instanceof TypeError && /fetch|network/i.test(error.message))
-    return "The gateway does not answer.";
-  return error.message;
+    return "The gateway does not answer. Look whether it runs, and try again.";
+  if (error.name === "TimeoutError" || error.name === "AbortError")
+    return "The gateway has not answered in time. Whether it was done all the same, “Activity” tells.";
+  if (error instanceof SyntaxError || /Deserialization error/.test(error.message))
+    return "What has answered was not the gateway: look at the web server in front of it, and try again.";
+  const code = errorCodeOf(error);
+  // The SDK names what it has no words for: there is nothing to be read in that.
+  const text =
+    error.message === "" || error.message === "UnknownError" ? "The gateway has failed." : error.message;
+  const hint = hintOf(code);
+  return hint === undefined ? text : `${text} ${hint}`;
 }
