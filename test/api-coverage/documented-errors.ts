@@ -17,6 +17,8 @@ const TAPES = "of tape and file gateways, which are not built";
 const ONE_PROCESS = "gateway and service are one process here: there is nothing between them that could fail";
 const NO_KMS = "there is no KMS: what leaves the machine is encrypted under the vault's key";
 const NO_QUEUE = "requests are not limited in their rate";
+const TOO_MANY =
+  "requests are not limited in their rate; too many blocks at once are refused without a reason";
 
 /** Why a documented code is answered by nothing here. */
 export const NOT_PROVOKED: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -48,7 +50,6 @@ export const NOT_PROVOKED: Readonly<Record<string, Readonly<Record<string, strin
     OutdatedGateway: "gateway and service are one program, of one version",
     ParametersNotImplemented: "NotSupported is answered",
     RequestTimeout: "what could not be done in time is an InternalError",
-    ServiceUnavailable: "what answers is there",
     StagingAreaFull: "a full upload buffer slows its writers, and refuses nothing",
     StorageFailure:
       "answered where a volume's disk fails while it is made or attached; no test makes one fail at that moment",
@@ -66,10 +67,9 @@ export const NOT_PROVOKED: Readonly<Record<string, Readonly<Record<string, strin
   },
   ebs: {
     "AccessDeniedException (DEPENDENCY_ACCESS_DENIED)": NO_KMS,
-    InternalServerException: "an internal error, which no request brings about",
-    "RequestThrottledException (ACCOUNT_THROTTLED)": NO_QUEUE,
+    "RequestThrottledException (ACCOUNT_THROTTLED)": TOO_MANY,
     "RequestThrottledException (DEPENDENCY_REQUEST_THROTTLED)": NO_KMS,
-    "RequestThrottledException (RESOURCE_LEVEL_THROTTLE)": NO_QUEUE,
+    "RequestThrottledException (RESOURCE_LEVEL_THROTTLE)": TOO_MANY,
     "ResourceNotFoundException (DEPENDENCY_RESOURCE_NOT_FOUND)": NO_KMS,
     "ResourceNotFoundException (GRANT_NOT_FOUND)": NO_KMS,
     "ResourceNotFoundException (IMAGE_NOT_FOUND)": "there are no images",

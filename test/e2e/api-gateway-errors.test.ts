@@ -22,6 +22,7 @@ import type { GatewayErrorCode } from "../../src/gateway/errors.ts";
 import { systemRandom } from "../../src/platform/random.ts";
 import { CoverageRecorder } from "../api-coverage/recorder.ts";
 import { BlockClient } from "../clients/block-client.ts";
+import type { BotoError } from "../clients/boto.ts";
 import { GatewayProcess } from "../clients/gateway.ts";
 import { qemuIo, volumeUrl } from "../clients/iscsi.ts";
 import { provokeGatewayError } from "./api-scenarios/provoke.ts";
@@ -210,6 +211,34 @@ describe("errors of the Storage Gateway API that need a certain state", () => {
     }
     const { Disks } = await gateway.boto.gateway("list_local_disks", { GatewayARN });
     assert(Disks.length > 0);
+  });
+
+  test("a bucket that is away: an answer that clients try again after", async () => {
+    const VolumeARN = await makeCached(gateway, "apart");
+    await qemuIo(volumeUrl(gateway.portal, "apart"), "write -P 5 0 1M", "flush");
+    const SnapshotId = await createSnapshot(gateway, VolumeARN);
+    await completed(gateway, SnapshotId);
+    const { Blocks } = await gateway.boto.ebs("list_snapshot_blocks", { SnapshotId });
+    const vault = join(gateway.dataDir, "vault");
+    renameSync(vault, `${vault}-away`);
+    try {
+      const copy = { SourceRegion: "us-east-1", SourceSnapshotId: SnapshotId };
+      const status = (call: Promise<unknown>) =>
+        call.then(
+          () => 200,
+          (error: BotoError) => error.status,
+        );
+      await until("it is known", async () =>
+        (await status(gateway.boto.ec2("copy_snapshot", copy))) === 503 ? true : undefined,
+      );
+      const ofPoint = { VolumeARN, SnapshotDescription: "while it is away" };
+      await provoke("CreateSnapshotFromVolumeRecoveryPoint", ofPoint, "ServiceUnavailable");
+      const isAway = { name: "BotoError", code: "InternalServerException", status: 503 };
+      await assert.rejects(gateway.boto.ebs("get_snapshot_block", { SnapshotId, ...Blocks[0] }), isAway);
+      coverage.note("ebs", "GetSnapshotBlock", "errors", "InternalServerException");
+    } finally {
+      renameSync(`${vault}-away`, vault);
+    }
   });
 
   test("results", () => coverage.finish());

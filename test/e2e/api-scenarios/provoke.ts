@@ -4,6 +4,11 @@ import type { CoverageRecorder } from "../../api-coverage/recorder.ts";
 import type { GatewayProcess } from "../../clients/gateway.ts";
 import { callJson } from "../../clients/signed-request.ts";
 
+const CLASSES: Partial<Record<GatewayErrorCode, readonly [status: number, type: string]>> = {
+  InternalError: [500, "InternalServerError"],
+  ServiceUnavailable: [503, "ServiceUnavailableError"],
+};
+
 /** Sends a request of the Storage Gateway API as it is, and holds the answer to the error's class, status, code and text. */
 export async function provokeGatewayError(
   gateway: GatewayProcess,
@@ -13,8 +18,7 @@ export async function provokeGatewayError(
   const target = `StorageGateway_20130630.${operation}`;
   const { status, body } = await callJson(gateway.botoSettings(), target, input);
   const where = `${operation} ${JSON.stringify(input)}: ${JSON.stringify(body)}`;
-  const [expectedStatus, type] =
-    code === "InternalError" ? [500, "InternalServerError"] : [400, "InvalidGatewayRequestException"];
+  const [expectedStatus, type] = CLASSES[code] ?? [400, "InvalidGatewayRequestException"];
   assert.deepEqual([status, body.__type, body.error], [expectedStatus, type, { errorCode: code }], where);
   assert(body.message.startsWith(GATEWAY_ERRORS[code]), where);
   assert.equal(body.errorDetails, undefined);
