@@ -215,6 +215,7 @@ export class ApiServer<Services> {
   async #answer(request: FastifyRequest, requestId: string, trace: CallTrace): Promise<WireAnswer> {
     const { clock, region, accountId, accessKeys } = this.#options;
     const body = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    checkSingleHeaders(request.raw.rawHeaders);
     const caller: Caller<Identity> = verifySignature(
       { method: request.method, url: request.url, headers: request.headers, body },
       {
@@ -229,21 +230,23 @@ export class ApiServer<Services> {
     trace.caller = { accessKeyId, ...identity };
     const context: RequestContext = { requestId, accessKeyId, identity, accountId, region, trace };
     const target = request.headers["x-amz-target"];
-    if (typeof target === "string" && PlainJsonProtocol.isMeant(target)) {
-      return this.#plain.answer(target, body, context);
+    if (typeof target === "string") {
+      checkService(caller, "storagegateway");
+      if (PlainJsonProtocol.isMeant(target)) return this.#plain.answer(target, body, context);
+      return this.#json.answer(target, body, context);
     }
-    if (typeof target === "string") return this.#json.answer(target, body, context);
     const rest = this.#restOf(request);
     if (rest !== undefined) {
+      checkService(caller, rest.service);
       const { method, url, headers } = request;
       return rest.answer({ method, url, headers, body }, context);
     }
     if (isQuery(request, caller)) {
-      const query = request.url.split("?")[1] ?? "";
-      return this.#query.answer(
-        new URLSearchParams(request.method === "GET" ? query : body.toString("utf8")),
-        context,
-      );
+      checkService(caller, "ec2");
+      // A presigned request has its form in the URL, also where it is a POST.
+      const isInUrl = request.method === "GET" || body.length === 0;
+      const form = isInUrl ? (request.url.split("?")[1] ?? "") : body.toString("utf8");
+      return this.#query.answer(new URLSearchParams(form), context);
     }
     throw new WireError("UnknownOperationException", "The request names no operation.", 404);
   }
@@ -278,6 +281,31 @@ export class ApiServer<Services> {
   #requestId(): string {
     const hex = this.#options.random.bytes(16).toString("hex");
     return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+  }
+}
+
+/** A signature is good for one service: what was signed for another one means something else there. */
+function checkService(caller: Caller<Identity>, service: string): void {
+  if (caller.service === service) return;
+  throw new SignatureError(
+    "InvalidSignature",
+    `Credential should be scoped to correct service: '${service}', not '${caller.service}'.`,
+  );
+}
+
+/** Of these every reader has to see the same one. */
+const SINGLE_HEADERS: ReadonlySet<string> = new Set([
+  ...["authorization", "host", "x-amz-date", "x-amz-target", "x-amz-security-token"],
+  ...["x-amz-content-sha256", "content-type", "content-length"],
+]);
+
+function checkSingleHeaders(rawHeaders: readonly string[]): void {
+  const seen = new Set<string>();
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = (rawHeaders[i] ?? "").toLowerCase();
+    if (!SINGLE_HEADERS.has(name)) continue;
+    if (seen.has(name)) throw new SignatureError("IncompleteSignature", `The header ${name} is there twice.`);
+    seen.add(name);
   }
 }
 

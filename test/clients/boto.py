@@ -3,7 +3,7 @@
 Bytes are {"$bytes": Base64} in arguments, and so in results.
 
 A request is {"service", "method", "args"}; "method" may name a client method, "paginate:<method>",
-"retries:<method>" (the answer is how often boto3 has tried again) or "wait:<waiter>". The answer is {"ok": result} or {"error": {...}} with what a user of boto3 would see.
+"presign:<method>" (the answer is a URL, for the HTTP method in "$method"), "retries:<method>" (the answer is how often boto3 has tried again) or "wait:<waiter>". The answer is {"ok": result} or {"error": {...}} with what a user of boto3 would see.
 """
 import base64
 import datetime
@@ -51,6 +51,9 @@ def call(request):
         return None
     if method.startswith("paginate:"):
         return list(target.get_paginator(method[9:]).paginate(**args))
+    if method.startswith("presign:"):
+        http_method = args.pop("$method", None)
+        return target.generate_presigned_url(method[8:], Params=args, ExpiresIn=60, HttpMethod=http_method)
     if method.startswith("retries:"):
         return getattr(target, method[8:])(**args)["ResponseMetadata"]["RetryAttempts"]
     result = getattr(target, method)(**args)

@@ -66,6 +66,11 @@ export class RestJsonProtocol<Services> {
     );
   }
 
+  /** Its name in signatures. */
+  get service(): string {
+    return this.#service.name;
+  }
+
   /** Carries out one request whose signature was checked. Rejects only with what `answerError` takes. */
   async answer(request: RestRequest, context: RequestContext): Promise<WireAnswer> {
     const [path = "", query = ""] = request.url.split("?", 2);

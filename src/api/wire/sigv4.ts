@@ -250,7 +250,13 @@ function checkTime(claim: Claim, nowMs: number): void {
 function payloadHash(request: SignedRequest, claim: Claim): string {
   const declared = single(request, "x-amz-content-sha256");
   if (declared === UNSIGNED_PAYLOAD && claim.service === "ebs") return UNSIGNED_PAYLOAD;
+  if (declared?.startsWith("STREAMING-")) {
+    throw new SignatureError("InvalidSignature", "A body that is signed in chunks is not supported.");
+  }
   const actual = sha256(request.body);
+  if (declared === UNSIGNED_PAYLOAD) {
+    throw new SignatureError("InvalidSignature", `The body has to be signed for ${claim.service}.`);
+  }
   if (declared !== undefined && declared !== actual) {
     throw new SignatureError("InvalidSignature", "The body is not the one that was signed.");
   }
