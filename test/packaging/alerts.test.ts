@@ -1,10 +1,12 @@
 /** The alert rules and the dashboard that are shipped name only metrics that there are, and rules fire as they should. */
 import { strict as assert } from "node:assert";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { parse } from "yaml";
+import { parse, stringify } from "yaml";
 import { PREFIXES } from "../../src/admin/metric.ts";
 import { GATEWAY_METRICS, VOLUME_METRICS } from "../../src/admin/metric-table.ts";
 import { FURTHER_FAMILIES } from "../../src/admin/prometheus.ts";
@@ -49,6 +51,25 @@ describe("what is shipped for Prometheus and Grafana", () => {
     for (const { query } of templating.list) if (typeof query === "object") assertKnown(query.query);
   });
 
+  test("of every rule it is tested that it fires, and that it keeps quiet", () => {
+    const { groups } = parse(read("prometheus/sluicegate.rules.yml"));
+    const { tests } = parse(read("prometheus/sluicegate.rules.test.yml"));
+    const checks: { alertname: string; exp_alerts: unknown[] }[] = tests.flatMap(
+      (each: { alert_rule_test: object[] }) => each.alert_rule_test,
+    );
+    for (const { alert } of groups.flatMap((group: { rules: object[] }) => group.rules)) {
+      const own = checks.filter(({ alertname }) => alertname === alert);
+      assert(
+        own.some((check) => check.exp_alerts.length > 0),
+        `nothing shows that ${alert} fires`,
+      );
+      assert(
+        own.some((check) => check.exp_alerts.length === 0),
+        `nothing shows that ${alert} keeps quiet`,
+      );
+    }
+  });
+
   const promtool = spawnSync("promtool", ["--version"]);
   const skip = promtool.error !== undefined && "promtool is missing (Debian: prometheus)";
   test("Prometheus takes the rules, and they fire and keep quiet as they should", { skip }, () => {
@@ -60,6 +81,33 @@ describe("what is shipped for Prometheus and Grafana", () => {
         ...{ cwd: `${packaging}prometheus`, encoding: "utf8" },
       });
       assert.equal(status, 0, `${stdout}${stderr}`);
+    }
+  });
+
+  test("Prometheus understands every expression of the dashboard", { skip }, () => {
+    const { panels, templating } = JSON.parse(read("grafana/sluicegate.json"));
+    const known: string[] = templating.list.map(({ name }: { name: string }) => name);
+    const expressions: string[] = panels.flatMap((panel: { targets: { expr: string }[] }) =>
+      panel.targets.map(({ expr }) => expr),
+    );
+    const rules = expressions.map((expr, i) => {
+      // What Grafana puts in before it asks.
+      const filled = expr
+        .replaceAll("$__rate_interval", "5m")
+        .replaceAll(/\$\{?(\w+)(:\w+)?\}?/g, (whole, name: string) => {
+          assert(known.includes(name), `the dashboard has no variable ${whole}`);
+          return ".*";
+        });
+      return { record: `panel:${i}`, expr: filled };
+    });
+    const folder = mkdtempSync(join(tmpdir(), "sg-dashboard-"));
+    try {
+      const path = join(folder, "rules.yml");
+      writeFileSync(path, stringify({ groups: [{ name: "dashboard", rules }] }));
+      const checked = spawnSync("promtool", ["check", "rules", path], { encoding: "utf8" });
+      assert.equal(checked.status, 0, `${checked.stdout}${checked.stderr}`);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
     }
   });
 });
