@@ -231,5 +231,12 @@ export async function migrate(db: Kysely<CatalogSchema>): Promise<void> {
   const { error } = await migrator.migrateToLatest();
   if (error === undefined) return;
   const reason = error instanceof Error ? error.message : String(error);
+  const later = /previously executed migration (\S+) is missing/.exec(reason)?.[1];
+  if (later !== undefined) {
+    const advice = "install that version again, or put the data folder back as it was before it";
+    throw new CatalogVersionError(`the catalog is a newer version's (it has "${later}"): ${advice}`, {
+      cause: error,
+    });
+  }
   throw new CatalogVersionError(`the catalog can't be brought to this version: ${reason}`, { cause: error });
 }

@@ -139,7 +139,8 @@ function parseJson(json: Buffer): VaultJson {
   if (value?.format !== "sluicegate-vault")
     throw new VaultError("unknownFormat", "vault.json is not a vault's");
   if (value.formatVersion !== FORMAT_VERSION) {
-    throw new VaultError("unknownFormat", `vault format ${String(value.formatVersion)} is not known here`);
+    const words = `the vault has format ${String(value.formatVersion)}, and this version knows ${FORMAT_VERSION}`;
+    throw new VaultError("unknownFormat", `${words}: use the version that made it, or a newer one`);
   }
   const slots = value.keySlots;
   const good =

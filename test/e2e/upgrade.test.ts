@@ -1,6 +1,6 @@
 /** What an earlier version has left behind is opened by this one: volumes, snapshots, and the bucket alone. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -68,6 +68,47 @@ for (const archive of readdirSync(fixtures).filter((name) => name.endsWith(".tar
       const key = join(dataDir, "vault.key");
       const done = sluicegate("recover", ...store, "--key", key, "--data", recovered.dataDir, ...SIZES);
       assert.equal(done.status, 0, done.stderr);
+      await recovered.start();
+      await reads(recovered, "kept", ...OF_KEPT, "read -P 68 4M 64k", "read -P 102 16M 64k");
+      await reads(recovered, "hot", ...OF_HOT, "read -P 85 3M 64k");
+    });
+
+    test("what a later version has changed is refused by this one, with what to do, and stays as it is", async () => {
+      await recovered.stop();
+      const refusal = () =>
+        sluicegate(
+          "start",
+          "--data",
+          recovered.dataDir,
+          ...store,
+          "--listen",
+          "127.0.0.1:0",
+          "--iscsi",
+          "127.0.0.1:0",
+        );
+      const path = join(recovered.dataDir, "catalog.sqlite");
+      const catalog = new DatabaseSync(path);
+      catalog.exec("INSERT INTO kysely_migration VALUES ('9999-later', '2030-01-01T00:00:00.000Z')");
+      catalog.close();
+      const ofCatalog = refusal();
+      assert.equal(ofCatalog.status, 1, ofCatalog.stderr);
+      assert.match(
+        ofCatalog.stderr,
+        /the catalog is a newer version's \(it has "9999-later"\): install that version/,
+      );
+      const again = new DatabaseSync(path);
+      again.exec("DELETE FROM kysely_migration WHERE name = '9999-later'");
+      again.close();
+
+      const vaultJson = join(folder, "vault", "vault.json");
+      const before = readFileSync(vaultJson, "utf8");
+      writeFileSync(vaultJson, before.replace(/"formatVersion":\s*\d+/, '"formatVersion": 99'));
+      const ofVault = refusal();
+      assert.equal(ofVault.status, 1, ofVault.stderr);
+      assert.match(ofVault.stderr, /the vault has format 99, and this version knows 1: use the version/);
+      writeFileSync(vaultJson, before);
+
+      // Nothing was harmed by the attempts.
       await recovered.start();
       await reads(recovered, "kept", ...OF_KEPT, "read -P 68 4M 64k", "read -P 102 16M 64k");
       await reads(recovered, "hot", ...OF_HOT, "read -P 85 3M 64k");
