@@ -1,6 +1,16 @@
 /** Every broken situation that the doctor claims to find, made for real where that can be. */
 import { strict as assert } from "node:assert";
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,17 +20,21 @@ import { SeededRandom } from "../test/kit/seeded-random.ts";
 import { readStartOptions } from "./cli/options.ts";
 import { MemoryStore } from "./objects/memory.ts";
 import { type PutOptions, StoreError } from "./objects/object-store.ts";
+import { openStore } from "./objects/open-store.ts";
+import { systemClock } from "./platform/clock.ts";
 import {
   checkClock,
   checkDisks,
   checkFolder,
   checkKey,
+  checkMemory,
   checkNode,
   checkPort,
   checkStore,
   examine,
   type Finding,
 } from "./server-doctor.ts";
+import { Vault } from "./vault/vault.ts";
 
 const root = mkdtempSync(join(tmpdir(), "sg-doctor-"));
 after(() => rmSync(root, { recursive: true, force: true }));
@@ -52,6 +66,11 @@ describe("the doctor finds", () => {
   test("an old Node", () => {
     assert.equal(bad([checkNode("20.1.0")]).status, "failing");
     good([checkNode("24.0.0"), checkNode("26.1.2")]);
+  });
+
+  test("little memory", () => {
+    assert.match(bad([checkMemory(300 * 1024 ** 2)]).advice ?? "", /MemoryMax/);
+    good([checkMemory(1024 ** 3)]);
   });
 
   test("secrets that others can read", () => {
@@ -187,6 +206,34 @@ describe("the doctor finds a bucket", () => {
       assert(found?.advice !== undefined, JSON.stringify(findings));
     });
   }
+});
+
+test("the doctor finds a vault whose folder is not mounted, and makes nothing in its place", async () => {
+  const dataDir = folder("with-vault");
+  const mounted = folder("mounted");
+  const options = readStartOptions(
+    { data: dataDir, store: `file://${mounted}`, listen: "127.0.0.1:0", iscsi: "127.0.0.1:0" },
+    {},
+    undefined,
+  );
+  const key = Buffer.alloc(32, 7);
+  const store = await openStore(options.storeUrl, { clock: systemClock, random });
+  const vault = await Vault.open({
+    ...{ store, keyFile: key, indexPath: join(root, "index.sqlite"), ownerId: "00".repeat(16) },
+    ...{ random, clock: systemClock },
+  });
+  await vault.close();
+  await store.close();
+  writeFileSync(join(dataDir, "vault.key"), key, { mode: 0o600 });
+  writeFileSync(join(dataDir, "vault-location.json"), JSON.stringify({ storeUrl: options.storeUrl }));
+  good((await examine(options)).filter(({ check }) => check === "vault" || check === "bucket"));
+
+  renameSync(mounted, `${mounted}-away`);
+  mkdirSync(mounted);
+  const away = (await examine(options)).filter(({ status }) => status === "failing");
+  assert(away.length > 0 && away.every(({ advice }) => advice !== undefined), JSON.stringify(away));
+  assert.match(away.map(({ message, advice }) => `${message} ${advice}`).join(), /mount/);
+  assert.deepEqual(readdirSync(mounted), []);
 });
 
 test("the doctor of a folder that is not there yet finds nothing wrong, and changes nothing", async () => {

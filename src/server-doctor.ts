@@ -1,7 +1,7 @@
 /** What `sluicegate doctor` looks for: what keeps a gateway from working, or will, each with what to do about it. */
 import { accessSync, constants, existsSync, readFileSync, statfsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { scanDisks } from "./gateway/disks.ts";
 import { type ObjectStore, StoreError } from "./objects/object-store.ts";
 import { openStore } from "./objects/open-store.ts";
@@ -27,6 +27,7 @@ const SKEW_WARNING_MS = 30_000;
 const SKEW_FAILING_MS = 15 * 60_000;
 const REQUEST_MS_MAX = 10_000;
 const KEY_BYTES_MIN = 32;
+const MEMORY_BYTES_MIN = 512 * 1024 ** 2;
 const SECRETS = [KEY_FILE, "credentials", "token.key", "metrics-token"];
 
 /** Carries out every check; none of them changes anything that lasts. */
@@ -34,6 +35,7 @@ export async function examine(options: StartOptions): Promise<Finding[]> {
   const dataDir = resolve(options.dataDir);
   const findings: Finding[] = [checkNode(process.versions.node), ...checkFolder(dataDir)];
   const isRunning = await answers(dataDir);
+  if (!isRunning) findings.push(checkMemory(process.availableMemory()));
   findings.push(...checkKey(dataDir), ...checkDisks(dataDir, options.devices));
   if (isRunning) findings.push({ check: "ports", status: "ok", message: "the gateway is running" });
   else {
@@ -53,6 +55,17 @@ export function checkNode(version: string): Finding {
         ...{ check: "node", status: "failing", message: `Node ${version} is too old` },
         advice: `Install Node ${NODE_MAJOR_MIN} or newer, or install the package with its optional dependencies.`,
       };
+}
+
+/** Whether there is room for a start: of the machine, or of what its container or service may have. */
+export function checkMemory(availableBytes: number): Finding {
+  const message = `${Math.floor(availableBytes / 1024 ** 2)} MiB of memory are free`;
+  if (availableBytes >= MEMORY_BYTES_MIN) return { check: "memory", status: "ok", message };
+  return {
+    ...{ check: "memory", status: "warning", message },
+    advice:
+      "Give it 512 MiB: end other programs, or raise the limit of the container or service (MemoryMax).",
+  };
 }
 
 /** The data folder: there, writable, with room, and its secrets for nobody else to read. */
@@ -179,6 +192,10 @@ export async function checkPort(what: string, address: HostPort): Promise<Findin
 async function checkStoreOf(options: StartOptions, dataDir: string): Promise<Finding[]> {
   const storeUrl = options.storeUrl === "" ? pathToFileURL(join(dataDir, "vault")).href : options.storeUrl;
   if (storeUrl.startsWith("file:") && !existsSync(dataDir)) return [];
+  const hasVault = existsSync(join(dataDir, VAULT_LOCATION_FILE));
+  // Before anything is opened or written there: an empty mount point is not the vault.
+  if (hasVault && storeUrl.startsWith("file:") && !existsSync(join(fileURLToPath(storeUrl), "vault.json")))
+    return [vaultIsAway(storeUrl)];
   let store: ObjectStore;
   const problems: string[] = [];
   try {
@@ -192,17 +209,29 @@ async function checkStoreOf(options: StartOptions, dataDir: string): Promise<Fin
   }
   try {
     const findings = await checkStore(store, systemRandom);
+    if (hasVault && !findings.some(isFailing) && (await store.head("vault.json")) === undefined)
+      return [...findings, vaultIsAway(store.name)];
     for (const message of problems) {
       findings.push({
         ...{ check: "bucket", status: "warning", message },
         advice: "Let only one gateway use this prefix, or take a server that keeps conditional writes.",
       });
     }
-    if (findings.some(({ status }) => status === "failing")) return findings;
+    if (findings.some(isFailing)) return findings;
     return [...findings, ...(await checkVault(dataDir))];
   } finally {
     await store.close();
   }
+}
+
+const isFailing = ({ status }: Finding): boolean => status === "failing";
+
+function vaultIsAway(where: string): Finding {
+  return {
+    ...{ check: "vault", status: "failing", message: `this folder's vault is not at ${where}` },
+    advice:
+      "Is the disk mounted that it lies on, and does --store name the bucket and prefix of before? Nothing is made in its place.",
+  };
 }
 
 /** Does in the bucket, with an object of its own, everything that the gateway has to be able to do there. */

@@ -54,6 +54,9 @@ export function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<
     const keyFile = systemDisk.readFile(join(folder, KEY_FILE));
     if (keyFile === undefined) throw notAFolder(dataDir);
     const indexPath = join(folder, `vault-index-${process.pid}.sqlite`);
+    const copy = systemDisk.readFile(join(folder, VAULT_JSON_COPY));
+    // Where the folder's own vault is away (a disk that is not mounted, say), none is made in its place.
+    const known = copy === undefined ? undefined : (JSON.parse(copy.toString("utf8")) as { vaultId: string });
     try {
       const vault = await Vault.open({
         store,
@@ -62,6 +65,7 @@ export function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<
         ownerId: systemRandom.bytes(OWNER_BYTES).toString("hex"),
         random: systemRandom,
         clock: systemClock,
+        ...(known !== undefined && { knownVaultId: known.vaultId }),
       });
       try {
         return await action(vault);
