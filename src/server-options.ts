@@ -8,6 +8,11 @@ export interface StartOptions {
   readonly iscsi: readonly [HostPort, ...HostPort[]];
   /** What discovery shows in place of the portals: where initiators come through NAT or a container's port. */
   readonly iscsiAdvertise: readonly HostPort[];
+  readonly iscsiRedirect: readonly {
+    readonly from: HostPort;
+    readonly targetName?: string;
+    readonly to: HostPort;
+  }[];
   /** The vault: `file:///folder` or `s3://bucket/prefix`. */
   readonly storeUrl: string;
   readonly s3Endpoint?: string;

@@ -21,7 +21,7 @@ import { DataFolderLock } from "./platform/folder-lock.ts";
 import { systemRandom } from "./platform/random.ts";
 import { adminServicesOf, createWatch } from "./server-admin.ts";
 import { createLog } from "./server-log.ts";
-import type { StartOptions } from "./server-options.ts";
+import type { HostPort, StartOptions } from "./server-options.ts";
 import { checkListen, connect, reachableAddress } from "./server-portal.ts";
 import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
 import { DataPlane } from "./workers/data-plane.ts";
@@ -95,7 +95,12 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ownerId: secretFile(join(dataDir, OWNER_FILE), 16).toString("hex"),
     vaultJsonCachePath: join(dataDir, VAULT_JSON_COPY),
     volumesFolder: join(dataDir, "volumes"),
-    advertisedPortals: options.iscsiAdvertise.map(({ host, port }) => `${urlHost(host)}:${port}`),
+    advertisedPortals: options.iscsiAdvertise.map(portalOf),
+    portalRedirects: options.iscsiRedirect.map(({ from, to, ...which }) => ({
+      ...which,
+      from: portalOf(from),
+      to: portalOf(to),
+    })),
     events,
     log: ({ level, message, fields }) => log[level](fields ?? {}, message),
     onFatal: (reason) => {
@@ -248,6 +253,10 @@ function secretFile(path: string, bytes: number): Buffer {
   const made = systemRandom.bytes(bytes);
   systemDisk.replaceFile(path, made);
   return made;
+}
+
+function portalOf({ host, port }: HostPort): string {
+  return `${urlHost(host)}:${port}`;
 }
 
 function urlHost(host: string): string {

@@ -45,6 +45,21 @@ describe("options of sluicegate start", () => {
     assert.throws(() => readStartOptions({ iscsi: "10.0.0.1:3260," }, {}, undefined), OptionError);
   });
 
+  test("who comes by one portal is sent to another", () => {
+    const rules = "10.0.0.1:3260=10.0.0.2:3260, [fd00::1]:3260/iqn.2026-01.test:db=[fd00::2]:3260";
+    assert.deepEqual(readStartOptions({ "iscsi-redirect": rules }, {}, undefined).iscsiRedirect, [
+      { from: { host: "10.0.0.1", port: 3260 }, to: { host: "10.0.0.2", port: 3260 } },
+      {
+        from: { host: "fd00::1", port: 3260 },
+        targetName: "iqn.2026-01.test:db",
+        to: { host: "fd00::2", port: 3260 },
+      },
+    ]);
+    for (const wrong of ["10.0.0.1:3260", "10.0.0.1:3260=", "10.0.0.1:3260=10.0.0.1:3260", "a=b"]) {
+      assert.throws(() => readStartOptions({ "iscsi-redirect": wrong }, {}, undefined), OptionError);
+    }
+  });
+
   test("what can't be used is refused with its name", () => {
     const refused = (flags: object, what: RegExp) =>
       assert.throws(

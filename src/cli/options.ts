@@ -15,6 +15,8 @@ export const START_OPTIONS = {
   listen: "address of the API, HOST:PORT",
   iscsi: "address of the iSCSI target, HOST:PORT (several: a comma between them)",
   "iscsi-advertise": "address that iSCSI discovery shows instead, HOST:PORT (several: a comma between them)",
+  "iscsi-redirect":
+    "sends who logs in by one portal to another, FROM=TO or FROM/TARGET=TO (several: a comma between them)",
   store: "the vault: file:///folder or s3://bucket/prefix",
   "s3-endpoint": "URL of an S3 server other than AWS's",
   "s3-region": "region of the bucket",
@@ -39,6 +41,7 @@ const DEFAULTS: Record<
     StartOptionName,
     | "store"
     | "iscsi-advertise"
+    | "iscsi-redirect"
     | "s3-endpoint"
     | "s3-region"
     | "device"
@@ -89,6 +92,7 @@ export function readStartOptions(
     listen: parseHostPort("listen", need("listen")),
     iscsi: parsePortals("iscsi", need("iscsi")),
     iscsiAdvertise: advertised === undefined ? [] : parsePortals("iscsi-advertise", advertised),
+    iscsiRedirect: redirectsOf(get("iscsi-redirect") ?? ""),
     storeUrl: get("store") ?? "",
     region,
     accountId: account,
@@ -102,6 +106,24 @@ export function readStartOptions(
     ...(s3Region !== undefined && { s3Region }),
     ...(webhook !== undefined && { webhook }),
   };
+}
+
+/** `FROM=TO` and `FROM/TARGET=TO`: portals, and the name of the one target that is meant. */
+function redirectsOf(text: string): StartOptions["iscsiRedirect"] {
+  return text
+    .split(",")
+    .filter((rule) => rule.trim() !== "")
+    .map((rule) => {
+      const match = /^([^/=]+)(?:\/([^=]+))?=([^=]+)$/.exec(rule.trim());
+      if (match === null) throw new OptionError(`iscsi-redirect: "${rule}" is not FROM=TO or FROM/TARGET=TO`);
+      const [, from = "", targetName, to = ""] = match;
+      if (from === to) throw new OptionError(`iscsi-redirect: "${rule}" leads to itself`);
+      const portals = {
+        from: parseHostPort("iscsi-redirect", from),
+        to: parseHostPort("iscsi-redirect", to),
+      };
+      return { ...portals, ...(targetName !== undefined && { targetName }) };
+    });
 }
 
 function oneOf(name: StartOptionName, value: string, known: readonly string[]): string {

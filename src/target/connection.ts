@@ -59,7 +59,7 @@ export class Connection implements PduHandler {
     this.transmitter = new Transmitter(socket, () => this.#sent());
     this.#receiver = new PduReceiver(this);
     this.#receiver.dataSegmentBytesMax = LOGIN_DATA_BYTES_MAX;
-    this.#login = new Login(host);
+    this.#login = new Login(host, this);
     this.#cancelTimer = host.clock.after(host.limits.loginTimeoutMs, () => this.drop("no login in time"));
     socket.on("error", (error) => this.#host.dropped(this, error.message));
     socket.on("end", () => this.end());

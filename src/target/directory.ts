@@ -62,4 +62,6 @@ export interface TargetDirectory {
   list(): Iterable<TargetEntry>;
   /** The target of that name, compared without regard to case (RFC 3722 folds names), or undefined. */
   find(targetName: string): TargetEntry | undefined;
+  /** Why the target of that name, which there is, can't be served now; undefined: there is none such. */
+  unavailable?(targetName: string): string | undefined;
 }

@@ -8,6 +8,13 @@ export interface Portal {
   readonly localPort: number;
 }
 
+/** Whoever logs in by the portal `from`, to that target or to any, is sent to the portal `to`; both `HOST:PORT`. */
+export interface PortalRedirect {
+  readonly from: string;
+  readonly targetName?: string;
+  readonly to: string;
+}
+
 const GROUP_TAG = 1;
 
 /** The answer to a text request: the targets asked for, each with all portals; NotUnderstood for all other keys. */

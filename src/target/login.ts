@@ -17,6 +17,7 @@ import { decodeText, encodeText, TEXT_BYTES_MAX } from "../iscsi/text-keys.ts";
 import type { Random } from "../platform/random.ts";
 import { Authentication, AuthenticationFailure } from "./authentication.ts";
 import { admission, type ChapCredential, type TargetDirectory, type TargetEntry } from "./directory.ts";
+import type { Portal } from "./discovery.ts";
 
 /** What a successful login has found out. */
 export interface LoggedIn {
@@ -40,7 +41,7 @@ export interface LoginStep {
   readonly data: Buffer;
   /** Set with the last response of a login that succeeded. */
   readonly done?: LoggedIn;
-  /** The response says no, for this reason: the connection ends with it. */
+  /** The response says no, or whom to ask instead, for this reason: the connection ends with it. */
   readonly refusal?: LoginRefusal;
 }
 
@@ -61,6 +62,8 @@ export interface LoginHost {
   hasSession(tsih: number): boolean;
   /** Whether a session of this initiator may be opened now, or stands already and would be replaced. */
   hasRoom(entry: TargetEntry | undefined, initiatorName: string, isid: Buffer): boolean;
+  /** Where whoever has come to the target by this portal is to go instead, `HOST:PORT`, or undefined. */
+  redirectFor?(targetName: string, reached: Portal): string | undefined;
 }
 
 const PROTOCOL_VERSION = 0;
@@ -80,8 +83,19 @@ class LoginRefused extends Error {
   }
 }
 
+/** The target is to be reached by another portal now (RFC 7143, 11.13.5). */
+class LoginRedirected extends LoginRefused {
+  readonly address: string;
+  constructor(address: string) {
+    super(LOGIN_STATUS.targetMovedTemporarily, `sent to ${address}`);
+    this.address = address;
+  }
+}
+
 export class Login {
   readonly #host: LoginHost;
+  /** The portal that the initiator has come by. */
+  readonly #reached: Portal | undefined;
   readonly #parameters = defaultParameters();
   #text = Buffer.alloc(0);
   /** Answers that did not fit into one response. */
@@ -98,8 +112,9 @@ export class Login {
   #authentication: Authentication | undefined;
   readonly #said = new Map<string, string>();
 
-  constructor(host: LoginHost) {
+  constructor(host: LoginHost, reached?: Portal) {
     this.#host = host;
+    this.#reached = reached;
   }
 
   /** Answers one Login Request. Throws a ProtocolError where the connection can only be dropped. */
@@ -110,6 +125,11 @@ export class Login {
     try {
       return this.#answer(request, data);
     } catch (error) {
+      if (error instanceof LoginRedirected) {
+        // Without the portal group tag that the key has elsewhere (RFC 7143, 13.8).
+        const text = encodeText([["TargetAddress", error.address]]);
+        return this.#refuse(request, error.status, error.message, text);
+      }
       if (error instanceof LoginRefused) return this.#refuse(request, error.status, error.message);
       if (error instanceof AuthenticationFailure) {
         return this.#refuse(request, LOGIN_STATUS.authenticationFailure, error.message);
@@ -204,7 +224,13 @@ export class Login {
     }
     this.#targetName = targetName;
     this.#entry = this.#host.directory.find(targetName);
-    if (this.#entry === undefined) throw new LoginRefused(LOGIN_STATUS.notFound, "there is no such target");
+    if (this.#entry === undefined) {
+      const reason = this.#host.directory.unavailable?.(targetName);
+      if (reason !== undefined) throw new LoginRefused(LOGIN_STATUS.serviceUnavailable, reason);
+      throw new LoginRefused(LOGIN_STATUS.notFound, "there is no such target");
+    }
+    const elsewhere = this.#reached && this.#host.redirectFor?.(this.#entry.targetName, this.#reached);
+    if (elsewhere !== undefined) throw new LoginRedirected(elsewhere);
     const { isAdmitted, credential } = admission(this.#entry, initiatorName);
     this.#credential = credential;
     const isOpen = isAdmitted && credential === undefined;
@@ -277,10 +303,10 @@ export class Login {
     };
   }
 
-  #refuse(request: LoginRequest, status: number, reason: string): LoginStep {
+  #refuse(request: LoginRequest, status: number, reason: string, data: Buffer = Buffer.alloc(0)): LoginStep {
     const refusal = { status, reason, initiatorName: this.#initiatorName, targetName: this.#targetName };
     const flags = { transit: false, moreKeys: false, tsih: 0 };
-    return { header: this.#header(request, status, flags, 0), data: Buffer.alloc(0), refusal };
+    return { header: this.#header(request, status, flags, data.length), data, refusal };
   }
 
   #header(

@@ -1,5 +1,6 @@
 /** The iSCSI target: listens, owns the connections and sessions, and knows targets only by its directory. */
 import { createServer, type Server, Socket } from "node:net";
+import { LOGIN_STATUS } from "../iscsi/pdu/login.ts";
 import { type Clock, delay } from "../platform/clock.ts";
 import { type Random, systemRandom } from "../platform/random.ts";
 import type { BlockDevice } from "../scsi/block-device.ts";
@@ -8,7 +9,7 @@ import { SENSE } from "../scsi/sense.ts";
 import { Connection, type ConnectionHost } from "./connection.ts";
 import { DataBuffers } from "./data-buffers.ts";
 import type { TargetDirectory, TargetEntry } from "./directory.ts";
-import { isLoopback, isWildcard, type Portal, portalText } from "./discovery.ts";
+import { isLoopback, isWildcard, type Portal, type PortalRedirect, portalText } from "./discovery.ts";
 import { DEFAULT_TARGET_LIMITS, type TargetLimits } from "./limits.ts";
 import { isStillAdmitted, type LoggedIn, type LoginRefusal } from "./login.ts";
 import { Session, type SessionHost } from "./session.ts";
@@ -20,12 +21,14 @@ export interface TargetOptions {
   readonly limits?: TargetLimits;
   /** What discovery shows as portals, `HOST:PORT` each; without any: the one reached, and the others listened at. */
   readonly advertised?: readonly string[];
+  /** Who is sent from one portal to another at login; the first that fits counts. */
+  readonly redirects?: readonly PortalRedirect[];
   /** What is worth a line in the log: dropped peers and the like. */
   readonly onEvent?: (event: TargetEvent) => void;
 }
 
 export interface TargetEvent {
-  readonly type: "loggedIn" | "closed" | "dropped" | "refused";
+  readonly type: "loggedIn" | "closed" | "dropped" | "refused" | "redirected";
   readonly remoteAddress: string;
   readonly initiatorName?: string;
   readonly targetName?: string;
@@ -53,6 +56,7 @@ export class Target implements ConnectionHost, SessionHost {
   readonly #onEvent: (event: TargetEvent) => void;
   readonly #servers: Server[] = [];
   readonly #advertised: readonly string[];
+  readonly #redirects: readonly PortalRedirect[];
   readonly #connections = new Set<Connection>();
   /** Sessions without a connection whose last commands are not done. */
   readonly #lingering = new Set<Session>();
@@ -72,6 +76,7 @@ export class Target implements ConnectionHost, SessionHost {
     this.buffers = new DataBuffers(this.limits.totalBufferBytesMax);
     this.#onEvent = options.onEvent ?? (() => {});
     this.#advertised = options.advertised ?? [];
+    this.#redirects = options.redirects ?? [];
   }
 
   /** Listens at one more portal; answers the address in use (port 0 chooses a free one). */
@@ -108,6 +113,16 @@ export class Target implements ConnectionHost, SessionHost {
       return isUsable ? [portalText(portal)] : [];
     });
     return [...new Set([own, ...others])];
+  }
+
+  redirectFor(targetName: string, reached: Portal): string | undefined {
+    const own = portalText(reached);
+    const rule = this.#redirects.find(
+      (each) =>
+        each.from === own &&
+        (each.targetName === undefined || each.targetName.toLowerCase() === targetName.toLowerCase()),
+    );
+    return rule?.to;
   }
 
   /** Connections, logged in or not. */
@@ -246,9 +261,10 @@ export class Target implements ConnectionHost, SessionHost {
     this.#onEvent({ type: "closed", remoteAddress: connection.remoteAddress });
   }
 
-  refused(connection: Connection, { reason, initiatorName, targetName }: LoginRefusal): void {
+  refused(connection: Connection, { status, reason, initiatorName, targetName }: LoginRefusal): void {
     const { remoteAddress } = connection;
-    this.#onEvent({ type: "refused", remoteAddress, reason, initiatorName, targetName });
+    const type = status === LOGIN_STATUS.targetMovedTemporarily ? "redirected" : "refused";
+    this.#onEvent({ type, remoteAddress, reason, initiatorName, targetName });
   }
 
   dropped(connection: Connection, reason: string): void {

@@ -35,6 +35,7 @@ import type {
   WantedCut,
 } from "../gateway/ports.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { PortalRedirect } from "../target/discovery.ts";
 import { makeLoadGauge } from "./load-gauge.ts";
 import type { BackupWorkerData, DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { RemoteError, Rpc } from "./rpc.ts";
@@ -42,6 +43,7 @@ import { RemoteError, Rpc } from "./rpc.ts";
 export interface DataPlaneOptions extends Omit<BackupWorkerData, "data" | "load"> {
   readonly volumesFolder: string;
   readonly advertisedPortals: readonly string[];
+  readonly portalRedirects: readonly PortalRedirect[];
   readonly events: VolumeHostEvents;
   readonly log: (line: WorkerLogLine) => void;
   /** A worker has failed: what it held in memory is lost, and the process has to end. */
@@ -68,12 +70,19 @@ export class DataPlane
   #onJobProgress: (progress: JobProgress) => void = () => {};
 
   constructor(options: DataPlaneOptions) {
-    const { volumesFolder, advertisedPortals, events, log, onFatal, ...backupData } = options;
+    const { volumesFolder, advertisedPortals, portalRedirects, events, log, onFatal, ...backupData } =
+      options;
     const channel = new MessageChannel();
     const load = makeLoadGauge();
     const data = startWorker(
       "data-worker",
-      { volumesFolder, advertisedPortals, backup: channel.port1, load } satisfies DataWorkerData,
+      {
+        volumesFolder,
+        advertisedPortals,
+        portalRedirects,
+        backup: channel.port1,
+        load,
+      } satisfies DataWorkerData,
       [channel.port1],
     );
     const backup = startWorker(

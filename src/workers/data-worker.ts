@@ -38,7 +38,7 @@ const targets = new Map<string, TargetEntry>();
 const targetNames = new Map<VolumeId, string>();
 const meters = new Map<VolumeId, MeteredDevice>();
 /** Volumes that are known and could not be opened, with the reason. */
-const broken = new Map<VolumeId, { readonly definition: FleetVolume; readonly reason: string }>();
+const broken = new Map<VolumeId, { readonly definition: HostedVolume; readonly reason: string }>();
 
 const backup = new Rpc(given.backup, {
   locate: (volumeId: VolumeId, epoch: number, blocks: readonly number[]) =>
@@ -79,9 +79,17 @@ const iscsiLog = new LineLimiter(systemClock, log);
 const target = new Target({
   clock: systemClock,
   advertised: given.advertisedPortals,
+  redirects: given.portalRedirects,
   directory: {
     list: () => targets.values(),
     find: (name) => targets.get(name.toLowerCase()),
+    unavailable: (name) => {
+      const wanted = name.toLowerCase();
+      for (const { definition, reason } of broken.values()) {
+        if (definition.targetName.toLowerCase() === wanted) return reason;
+      }
+      return undefined;
+    },
   },
   onEvent: (event) => {
     const level = event.type === "dropped" || event.type === "refused" ? "warn" : "info";
@@ -149,7 +157,8 @@ async function resetCache(
   return [...lost].map(([volumeId, blocks]) => ({ volumeId, lostBytes: blocks * BLOCK_BYTES }));
 }
 
-async function open({ chap, isReadOnly, ...definition }: HostedVolume): Promise<unknown> {
+async function open(hosted: HostedVolume): Promise<unknown> {
+  const { chap, isReadOnly, ...definition } = hosted;
   const { volumeId, targetName } = definition;
   try {
     const volume = await fleet.open(definition);
@@ -172,7 +181,10 @@ async function open({ chap, isReadOnly, ...definition }: HostedVolume): Promise<
     target.unitOf(entry);
     targets.set(targetName.toLowerCase(), entry);
   } catch (error) {
-    broken.set(volumeId, { definition, reason: error instanceof Error ? error.message : String(error) });
+    broken.set(volumeId, {
+      definition: hosted,
+      reason: error instanceof Error ? error.message : String(error),
+    });
     throw error;
   }
   return report(volumeId);

@@ -1,10 +1,12 @@
 /** What the threads are started with. */
 import type { MessagePort } from "node:worker_threads";
+import type { PortalRedirect } from "../target/discovery.ts";
 
 export interface DataWorkerData {
   readonly volumesFolder: string;
   /** What iSCSI discovery shows instead of the portals listened at. */
   readonly advertisedPortals: readonly string[];
+  readonly portalRedirects: readonly PortalRedirect[];
   /** To the backup worker. */
   readonly backup: MessagePort;
   /** Where the data worker tells how busy it is: see load-gauge.ts. */

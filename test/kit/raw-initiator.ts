@@ -28,6 +28,8 @@ export class RawInitiator {
   #bytes = Buffer.alloc(0);
   /** PDUs that have come. */
   receivedCount = 0;
+  /** The text of the answer to the login. */
+  loginText = "";
   /** The header of the newest R2T. */
   lastR2T: Buffer | undefined;
   readonly #pdus: ReceivedPdu[] = [];
@@ -70,7 +72,8 @@ export class RawInitiator {
     bhs.writeUInt32BE(this.isid, 8);
     bhs.writeUInt32BE(this.cmdSN, 24);
     this.send(bhs, Buffer.from(pairs.map((pair) => `${pair}\0`).join("")));
-    const { bhs: answer } = await this.next();
+    const { bhs: answer, data } = await this.next();
+    this.loginText = data.toString();
     this.digests = keys.includes("HeaderDigest=CRC32C") && keys.includes("DataDigest=CRC32C");
     return answer.readUInt16BE(36);
   }

@@ -63,6 +63,7 @@ export interface LoginResponse {
 /** Status class and detail (11.13.5). */
 export const LOGIN_STATUS = {
   success: 0x0000,
+  targetMovedTemporarily: 0x0101,
   initiatorError: 0x0200,
   authenticationFailure: 0x0201,
   forbidden: 0x0202,
