@@ -44,9 +44,17 @@ export interface LogicalUnitOptions {
   readonly store?: UnitStore;
   /** Without one, an atomic write is one only as long as the process lives. */
   readonly journal?: AtomicJournal;
+  /**
+   * The unit was there before this process was: it has been powered on again, and each initiator port is told so when it
+   * comes for the first time (SAM-5, 6.3.1).
+   */
+  readonly isPoweredOnAgain?: boolean;
   /** The units that the initiator may use as the other end of a copy, this one included. */
   readonly unitsOf: (initiatorName: string) => Iterable<LogicalUnit>;
 }
+
+/** Initiator ports that were told; who comes after so many others is not told. */
+const TOLD_MAX = 4096;
 
 export class LogicalUnit {
   readonly device: BlockDevice;
@@ -58,6 +66,8 @@ export class LogicalUnit {
   readonly journal: AtomicJournal | undefined;
   readonly #store: UnitStore | undefined;
   readonly #nexuses = new Set<Nexus>();
+  /** Initiator ports that know that the unit was powered on again; undefined: it was not. */
+  readonly #told: Set<string> | undefined;
   #modes: ModeParameters = DEFAULT_MODES;
   #reservations: ReservationState = NO_RESERVATIONS;
   /** PRgeneration (SPC-4, 6.15.2): counts changes since the unit was powered on. */
@@ -72,6 +82,7 @@ export class LogicalUnit {
     this.unitsOf = options.unitsOf;
     this.journal = options.journal;
     this.#store = options.store;
+    this.#told = options.isPoweredOnAgain === true ? new Set() : undefined;
     this.sanitizer = new Sanitizer(this.device, this.locks, options.clock, () => this.#changed());
     const content = options.store?.load();
     if (content === undefined) {
@@ -109,11 +120,16 @@ export class LogicalUnit {
   /** An initiator has logged in. */
   attach(nexus: Nexus): void {
     this.#nexuses.add(nexus);
+    const told = this.#told;
+    if (told === undefined || told.has(nexus.initiatorPort) || told.size >= TOLD_MAX) return;
+    told.add(nexus.initiatorPort);
+    nexus.attend(SENSE.powerOnOccurred);
   }
 
   /** I_T nexus loss: a RESERVE(6) ends with it; registrations stay. */
   detach(nexus: Nexus): void {
     this.#nexuses.delete(nexus);
+    if (nexus.isWaiting(SENSE.powerOnOccurred)) this.#told?.delete(nexus.initiatorPort);
     if (this.#reservedBy !== nexus) return;
     this.#reservedBy = undefined;
     this.#settle();

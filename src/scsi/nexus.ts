@@ -27,6 +27,11 @@ export class Nexus {
     return this.#attentions.length > 0;
   }
 
+  /** Whether this condition waits to be told. */
+  isWaiting(condition: SenseCode): boolean {
+    return this.#attentions.includes(condition);
+  }
+
   /** Establishes a unit attention condition; one that waits already is not told twice. */
   attend(condition: SenseCode): void {
     if (this.#attentions.includes(condition)) return;

@@ -45,6 +45,7 @@ export const SENSE = {
   writeProtected: { key: 0x7, asc: 0x27, ascq: 0x00 },
   softwareWriteProtected: { key: 0x7, asc: 0x27, ascq: 0x02 },
   spaceAllocationFailed: { key: 0x7, asc: 0x27, ascq: 0x07 },
+  powerOnOccurred: { key: 0x6, asc: 0x29, ascq: 0x01 },
   resetOccurred: { key: 0x6, asc: 0x29, ascq: 0x03 },
   commandsClearedByAnotherInitiator: { key: 0x6, asc: 0x2f, ascq: 0x00 },
   modeParametersChanged: { key: 0x6, asc: 0x2a, ascq: 0x01 },

@@ -35,6 +35,8 @@ export interface TargetEntry {
   readonly store?: UnitStore;
   /** What makes atomic writes survive a crash as a whole, or not at all. */
   readonly journal?: AtomicJournal;
+  /** It was there before this process was: initiators are told that it was powered on again. */
+  readonly isPoweredOnAgain?: boolean;
   /** Who may log in; absent or empty: every initiator, without a proof. */
   readonly credentials?: readonly ChapCredential[];
 }

@@ -230,6 +230,7 @@ export class Target implements ConnectionHost, SessionHost {
       clock: this.clock,
       ...(entry.store && { store: entry.store }),
       ...(entry.journal && { journal: entry.journal }),
+      ...(entry.isPoweredOnAgain === true && { isPoweredOnAgain: true }),
       unitsOf: (initiatorName) => this.#unitsOf(initiatorName),
     });
     this.#units.set(entry.device, unit);

@@ -161,6 +161,7 @@ async function open(hosted: HostedVolume): Promise<unknown> {
   const { chap, isReadOnly, ...definition } = hosted;
   const { volumeId, targetName } = definition;
   try {
+    const isPoweredOnAgain = systemDisk.list(join(given.volumesFolder, volumeId)).length > 0;
     const volume = await fleet.open(definition);
     broken.delete(volumeId);
     targetNames.set(volumeId, targetName);
@@ -175,6 +176,7 @@ async function open(hosted: HostedVolume): Promise<unknown> {
       identity,
       store: unitStore(volumeId),
       journal,
+      isPoweredOnAgain,
       credentials: chap ?? [],
     };
     // What was reserved holds, and a SANITIZE goes on, from now on and not from the first login on.

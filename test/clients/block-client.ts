@@ -11,6 +11,7 @@ const STATUS_PRESENT = 0x01;
 const WRITE_FLAGS = 0xa1;
 const READ_FLAGS = 0xc1;
 const NO_DATA_FLAGS = 0x81;
+const ATTENTIONS_MAX = 16;
 const LOGIN_KEYS = [
   "InitialR2T=No",
   "ImmediateData=Yes",
@@ -59,7 +60,20 @@ export class BlockClient {
     assert.equal(status, 0, `login answered ${status}`);
     const client = new BlockClient(initiator);
     void client.#receive();
+    await client.#attend();
     return client;
+  }
+
+  /** Asks until there is nothing more to be told, such as that the gateway was started again. */
+  async #attend(): Promise<void> {
+    for (let i = 0; i < ATTENTIONS_MAX; i++) {
+      try {
+        await this.#command(Buffer.alloc(16), NO_DATA_FLAGS, 0, Buffer.alloc(0), undefined);
+        return;
+      } catch (error) {
+        if (!(error instanceof ScsiStatusError) || !error.sense.startsWith("6/")) throw error;
+      }
+    }
   }
 
   /** Writes whole sectors, many of them part by part; resolves when all is acknowledged. */

@@ -7,13 +7,16 @@ import { after, before, describe, test } from "node:test";
 import { GatewayProcess } from "../clients/gateway.ts";
 import { qemuIo, volumeUrl } from "../clients/iscsi.ts";
 import { RawInitiator } from "../kit/raw-initiator.ts";
+import { senseOf } from "../kit/target-kit.ts";
 import { completed, createSnapshot, GIB, makeCached, makeStored } from "./volume-kit.ts";
 
 const GOOD = 0x00;
+const CHECK_CONDITION = 0x02;
 const CONFLICT = 0x18;
 const FLAGS = { write: 0xa1, read: 0xc1 };
 const EXCLUSIVE_ACCESS = 3;
 const ACTION = { register: 0, reserve: 1, preempt: 4 };
+const TEST_UNIT_READY = [0x00];
 const READ10 = [0x28, 0, 0, 0, 0, 0, 0, 0, 1];
 const SANITIZE_BLOCK_ERASE = [0x48, 0x02];
 
@@ -44,7 +47,7 @@ describe("the state of a logical unit", () => {
     return initiator;
   }
 
-  /** Sends a command, with all its data in one PDU; answers the status, and the data that came. */
+  /** Sends a command, with all its data in one PDU; answers the status, the sense, and the data that came. */
   async function send(initiator: RawInitiator, cdb: readonly number[], data?: Buffer, expected = 512) {
     tag += 1;
     const whole = Buffer.alloc(16);
@@ -56,7 +59,9 @@ describe("the state of a logical unit", () => {
       const pdu = await initiator.next();
       if (pdu.opcode === 0x25) parts.push(pdu.data);
       const hasStatus = pdu.opcode === 0x21 || (pdu.opcode === 0x25 && (pdu.bhs.readUInt8(1) & 0x01) !== 0);
-      if (hasStatus) return { status: pdu.bhs.readUInt8(3), data: Buffer.concat(parts) };
+      if (!hasStatus) continue;
+      const sense = pdu.opcode === 0x21 && pdu.data.length > 0 ? senseOf(pdu.data) : "";
+      return { status: pdu.bhs.readUInt8(3), sense, data: Buffer.concat(parts) };
     }
   }
 
@@ -77,8 +82,14 @@ describe("the state of a logical unit", () => {
     assert.equal((await send(stranger, READ10)).status, CONFLICT);
 
     await gateway.crash();
+    // Each port is told once that there was a power on, at whatever it asks first.
+    const again = await node(1);
+    const { status, sense } = await send(again, READ10);
+    assert.deepEqual([status, sense], [CHECK_CONDITION, "6/29/1"]);
+    assert.equal((await send(again, READ10)).status, GOOD);
     assert.equal((await send(await node(1), READ10)).status, GOOD);
     const two = await node(2);
+    assert.equal((await send(two, TEST_UNIT_READY)).sense, "6/29/1");
     assert.equal((await send(two, READ10)).status, CONFLICT);
     const volumes = join(gateway.dataDir, "volumes");
     const [file] = readdirSync(volumes, { recursive: true, withFileTypes: true }).filter(
@@ -91,6 +102,7 @@ describe("the state of a logical unit", () => {
     assert.equal(await reserveOut(two, ACTION.register, 0n, 22n), GOOD);
     assert.equal(await reserveOut(two, ACTION.preempt, 22n, 11n), GOOD);
     assert.equal((await send(two, READ10)).status, GOOD);
+    assert.equal((await send(await node(3), TEST_UNIT_READY)).sense, "6/29/1");
     assert.equal((await send(await node(3), READ10)).status, CONFLICT);
     assert.equal(await reserveOut(two, ACTION.register, 22n, 0n), GOOD);
     assert.equal((await send(await node(3), READ10)).status, GOOD);

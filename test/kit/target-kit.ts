@@ -116,7 +116,11 @@ export async function expect(initiator: RawInitiator, opcode: number): Promise<R
 export async function statusOf(initiator: RawInitiator): Promise<string> {
   const { bhs, data } = await expect(initiator, RESPONSE.scsi);
   if (bhs.readUInt8(3) === 0) return "good";
-  if (data.length === 0) return `status ${bhs.readUInt8(3).toString(16)}`;
+  return data.length === 0 ? `status ${bhs.readUInt8(3).toString(16)}` : senseOf(data);
+}
+
+/** `key/asc/ascq` of the data of a SCSI Response, in fixed format. */
+export function senseOf(data: Buffer): string {
   return [data.readUInt8(4) & 0x0f, data.readUInt8(14), data.readUInt8(15)]
     .map((byte) => byte.toString(16))
     .join("/");

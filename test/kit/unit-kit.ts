@@ -37,8 +37,8 @@ export const IDENTITY = {
 export class TestUnit {
   readonly unit: LogicalUnit;
 
-  constructor(device: BlockDevice, store?: UnitStore, clock = systemClock) {
-    const options = { device, identity: IDENTITY, clock, unitsOf: () => [this.unit] };
+  constructor(device: BlockDevice, store?: UnitStore, clock = systemClock, isPoweredOnAgain = false) {
+    const options = { device, identity: IDENTITY, clock, isPoweredOnAgain, unitsOf: () => [this.unit] };
     this.unit = new LogicalUnit({ ...options, ...(store && { store }) });
   }
 
@@ -68,7 +68,7 @@ export class TestSession {
   }
 
   /** Sends one command as the target does, reads and writes included; never rejects. */
-  async send(cdbBytes: readonly number[] | Buffer, dataOut = Buffer.alloc(0)): Promise<Answer> {
+  async send(cdbBytes: readonly number[] | Buffer, dataOut: Buffer = Buffer.alloc(0)): Promise<Answer> {
     const cdb = Buffer.alloc(16);
     Buffer.from(cdbBytes).copy(cdb);
     const unit = this.#unit;

@@ -197,6 +197,14 @@ function asRegistrant(act: Out): Out {
   };
 }
 
+/** RESERVE and RELEASE: the type that the CDB names, for the port that asks. */
+function forType(action: "reserve" | "release"): Out {
+  return (change, context) => {
+    change[action](context.nexus.initiatorPort, typeOf(context));
+    return undefined;
+  };
+}
+
 const preempt: Out = (change, context, { serviceActionKey }) => {
   change.preempt(context.nexus.initiatorPort, serviceActionKey, typeOf(context));
   return undefined;
@@ -231,24 +239,8 @@ export const persistentReserveCommands: readonly ScsiCommand[] = [
   reserveIn("REPORT CAPABILITIES", 0x02, reportCapabilities),
   reserveIn("READ FULL STATUS", 0x03, readFullStatus),
   reserveOut("REGISTER", ACTION.register, register, true),
-  reserveOut(
-    "RESERVE",
-    0x01,
-    asRegistrant((change, context) => {
-      change.reserve(context.nexus.initiatorPort, typeOf(context));
-      return undefined;
-    }),
-    false,
-  ),
-  reserveOut(
-    "RELEASE",
-    0x02,
-    asRegistrant((change, context) => {
-      change.release(context.nexus.initiatorPort, typeOf(context));
-      return undefined;
-    }),
-    false,
-  ),
+  reserveOut("RESERVE", 0x01, asRegistrant(forType("reserve")), false),
+  reserveOut("RELEASE", 0x02, asRegistrant(forType("release")), false),
   reserveOut(
     "CLEAR",
     0x03,
