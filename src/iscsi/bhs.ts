@@ -48,6 +48,7 @@ export const AT = {
   lun: 8,
   initiatorTaskTag: 16,
   targetTransferTag: 20,
+  referencedTaskTag: 20,
   expectedDataTransferLength: 20,
   cmdSN: 24,
   statSN: 24,

@@ -17,6 +17,13 @@ export const DATA_FAULT = {
   dataOffsetError: { key: 0xb, asc: 0x4b, ascq: 0x05 },
 } as const satisfies Record<string, SenseCode>;
 
+/** What an R2T asks for. */
+export interface Burst {
+  readonly r2tSN: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
 export class WriteTask {
   /** The SCSI Command PDU's header, CDB and all. */
   readonly bhs: Buffer;
@@ -74,7 +81,7 @@ export class WriteTask {
   }
 
   /** Opens the next solicited burst; answers what its R2T asks for. */
-  nextBurst(transferTag: number, maxBurstLength: number): { r2tSN: number; offset: number; length: number } {
+  nextBurst(transferTag: number, maxBurstLength: number): Burst {
     const offset = this.receivedBytes;
     const length = Math.min(maxBurstLength, this.expectedBytes - offset);
     assert(length > 0);

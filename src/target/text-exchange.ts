@@ -1,0 +1,56 @@
+/** Text requests in full feature phase: one exchange at a time, its request and its answer in parts (RFC 7143, 11.10). */
+import { AT, isFinal, TAG_NONE } from "../iscsi/bhs.ts";
+import { REJECT_REASON } from "../iscsi/pdu/responses.ts";
+import { ProtocolError } from "../iscsi/protocol-error.ts";
+import { decodeText, TEXT_BYTES_MAX } from "../iscsi/text-keys.ts";
+import type { TextPart } from "./responder.ts";
+
+const TEXT_CONTINUE = 0x40;
+const TRANSFER_TAG = 1;
+const EMPTY = Buffer.alloc(0);
+
+export class TextExchange {
+  readonly #answer: (keys: readonly [string, string][]) => Buffer;
+  #in: Buffer = EMPTY;
+  #rest: Buffer = EMPTY;
+  #isOpen = false;
+
+  /** `answer`: what the keys of a whole request are answered. */
+  constructor(answer: (keys: readonly [string, string][]) => Buffer) {
+    this.#answer = answer;
+  }
+
+  /**
+   * Takes one request; answers the part that is due, of at most `partBytesMax`, or the reason for a Reject. Throws a
+   * ProtocolError for too much of it.
+   */
+  step(bhs: Buffer, data: Buffer, partBytesMax: number): TextPart | number {
+    const transferTag = bhs.readUInt32BE(AT.targetTransferTag);
+    const isNew = transferTag === TAG_NONE;
+    if (!isNew && !(transferTag === TRANSFER_TAG && this.#isOpen)) return REJECT_REASON.invalidPduField;
+    if (isNew) {
+      this.#in = EMPTY;
+      this.#rest = EMPTY;
+    }
+    const continues = (bhs.readUInt8(1) & TEXT_CONTINUE) !== 0;
+    if (this.#in.length + data.length > TEXT_BYTES_MAX) throw new ProtocolError("too much text");
+    this.#in = this.#in.length === 0 ? Buffer.from(data) : Buffer.concat([this.#in, data]);
+    if (!continues && this.#rest.length === 0) {
+      try {
+        this.#rest = this.#answer(decodeText(this.#in));
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        this.#isOpen = false;
+        return REJECT_REASON.protocolError;
+      } finally {
+        this.#in = EMPTY;
+      }
+    }
+    const part = continues ? EMPTY : this.#rest.subarray(0, partBytesMax);
+    this.#rest = this.#rest.subarray(part.length);
+    const more = this.#rest.length > 0;
+    const ends = !more && !continues && isFinal(bhs);
+    this.#isOpen = !ends;
+    return { data: part, ends, more, transferTag: ends ? TAG_NONE : TRANSFER_TAG };
+  }
+}
