@@ -2,7 +2,13 @@
  * The dispatch table: from a CDB to the command that carries it out, and to whether it may be now. READ and WRITE are
  * carried out by way of transfer.ts.
  */
-import { allocated, type CommandResult, type CommandTraits, type ScsiCommand } from "./command.ts";
+import {
+  allocated,
+  type CommandResult,
+  type CommandTraits,
+  checkControl,
+  type ScsiCommand,
+} from "./command.ts";
 import { compareAndWrite, orWrite16, writeAtomic16 } from "./commands/atomic.ts";
 import { readCapacity10, readCapacity16 } from "./commands/capacity.ts";
 import { readDefectData10, readDefectData12 } from "./commands/defect-data.ts";
@@ -141,6 +147,7 @@ export async function executeCommand(
     }
     throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: 1 });
   }
+  checkControl(cdb);
   return command.execute({ cdb, dataOut, unit, nexus, device: unit.device, signal });
 }
 

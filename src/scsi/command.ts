@@ -117,3 +117,16 @@ const PROTECT_SHIFT = 5;
 export function checkProtect(cdb: Buffer): void {
   if (cdb.readUInt8(1) >> PROTECT_SHIFT !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
 }
+
+/** In the CONTROL byte, the last of a CDB: wants an auto contingent allegiance, which there is not here (SAM-5, 5.3). */
+export const NACA = 0x04;
+
+/** Where the CONTROL byte is, by the group code of the operation code (SPC-4, 4.2.5.1); none in other groups. */
+const CONTROL_AT: readonly (number | undefined)[] = [5, 9, 9, undefined, 15, 11];
+
+/** Throws a CheckCondition for a CDB with NACA. */
+export function checkControl(cdb: Buffer): void {
+  const at = CONTROL_AT[cdb.readUInt8(0) >> 5];
+  if (at === undefined || (cdb.readUInt8(at) & NACA) === 0) return;
+  throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: at });
+}

@@ -2,7 +2,7 @@
  * READ and WRITE (6, 10, 12, 16) of SBC-3: the hot path, so decoded without making an object for each command.
  */
 import type { BlockDevice } from "./block-device.ts";
-import { type CommandTraits, checkRange, readLba, TRANSFER_BYTES_MAX } from "./command.ts";
+import { type CommandTraits, checkRange, NACA, readLba, TRANSFER_BYTES_MAX } from "./command.ts";
 import { CheckCondition, SENSE } from "./sense.ts";
 
 const READ = { access: "read", timeoutS: 30 } as const;
@@ -56,35 +56,41 @@ export function decodeTransfer(cdb: Buffer, device: BlockDevice, transfer: Trans
   let lba: number;
   let blocks: number;
   let flags: number;
+  let control: number;
   switch (cdb[0]) {
     case 0x08:
     case 0x0a:
       lba = cdb.readUIntBE(1, 3) & 0x1fffff;
       blocks = cdb.readUInt8(4) || BLOCKS_OF_ZERO_READ6;
       flags = 0;
+      control = cdb.readUInt8(5);
       break;
     case 0x28:
     case 0x2a:
       lba = cdb.readUInt32BE(2);
       blocks = cdb.readUInt16BE(7);
       flags = cdb.readUInt8(1);
+      control = cdb.readUInt8(9);
       break;
     case 0xa8:
     case 0xaa:
       lba = cdb.readUInt32BE(2);
       blocks = cdb.readUInt32BE(6);
       flags = cdb.readUInt8(1);
+      control = cdb.readUInt8(11);
       break;
     case 0x88:
     case 0x8a:
       lba = readLba(cdb, 2);
       blocks = cdb.readUInt32BE(10);
       flags = cdb.readUInt8(1);
+      control = cdb.readUInt8(15);
       break;
     default:
       return false;
   }
-  if (flags >> PROTECT_SHIFT !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (flags >> PROTECT_SHIFT !== 0 || (control & NACA) !== 0)
+    throw new CheckCondition(SENSE.invalidFieldInCdb);
   checkRange(device, lba, blocks);
   if (blocks * device.logicalBlockBytes > TRANSFER_BYTES_MAX)
     throw new CheckCondition(SENSE.invalidFieldInCdb);

@@ -223,6 +223,39 @@ describe("no input is fatal", () => {
     peer.close();
   });
 
+  test("commands whose flags go the other way, or no way: nothing moves, and residuals say so", async () => {
+    const peer = await kit.loggedIn("flags");
+    device.content.fill(0x33, 0, 512);
+    const read10 = write10(0, 1);
+    read10.writeUInt8(0x28, 0);
+    const outcome = async (cdb: Buffer, flags: number, expected: number, data = Buffer.alloc(0)) => {
+      peer.command(1, cdb, flags, expected, data);
+      const { bhs } = await expect(peer, RESPONSE.scsi);
+      return [bhs.readUInt8(3), bhs.readUInt8(1) & 0x06, bhs.readUInt32BE(44)];
+    };
+    // Overflow: what the initiator had room for in the direction of the command is nothing.
+    assert.deepEqual(await outcome(write10(0, 1), 0xc1, 512), [0, 4, 512], "WRITE with R");
+    assert.deepEqual(await outcome(write10(0, 1), 0x81, 0), [0, 4, 512], "WRITE with neither");
+    assert.deepEqual(await outcome(read10, 0x81, 0), [0, 4, 512], "READ with neither");
+    assert.deepEqual(await outcome(read10, 0xa1, 512, Buffer.alloc(512)), [0, 4, 512], "READ with W");
+    assert(device.content.subarray(0, 512).every((byte) => byte === 0x33));
+    peer.close();
+  });
+
+  test("NACA is refused: there is no ACA here", async () => {
+    const peer = await kit.loggedIn("naca");
+    const read10 = write10(0, 1);
+    read10.writeUInt8(0x28, 0);
+    read10.writeUInt8(0x04, 9);
+    peer.command(1, read10, 0xc1, 512);
+    assert.equal(await statusOf(peer), "5/24/0");
+    const testUnitReady = Buffer.alloc(16);
+    testUnitReady.writeUInt8(0x04, 5);
+    peer.command(2, testUnitReady, 0x81, 0);
+    assert.equal(await statusOf(peer), "5/24/0");
+    peer.close();
+  });
+
   test("more write buffers than a session may have: told to wait, and served again afterwards", async () => {
     const peer = await kit.loggedIn("greedy");
     const bytes = 15 * MIB;

@@ -181,6 +181,13 @@ describe("sessions by the book", () => {
     initiator.close();
   });
 
+  test("a text request that is the last one and goes on (F and C) is rejected", async () => {
+    const initiator = await kit.loggedIn("text-fc");
+    initiator.text(1, 0xc0, 0xffffffff, "SendTargets=All\0");
+    assert.equal((await expect(initiator, RESPONSE.reject)).bhs.readUInt8(2), 4);
+    initiator.close();
+  });
+
   test("text requests: in parts, with answers in parts, and out of place", async () => {
     const initiator = await kit.loggedIn("text", ["MaxRecvDataSegmentLength=512"]);
     const pieces = ["SendTar", "gets=All\0Unknown-Key=1", "\0MaxRecvDataSegmentLength=600\0"];

@@ -375,7 +375,9 @@ export class Session implements ManagedSession, WriteSink {
     const { device, locks } = unit;
     const { offsetBytes, lengthBytes } = this.#transfer;
     const fua = this.#transfer.fua || unit.modes.isWriteThrough;
-    const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
+    // What goes the other way, or is not announced, is no room for this command's data.
+    const hasDataOut = (bhs.readUInt8(1) & FLAG_WRITE) !== 0;
+    const expected = hasDataOut ? bhs.readUInt32BE(AT.expectedDataTransferLength) : 0;
     const usable = Math.min(lengthBytes, dataOut.length);
     const length = usable - (usable % device.logicalBlockBytes);
     let inline: boolean;
@@ -405,8 +407,9 @@ export class Session implements ManagedSession, WriteSink {
 
   #read(bhs: Buffer, device: BlockDevice): void {
     const { offsetBytes, lengthBytes } = this.#transfer;
-    const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
-    const total = (bhs.readUInt8(1) & FLAG_READ) !== 0 ? Math.min(lengthBytes, expected) : 0;
+    const hasDataIn = (bhs.readUInt8(1) & FLAG_READ) !== 0;
+    const expected = hasDataIn ? bhs.readUInt32BE(AT.expectedDataTransferLength) : 0;
+    const total = Math.min(lengthBytes, expected);
     if (total === 0) {
       this.#responder.good(bhs, lengthBytes, expected);
       return;

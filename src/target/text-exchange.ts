@@ -28,11 +28,13 @@ export class TextExchange {
     const transferTag = bhs.readUInt32BE(AT.targetTransferTag);
     const isNew = transferTag === TAG_NONE;
     if (!isNew && !(transferTag === TRANSFER_TAG && this.#isOpen)) return REJECT_REASON.invalidPduField;
+    const continues = (bhs.readUInt8(1) & TEXT_CONTINUE) !== 0;
+    // A request that goes on is not the last (RFC 7143, 11.10.2).
+    if (continues && isFinal(bhs)) return REJECT_REASON.protocolError;
     if (isNew) {
       this.#in = EMPTY;
       this.#rest = EMPTY;
     }
-    const continues = (bhs.readUInt8(1) & TEXT_CONTINUE) !== 0;
     if (this.#in.length + data.length > TEXT_BYTES_MAX) throw new ProtocolError("too much text");
     this.#in = this.#in.length === 0 ? Buffer.from(data) : Buffer.concat([this.#in, data]);
     if (!continues && this.#rest.length === 0) {
@@ -49,7 +51,7 @@ export class TextExchange {
     const part = continues ? EMPTY : this.#rest.subarray(0, partBytesMax);
     this.#rest = this.#rest.subarray(part.length);
     const more = this.#rest.length > 0;
-    const ends = !more && !continues && isFinal(bhs);
+    const ends = !more && isFinal(bhs);
     this.#isOpen = !ends;
     return { data: part, ends, more, transferTag: ends ? TAG_NONE : TRANSFER_TAG };
   }
