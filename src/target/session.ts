@@ -23,7 +23,8 @@ import type { ChapCredential, TargetDirectory, TargetEntry } from "./directory.t
 import { type Portal, sendTargetsText } from "./discovery.ts";
 import type { TargetLimits } from "./limits.ts";
 import type { LoggedIn } from "./login.ts";
-import { type Progress, Responder, SEGMENT_BYTES_MAX } from "./responder.ts";
+import { ReadPath } from "./read-path.ts";
+import { Responder, SEGMENT_BYTES_MAX } from "./responder.ts";
 import { type ManagedSession, TaskManagement } from "./task-management.ts";
 import { TextExchange } from "./text-exchange.ts";
 import { WriteCollector, type WriteSink } from "./write-collector.ts";
@@ -44,10 +45,6 @@ export interface SessionHost {
 const FLAG_READ = 0x40;
 const FLAG_WRITE = 0x20;
 const EMPTY = Buffer.alloc(0);
-/** Cut off what a slow reader asked for into parts of this size. */
-const SLOW_READ_BYTES = 256 * 1024;
-/** A read of up to so much is answered in one turn. */
-const INLINE_READ_BYTES = 1024 * 1024;
 const TASK_SET_FULL = { status: STATUS.taskSetFull, sense: undefined };
 const LOGOUT_REASON = { session: 0, connection: 1, recovery: 2 };
 const LOGOUT_RESPONSE = { closed: 0, noSuchConnection: 1, recoveryNotSupported: 2 };
@@ -93,6 +90,7 @@ export class Session implements ManagedSession, WriteSink {
   readonly #unit: LogicalUnit | undefined;
   readonly #nexus: Nexus;
   readonly #responder: Responder;
+  readonly #reads: ReadPath;
   readonly #writes: WriteCollector;
   readonly #text: TextExchange;
   readonly #management: TaskManagement | undefined;
@@ -101,7 +99,6 @@ export class Session implements ManagedSession, WriteSink {
   readonly #held = new Map<number, { readonly owner: WriteTask | undefined }>();
   readonly #cid: number;
   readonly #transfer = makeTransfer();
-  #drainWaiters: (() => void)[] = [];
   #closed = false;
   /** Commands of an earlier session of this initiator still touch the device: ours come after them. */
   #barrier: Promise<void> | undefined;
@@ -129,6 +126,7 @@ export class Session implements ManagedSession, WriteSink {
       tasksPerSessionMax,
       taskCount,
     );
+    this.#reads = new ReadPath(connection, this.#responder, host.limits.backlogBytesMax);
     this.#writes = new WriteCollector(parameters, host.buffers, sessionBufferBytesMax, this.#responder, this);
     this.#text = new TextExchange((keys) => this.#answerText(keys));
     if (entry !== undefined && this.#unit !== undefined) {
@@ -209,9 +207,7 @@ export class Session implements ManagedSession, WriteSink {
 
   /** The peer has taken all that was sent. */
   onDrained(): void {
-    const waiters = this.#drainWaiters;
-    this.#drainWaiters = [];
-    for (const waiter of waiters) waiter();
+    this.#reads.onDrained();
   }
 
   /** Asks the initiator whether it is there. */
@@ -416,73 +412,17 @@ export class Session implements ManagedSession, WriteSink {
     }
     const progress = { done: 0, dataSN: 0 };
     try {
-      if (this.#readInline(bhs, device, offsetBytes, total, lengthBytes, progress)) return;
+      if (this.#reads.inline(bhs, device, offsetBytes, total, lengthBytes, progress)) return;
     } catch (error) {
       this.#respondFailed(bhs, error, false);
       return;
     }
     const header = Buffer.from(bhs);
-    const action = () => this.#readSlowly(header, device, offsetBytes, total, lengthBytes, progress);
+    const tag = header.readUInt32BE(AT.initiatorTaskTag);
+    const isWanted = () => !this.#closed && this.#running.get(tag)?.aborted === false;
+    const action = () =>
+      this.#reads.slowly(header, device, offsetBytes, total, lengthBytes, progress, isWanted);
     this.#run(header, undefined, false, action, () => {});
-  }
-
-  /** Sends as much of a read as the device gives inline, from `progress` on; answers whether that was all. */
-  #readInline(
-    bhs: Buffer,
-    device: BlockDevice,
-    offsetBytes: number,
-    total: number,
-    lengthBytes: number,
-    progress: Progress,
-  ): boolean {
-    const { transmitter } = this.connection;
-    while (progress.done < total) {
-      // The rest of a long one, in turns.
-      if (progress.done >= INLINE_READ_BYTES && this.connection.isTurnOver) return false;
-      const length = this.#responder.segmentLength(progress.done, total);
-      const at = transmitter.reserve(length);
-      // The last block may be wanted in part only.
-      const whole = Math.ceil(length / device.logicalBlockBytes) * device.logicalBlockBytes;
-      if (whole !== length) return false;
-      const data = transmitter.dataOffset(at);
-      if (!device.tryRead(offsetBytes + progress.done, transmitter.slab, data, length)) return false;
-      this.#responder.dataIn(bhs, at, length, total, lengthBytes, progress);
-    }
-    return true;
-  }
-
-  async #readSlowly(
-    bhs: Buffer,
-    device: BlockDevice,
-    offsetBytes: number,
-    total: number,
-    lengthBytes: number,
-    progress: Progress,
-  ): Promise<void> {
-    const { transmitter } = this.connection;
-    let buffer: Buffer = EMPTY;
-    while (progress.done < total && !this.#closed) {
-      if (this.connection.isTurnOver) await this.connection.nextTurn();
-      const wanted = Math.min(SLOW_READ_BYTES, total - progress.done);
-      const whole = Math.ceil(wanted / device.logicalBlockBytes) * device.logicalBlockBytes;
-      if (buffer.length < whole) buffer = Buffer.allocUnsafe(whole);
-      await device.read(offsetBytes + progress.done, buffer, 0, whole);
-      if (this.#running.get(bhs.readUInt32BE(AT.initiatorTaskTag))?.aborted !== false) return;
-      const end = progress.done + wanted;
-      const start = progress.done;
-      this.connection.later(() => {
-        while (progress.done < end) {
-          const length = Math.min(this.#responder.segmentLength(progress.done, total), end - progress.done);
-          const at = transmitter.reserve(length);
-          const from = progress.done - start;
-          buffer.copy(transmitter.slab, transmitter.dataOffset(at), from, from + length);
-          this.#responder.dataIn(bhs, at, length, total, lengthBytes, progress);
-        }
-      });
-      if (transmitter.backlogBytes > this.#host.limits.backlogBytesMax) {
-        await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
-      }
-    }
   }
 
   /** Any command but READ and WRITE; without a unit, one for a LUN that is not there. */
