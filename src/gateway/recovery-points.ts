@@ -7,7 +7,7 @@ import type { SnapshotRow, VolumeRow } from "../catalog/schema.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
-import { GatewayError } from "./errors.ts";
+import { GatewayError, invalid } from "./errors.ts";
 import type { RecoveryPointStore, StoredRoot, VolumeHost } from "./ports.ts";
 import type { Snapshots } from "./snapshots.ts";
 import { rootsToDrop, type ThinningRule } from "./thinning.ts";
@@ -64,10 +64,10 @@ export class RecoveryPoints {
   ): Promise<SnapshotRow> {
     return this.#queue.run(async () => {
       const point = (await this.list(volume.id)).find(({ cutAtMs }) => atMs === undefined || cutAtMs <= atMs);
-      if (point === undefined) {
-        const when = atMs === undefined ? "" : ` at ${new Date(atMs).toISOString()} or before`;
-        throw new GatewayError("InvalidParameters", `The volume has no recovery point${when}.`);
-      }
+      if (point === undefined && atMs === undefined)
+        throw new GatewayError("VolumeNotReady", "It has no recovery point yet.");
+      if (point === undefined)
+        throw invalid(`The volume has no recovery point at ${new Date(atMs ?? 0).toISOString()} or before.`);
       return this.#options.snapshots.createFrom(volume, point, point.fullBytes, description, tags);
     });
   }

@@ -69,10 +69,10 @@ describe("errors of the Storage Gateway API that need a certain state", () => {
     const place = { GatewayTimezone: "GMT", GatewayRegion: "us-east-1", GatewayType };
     return { ActivationKey, GatewayName, ...place };
   };
-  const newGateway = async (name: string): Promise<string> => {
+  const newGateway = async (name: string, kind = "CACHED"): Promise<string> => {
     const answer = await fetch(`${gateway.endpoint}/?activationRegion=us-east-1`, { redirect: "manual" });
     const key = new URL(answer.headers.get("location") ?? "").searchParams.get("activationKey") ?? "";
-    return (await gateway.boto.gateway("activate_gateway", await activate(name, key))).GatewayARN;
+    return (await gateway.boto.gateway("activate_gateway", activate(name, key, kind))).GatewayARN;
   };
 
   test("an activation key of an hour ago", async () => {
@@ -82,7 +82,7 @@ describe("errors of the Storage Gateway API that need a certain state", () => {
     catalog.close();
     const secret = Buffer.from(String(row?.value), "base64");
     const key = makeActivationKey(secret, Date.now() - HOUR_MS, systemRandom);
-    await provoke("ActivateGateway", await activate("late", key), "ActivationKeyExpired");
+    await provoke("ActivateGateway", activate("late", key), "ActivationKeyExpired");
   });
 
   test("an initiator of a name that none has; a volume of an id that none has", async () => {
@@ -103,6 +103,10 @@ describe("errors of the Storage Gateway API that need a certain state", () => {
     const GatewayARN = await newGateway("bare");
     await provoke("CreateCachediSCSIVolume", await newCached({ GatewayARN }), "NoDisksAvailable");
     await gateway.boto.gateway("delete_gateway", { GatewayARN });
+    const bare = await newGateway("bare", "STORED");
+    const VolumeARN = await makeStored(gateway, "bare", "1GiB", { GatewayARN: bare });
+    await provoke("CreateSnapshot", { VolumeARN, SnapshotDescription: "to nowhere" }, "VolumeNotReady");
+    await gateway.boto.gateway("delete_gateway", { GatewayARN: bare });
   });
 
   test("disks that are too small, too large, or no whole GiB", async () => {
@@ -141,6 +145,7 @@ describe("errors of the Storage Gateway API that need a certain state", () => {
     const place = { GatewayARN: await gatewayArn(gateway, "STORED"), ...INTERFACE };
     const attach = { VolumeARN: stone, ...place, DiskId };
     await provoke("AttachVolume", attach, "DiskSizeLessThanVolumeSize");
+    await provoke("CreateSnapshot", { VolumeARN: stone, SnapshotDescription: "away" }, "VolumeNotReady");
   });
 
   test("a volume with an initiator that is logged in", async () => {

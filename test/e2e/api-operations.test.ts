@@ -352,7 +352,7 @@ describe("operations of the Storage Gateway API", () => {
       [
         "CreateSnapshotFromVolumeRecoveryPoint",
         { VolumeARN: volume, SnapshotDescription: "d" },
-        "InvalidParameters",
+        "VolumeNotReady",
       ],
       ["DeleteSnapshotSchedule", { VolumeARN: rock }, unfit],
       ["DeleteSnapshotSchedule", { VolumeARN: volume }, "SnapshotScheduleNotFound"],
