@@ -317,8 +317,8 @@ function readHeader(file: DiskFile): Header | undefined {
 
 /** Blanks the table before the header says that there is one. */
 async function format(file: DiskFile, slotCount: number): Promise<void> {
-  const zeros = Buffer.alloc(TABLE_READ_BYTES);
   const end = dataOffset(slotCount);
+  const zeros = Buffer.alloc(Math.min(TABLE_READ_BYTES, end - HEADER_BYTES));
   for (let at = HEADER_BYTES; at < end; at += zeros.length) {
     file.writeSync(zeros, 0, Math.min(zeros.length, end - at), at);
   }
@@ -330,7 +330,7 @@ function dataOffset(slotCount: number): number {
 }
 
 function* readTable(file: DiskFile, slotCount: number): Iterable<{ slot: number; value: SlotDescriptor }> {
-  const buffer = Buffer.alloc(TABLE_READ_BYTES);
+  const buffer = Buffer.alloc(Math.min(TABLE_READ_BYTES, slotCount * DESCRIPTOR_BYTES));
   const zeros = Buffer.alloc(DESCRIPTOR_BYTES);
   const perRead = TABLE_READ_BYTES / DESCRIPTOR_BYTES;
   for (let first = 0; first < slotCount; first += perRead) {

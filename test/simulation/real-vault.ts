@@ -1,6 +1,7 @@
 import { MemoryStore } from "../../src/objects/memory.ts";
 import type { Clock } from "../../src/platform/clock.ts";
 import type { Disk } from "../../src/platform/disk.ts";
+import type { VolumeId } from "../../src/platform/ids.ts";
 import { Vault } from "../../src/vault/vault.ts";
 import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
 import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
@@ -33,6 +34,10 @@ export class RealVault implements SimulatedVault {
   newLife(): void {
     this.#life += 1;
     this.#vault = undefined;
+  }
+
+  async renewLease(volumeId: VolumeId): Promise<void> {
+    await (await this.#opened()).renewLease(volumeId);
   }
 
   /** Read by somebody who has nothing but the bucket. */

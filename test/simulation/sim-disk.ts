@@ -93,6 +93,8 @@ export interface DiskFaults {
   failingSyncs: number;
   /** Probability that a write finds no room, in part or at all. */
   fullness: number;
+  /** A file whose syncs do not end. */
+  stalled: string | undefined;
   /** Places that have their room already: paths, and up to which byte. */
   preallocated: readonly { readonly path: string; readonly endBytes: number }[];
 }
@@ -100,7 +102,12 @@ export interface DiskFaults {
 /** A file system in memory whose process can be killed and whose power can be cut. */
 export class SimDisk implements Disk {
   /** What is to go wrong. */
-  readonly faults: DiskFaults = { failingSyncs: 0, fullness: 0, preallocated: [] };
+  readonly faults: DiskFaults = {
+    failingSyncs: 0,
+    fullness: 0,
+    stalled: undefined,
+    preallocated: [],
+  };
   readonly #random: SeededRandom;
   #files = new Map<string, SimFile>();
   /** Files that were removed, while the removal is not durable. */
@@ -374,7 +381,8 @@ class Handle implements DiskFile {
     if (this.#failure !== undefined) throw this.#failure;
     this.#check();
     const last = this.#file.pending.at(-1);
-    await later(this.#random);
+    do await later(this.#random);
+    while (this.#faults.stalled === this.path && this.#process.life() === this.#life);
     this.#check();
     // What was written after the call is not covered; another sync may have settled a part meanwhile.
     if (this.#random.chance(this.#faults.failingSyncs)) {

@@ -1,4 +1,5 @@
 import type { Disk } from "../../src/platform/disk.ts";
+import type { VolumeId } from "../../src/platform/ids.ts";
 import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
 import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
@@ -36,12 +37,15 @@ export interface SimulatedVault extends RootReader {
   ): Promise<UploadedEpoch>;
   /** The process has died. */
   newLife(): void;
+  /** The volume begins anew: its epochs count from the beginning again. */
+  renewLease(volumeId: VolumeId): Promise<void>;
 }
 
 /** The vault as a volume sees it: roots that hold blocks, and answers that take a while or fail. */
 export class SimVault implements SimulatedVault {
   readonly #random: SeededRandom;
   readonly #roots = new Map<string, Root>();
+  readonly #generations = new Map<VolumeId, number>();
   unavailable = 0;
   broken = 0;
   violation: Error | undefined;
@@ -54,6 +58,14 @@ export class SimVault implements SimulatedVault {
 
   newLife(): void {
     // It holds nothing that a process could lose.
+  }
+
+  async renewLease(volumeId: VolumeId): Promise<void> {
+    this.#generations.set(volumeId, this.#generationOf(volumeId) + 1);
+  }
+
+  #generationOf(volumeId: VolumeId): number {
+    return this.#generations.get(volumeId) ?? 1;
   }
 
   async content(rootKey: string, blockCount: number): Promise<Buffer> {
@@ -90,6 +102,7 @@ export class SimVault implements SimulatedVault {
     locate: EpochReaders["locate"],
     isAlive: () => boolean,
   ): Promise<UploadedEpoch> {
+    const generation = this.#generationOf(order.volumeId);
     const root = new Map(order.parentRootKey === undefined ? [] : this.#root(order.parentRootKey));
     const source = new LocalEpoch(order, disk, {
       locate: async (...args) => {
@@ -111,7 +124,8 @@ export class SimVault implements SimulatedVault {
       }
     }
     if (!isAlive()) throw new SimVaultError("unavailable");
-    const rootKey = `volumes/${order.volumeId}/roots/1-${order.epoch}`;
+    if (generation !== this.#generationOf(order.volumeId)) throw new SimVaultError("fenced");
+    const rootKey = `volumes/${order.volumeId}/roots/${generation}-${order.epoch}`;
     const there = this.#roots.get(rootKey);
     // An upload that is repeated has to come to the same root: nothing of a closed epoch may have changed.
     if (there !== undefined && !isSame(there, root))

@@ -82,7 +82,7 @@ export class VolumeSimulation {
 
   /** What happens, and how often: the weights add up to 100. */
   readonly #operations: readonly (readonly [weight: number, run: (model: Model) => Promise<void>])[] = [
-    [40, (model) => this.#write(model)],
+    [39, (model) => this.#write(model)],
     [19, (model) => this.#read(model)],
     [7, (model) => this.#flush(model)],
     [4, (model) => this.#unmap(model)],
@@ -97,6 +97,7 @@ export class VolumeSimulation {
     [3, () => this.#restart("kill")],
     [3, () => this.#restart("power")],
     [2, () => this.#restore()],
+    [1, (model) => this.#leave(model)],
     [1, (model) => this.#disturb(model)],
   ];
 
@@ -170,8 +171,7 @@ export class VolumeSimulation {
     return { first, count };
   }
 
-  async #write(model: Model): Promise<void> {
-    const { first, count } = this.#range(model);
+  async #write(model: Model, { first, count } = this.#range(model)): Promise<void> {
     this.#lastValue += 1;
     const value = this.#lastValue;
     this.#note(`${model.name} write ${first}+${count} = ${value}`);
@@ -332,8 +332,10 @@ export class VolumeSimulation {
   async #loseCut(model: Model): Promise<void> {
     if (model.volume === undefined || model.volume.failure !== undefined) return;
     const life = this.#life;
+    const { volumeId } = model.definition;
     this.#note(`${model.name} is cut, and that gets lost`);
-    this.#fleet.cut([{ volumeId: model.definition.volumeId }]).catch(() => {});
+    this.#disk.faults.stalled = `/volumes/${volumeId}/epochs`;
+    this.#fleet.cut([{ volumeId }]).catch(() => {});
     await this.#write(model);
     if (this.#life === life) await this.#flush(this.#random.pick([model, ...this.#models]));
     if (this.#life === life) await this.#restart("power");
@@ -449,6 +451,62 @@ export class VolumeSimulation {
     if (this.#random.chance(0.4)) this.#vault.unavailable = this.#random.pick([0.5, 1]);
     const model = await this.#create(kind, rootKey, from.definition.sizeBytes);
     model.now.set(content);
+    if (kind === "cached" || this.#vault.unavailable !== 1 || this.#random.chance(0.5)) return;
+    const life = this.#life;
+    for (let i = 0; i < 2 && this.#life === life; i++) {
+      await this.#write(model, { first: this.#random.below(model.sectors / 128) * 128, count: 128 });
+    }
+    if (this.#life === life && this.#random.chance(0.5)) await this.#restart("close");
+  }
+
+  /**
+   * The volume goes and comes again: to be attached anew, after all of it was sent; or a stored one is deleted, with
+   * whatever waits for the bucket, and its disk adopted by the next.
+   */
+  async #leave(model: Model): Promise<void> {
+    const { definition, volume } = model;
+    const { volumeId, diskPath } = definition;
+    if (volume === undefined || volume.failure !== undefined) return;
+    if (this.#models.some((each) => each.volume?.failure !== undefined)) return;
+    const isDeleted = diskPath !== undefined && volume.restoreProgress === undefined && this.#random.chance(0.6);
+    const { unavailable, broken } = this.#vault;
+    this.#vault.broken = 0;
+    if (!isDeleted) this.#vault.unavailable = 0;
+    try {
+      const rootKey = isDeleted ? undefined : await this.#sendAll(model);
+      if (!isDeleted && rootKey === undefined) return;
+      this.#note(`${model.name} ${isDeleted ? "is deleted, and its disk adopted" : `leaves as ${rootKey}`}`);
+      await this.#await(this.#fleet.remove(definition));
+      this.#vault.unavailable = 0;
+      await this.#await(this.#vault.renewLease(volumeId));
+      if (isDeleted) {
+        const image = this.#disk.readFile(diskPath);
+        assert(image !== undefined);
+        assertSame(valuesOf(image), model.now, model.sectors, `the disk of ${model.name}`);
+      }
+      const { parentRootKey: _, ...rest } = definition;
+      const parent = rootKey === undefined ? { preserveExistingData: true } : { parentRootKey: rootKey };
+      model.definition = { ...rest, ...parent };
+      for (const each of [model.older, model.cuts, model.uploaded]) each.clear();
+      model.volume = undefined;
+      if (this.#random.chance(0.4)) await this.#restart("power");
+      else model.volume = await this.#await(this.#fleet.open(model.definition));
+    } finally {
+      Object.assign(this.#vault, { unavailable, broken });
+    }
+  }
+
+  /** Cuts the volume and waits until all of it is in the bucket; answers its root. */
+  async #sendAll(model: Model): Promise<string | undefined> {
+    try {
+      const cuts = await this.#await(this.#fleet.cut([{ volumeId: model.definition.volumeId }]));
+      const epoch = cuts?.[0]?.epoch ?? 0;
+      await this.#settle(() => model.volume?.epochState(epoch).state !== "pending");
+      return model.uploaded.get(epoch);
+    } catch (error) {
+      if (error instanceof CutRefused || error instanceof DeviceError) return undefined;
+      throw error;
+    }
   }
 
   async #create(
@@ -480,6 +538,7 @@ export class VolumeSimulation {
     const { faults } = this.#disk;
     faults.failingSyncs = 0;
     faults.fullness = 0;
+    faults.stalled = undefined;
     // What has stopped may have lost what was not flushed, as by a loss of power.
     const suspects = broken?.suspects ?? this.#stopped();
     let lost = await this.#end(how);
@@ -493,7 +552,7 @@ export class VolumeSimulation {
     }
     await this.#await(this.#open());
     // A cut at once is of what the crash has left, before anybody has looked at it.
-    const early = this.#calm || this.#random.chance(0.5) ? undefined : await this.#cutAll();
+    const early = this.#calm || this.#random.chance(0.65) ? undefined : await this.#cutAll();
     // What the crash has left has to be readable: the vault answers for as long as it takes to look.
     const { unavailable } = this.#vault;
     this.#vault.unavailable = 0;
