@@ -26,6 +26,8 @@ export class DirectoryStore implements ObjectStore {
   readonly #id: string | undefined;
   /** Device and inode of the folder: while they stay what they were, the folder is the same. */
   #place: string;
+  /** Folders that are durable themselves, with all those above them: whoever made them. */
+  readonly #durable = new Set<string>();
 
   private constructor(root: string, id: string | undefined, place: string) {
     this.#root = root;
@@ -36,8 +38,9 @@ export class DirectoryStore implements ObjectStore {
 
   /** Opens the folder, which is made if it is not there, and sweeps up what crashed writers left. */
   static async open(root: string): Promise<DirectoryStore> {
-    await fs.mkdir(root, { recursive: true, mode: FOLDER_MODE });
+    const made = await fs.mkdir(root, { recursive: true, mode: FOLDER_MODE });
     const store = new DirectoryStore(root, await readOrMakeId(root), (await placeOf(root)) ?? "");
+    if (made !== undefined) await store.#syncUpTo(dirname(root), dirname(made));
     await store.#sweep(root);
     return store;
   }
@@ -61,21 +64,27 @@ export class DirectoryStore implements ObjectStore {
       const path = this.#path(key);
       const folder = dirname(path);
       const made = await fs.mkdir(folder, { recursive: true, mode: FOLDER_MODE });
+      if (made !== undefined) this.#durable.delete(folder);
+      let isCreated = true;
       const temporary = join(folder, `${TEMPORARY_MARK}${randomUUID()}`);
       try {
         await writeDurably(temporary, body);
         if (options.ifAbsent === true) {
           // Unlike a rename, a link never replaces: of several writers exactly one gets the name.
-          if (!(await linkIfAbsent(temporary, path))) return "exists";
+          isCreated = await linkIfAbsent(temporary, path);
         } else {
           await fs.rename(temporary, path);
         }
       } finally {
         await fs.rm(temporary, { force: true });
       }
+      // Also what is there already: who made it, or its folder, may have died before that was durable.
       await syncFolder(folder);
-      if (made !== undefined) await this.#syncUpTo(dirname(folder), dirname(made));
-      return "created";
+      if (!this.#durable.has(folder)) {
+        await this.#syncUpTo(dirname(folder), this.#root);
+        this.#durable.add(folder);
+      }
+      return isCreated ? "created" : "exists";
     });
   }
 

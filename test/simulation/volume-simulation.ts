@@ -468,7 +468,8 @@ export class VolumeSimulation {
     const { volumeId, diskPath } = definition;
     if (volume === undefined || volume.failure !== undefined) return;
     if (this.#models.some((each) => each.volume?.failure !== undefined)) return;
-    const isDeleted = diskPath !== undefined && volume.restoreProgress === undefined && this.#random.chance(0.6);
+    const isDeleted =
+      diskPath !== undefined && volume.restoreProgress === undefined && this.#random.chance(0.6);
     const { unavailable, broken } = this.#vault;
     this.#vault.broken = 0;
     if (!isDeleted) this.#vault.unavailable = 0;
