@@ -67,6 +67,15 @@ export interface Recovered {
   readonly volumes: readonly FoundVolume[];
   /** Volumes that were brought back. */
   readonly restored: readonly VolumeId[];
+  /** What the catalog's copy has beside volumes and their data. */
+  readonly settings: RecoveredSettings;
+}
+
+export interface RecoveredSettings {
+  readonly gateways: number;
+  readonly schedules: number;
+  readonly chapCredentials: number;
+  readonly policies: number;
 }
 
 /** Rejects with a RecoveryError where something stands in the way. A dry run changes nothing, here or in the bucket. */
@@ -133,7 +142,7 @@ async function recoverInto(dataDir: string, options: RecoverOptions): Promise<Re
         await vault.records.putCatalog(copy);
         await vault.records.deleteCatalog(chosen.ownerId);
       }
-      return { snapshots, volumes, restored };
+      return { snapshots, volumes, restored, settings: settingsOf(copy, restored) };
     } finally {
       await vault.close();
     }
@@ -166,6 +175,18 @@ function choose(
     );
   }
   return first;
+}
+
+/** What belongs to volumes comes back with them. */
+function settingsOf(copy: CatalogCopy, restored: readonly VolumeId[]): RecoveredSettings {
+  const isBack = new Set(restored);
+  const volumes = copy.volumes.filter(({ id }) => isBack.has(id));
+  return {
+    gateways: copy.gateways.filter(({ state }) => state !== "deleted").length,
+    schedules: volumes.reduce((sum, { schedules = [] }) => sum + schedules.length, 0),
+    chapCredentials: volumes.reduce((sum, { chap = [] }) => sum + chap.length, 0),
+    policies: copy.policies?.length ?? 0,
+  };
 }
 
 async function takeOver(vault: Vault, copy: CatalogCopy, tell: (line: string) => void): Promise<void> {

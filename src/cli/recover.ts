@@ -1,7 +1,7 @@
 /** `sluicegate recover`. */
 import { readFileSync } from "node:fs";
 import { stayAlive } from "../platform/clock.ts";
-import { type FoundVolume, type RecoverOptions, recover } from "../server-recover.ts";
+import { type FoundVolume, type RecoveredSettings, type RecoverOptions, recover } from "../server-recover.ts";
 import { parseSize } from "./options.ts";
 import { readPassphrase } from "./passphrase.ts";
 
@@ -37,7 +37,7 @@ export async function recoverGateway(flags: Flags): Promise<void> {
       isDryRun: flags.list === true,
       tell: (line) => process.stderr.write(`${line}\n`),
     };
-    const { snapshots, volumes, restored } = await recover(options);
+    const { snapshots, volumes, restored, settings } = await recover(options);
     const lines = [`${snapshots.length} snapshots`];
     for (const { snapshotId, volumeId, startedAtMs, description } of [...snapshots].sort(
       (a, b) => a.startedAtMs - b.startedAtMs,
@@ -48,10 +48,21 @@ export async function recoverGateway(flags: Flags): Promise<void> {
     const isBack = new Set(restored);
     for (const volume of volumes)
       lines.push(`  ${describe(volume)}${isBack.has(volume.volumeId) ? "  brought back" : ""}`);
+    if (!options.isDryRun) lines.push(...told(settings));
     process.stdout.write(`${lines.join("\n")}\n`);
   } finally {
     letGo();
   }
+}
+
+/** What came back beside the volumes, and what is not in the bucket at all. */
+function told({ gateways, schedules, chapCredentials, policies }: RecoveredSettings): string[] {
+  return [
+    `brought back with them: ${gateways} gateways with their names, tags, bandwidth limits and maintenance windows, ` +
+      `${schedules} schedules, ${chapCredentials} CHAP credentials, ${policies} lifecycle policies`,
+    "made anew by the first start: the API's access keys (DATA/credentials) and the token for /metrics",
+    "not in the bucket: the activity log, how runs of schedules went, local disks that were in no use, and the settings of the command line",
+  ];
 }
 
 function describe({ volumeId, definition, newest }: FoundVolume): string {
