@@ -16,10 +16,44 @@ interface Answer {
   readonly PeriodInSeconds: number;
   readonly Timestamps: readonly number[];
   readonly Resources: readonly {
+    readonly ResourceARN?: string;
     readonly Metrics: readonly { readonly MetricName: string; readonly Values: readonly (number | null)[] }[];
   }[];
 }
 
+/** How volumes stand now, by their ARNs: seconds since the newest snapshot, and bytes that are not in the bucket yet. */
+export function useVolumeStates(): ReadonlyMap<string, VolumeState> {
+  const { own } = useClients();
+  const found = useQuery({
+    queryKey: ["volume-states"],
+    refetchInterval: CALM_MS,
+    queryFn: () =>
+      own<Answer>("GetMetrics", {
+        Scope: "Volume",
+        MetricNames: ["TimeSinceLastSnapshot", "UnsavedBytes"],
+        StartTime: Math.floor(Date.now() / 1000) - RECENT_SECONDS,
+      }),
+  }).data;
+  return new Map(
+    found?.Resources.map(({ ResourceARN = "", Metrics }) => {
+      const last = (name: string) =>
+        Metrics.find(({ MetricName }) => MetricName === name)?.Values.findLast((value) => value !== null) ??
+        undefined;
+      return [
+        ResourceARN,
+        { sinceSnapshotSeconds: last("TimeSinceLastSnapshot"), unsavedBytes: last("UnsavedBytes") },
+      ];
+    }),
+  );
+}
+
+export interface VolumeState {
+  readonly sinceSnapshotSeconds: number | undefined;
+  readonly unsavedBytes: number | undefined;
+}
+
+/** Three of the gateway's samples. */
+const RECENT_SECONDS = 40;
 const HOUR_MINUTES = 60;
 const DAY_MINUTES = 24 * HOUR_MINUTES;
 

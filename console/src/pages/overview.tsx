@@ -124,12 +124,12 @@ function Figures(props: {
             label: "Volumes",
             value: (
               <PageLink to="/volumes">
-                {count(volumes?.length)} ({bytes(sum(({ sizeBytes }) => sizeBytes))})
+                {count(volumes?.length)} ({bytes(sum(({ usedBytes }) => usedBytes))} of{" "}
+                {bytes(sum(({ sizeBytes }) => sizeBytes))})
               </PageLink>
             ),
           },
           { label: "Not in the bucket yet", value: <Unsaved /> },
-          { label: "Data on volumes", value: bytes(sum(({ usedBytes }) => usedBytes)) },
           {
             label: "Snapshots",
             value: (

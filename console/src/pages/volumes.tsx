@@ -8,9 +8,10 @@ import SpaceBetween from "@cloudscape-design/components/space-between";
 import type { TableProps } from "@cloudscape-design/components/table";
 import TextFilter from "@cloudscape-design/components/text-filter";
 import { type ReactNode, useState } from "react";
+import { useVolumeStates, type VolumeState } from "../api/metrics.ts";
 import { useVolumes, type Volume } from "../api/queries.ts";
 import { usePlace } from "../layout.tsx";
-import { ago, bytes, time } from "../parts/format.ts";
+import { ago, bytes, duration, time } from "../parts/format.ts";
 import { PageLink, useGo } from "../parts/links.tsx";
 import { List } from "../parts/list.tsx";
 import { Problem } from "../parts/problem.tsx";
@@ -19,7 +20,10 @@ import { isServed, volumeActions } from "../parts/volume-actions.ts";
 import { CreateSnapshotDialog, type DialogName, VolumeDialogs } from "../parts/volume-dialogs.tsx";
 import { useSignedIn } from "../session/context.tsx";
 
-const COLUMNS: TableProps.ColumnDefinition<Volume>[] = [
+/** A volume, and how it stands. */
+type Row = Volume & VolumeState;
+
+const COLUMNS: TableProps.ColumnDefinition<Row>[] = [
   {
     id: "name",
     header: "Name",
@@ -45,6 +49,19 @@ const COLUMNS: TableProps.ColumnDefinition<Volume>[] = [
   },
   { id: "size", header: "Size", sortingField: "sizeBytes", cell: ({ sizeBytes }) => bytes(sizeBytes) },
   { id: "used", header: "Used", sortingField: "usedBytes", cell: ({ usedBytes }) => bytes(usedBytes) },
+  {
+    id: "snapshot",
+    header: "Last snapshot",
+    sortingField: "sinceSnapshotSeconds",
+    cell: ({ sinceSnapshotSeconds }) =>
+      sinceSnapshotSeconds === undefined ? "–" : `${duration(sinceSnapshotSeconds)} ago`,
+  },
+  {
+    id: "unsaved",
+    header: "Not in the bucket yet",
+    sortingField: "unsavedBytes",
+    cell: ({ unsavedBytes }) => (unsavedBytes === undefined ? "–" : bytes(unsavedBytes)),
+  },
   { id: "id", header: "Volume ID", sortingField: "id", cell: ({ id }) => <span className="code">{id}</span> },
   {
     id: "created",
@@ -57,6 +74,7 @@ const COLUMNS: TableProps.ColumnDefinition<Volume>[] = [
 ];
 
 const PAGE_SIZE = 25;
+const NO_STATE: VolumeState = { sinceSnapshotSeconds: undefined, unsavedBytes: undefined };
 
 export function Volumes(): ReactNode {
   usePlace({ text: "Volumes" });
@@ -64,8 +82,10 @@ export function Volumes(): ReactNode {
   const go = useGo();
   const volumes = useVolumes();
   const [dialog, setDialog] = useState<DialogName>();
+  const states = useVolumeStates();
+  const rows = volumes.data?.map((volume): Row => ({ ...volume, ...(states.get(volume.arn) ?? NO_STATE) }));
   const { items, collectionProps, filterProps, paginationProps, filteredItemsCount, actions } = useCollection(
-    volumes.data ?? [],
+    rows ?? [],
     {
       filtering: {
         empty: <NoVolumes />,
@@ -83,7 +103,7 @@ export function Volumes(): ReactNode {
           ),
       },
       pagination: { pageSize: PAGE_SIZE },
-      sorting: { defaultState: { sortingColumn: COLUMNS[0] as TableProps.ColumnDefinition<Volume> } },
+      sorting: { defaultState: { sortingColumn: COLUMNS[0] as TableProps.ColumnDefinition<Row> } },
       selection: { trackBy: "id" },
     },
   );

@@ -209,9 +209,13 @@ function OneChart(props: { chart: Chart; measured: Measured | undefined; minutes
 function pointsOf(line: Line, measured: Measured | undefined): { x: Date; y: number }[] {
   if (measured === undefined) return [];
   const values = measured.values.get(line.metric) ?? [];
-  return measured.times.flatMap((x, i) => {
+  const points = measured.times.flatMap((x, i) => {
     const value = values[i];
     if (value === null || value === undefined) return [];
     return [{ x, y: line.isRate === true ? value / measured.periodSeconds : value }];
   });
+  const [only] = points;
+  if (only === undefined || points.length > 1) return points;
+  // One point is no line: it stands for its whole period.
+  return [{ ...only, x: new Date(only.x.getTime() - measured.periodSeconds * 1000) }, only];
 }

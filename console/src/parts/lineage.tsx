@@ -55,7 +55,7 @@ export function Lineage({ snapshot }: { snapshot: SnapshotView }): ReactNode {
                   {each.description === "" ? each.id : each.description}
                 </PageLink>
               )}
-              {sizes.get(each.id)?.State === "measured" && (
+              {sizes.get(each.id)?.HeldByVolumeIds?.length === 0 && (
                 <Box variant="small" display="inline" margin={{ left: "xs" }}>
                   <UniqueSize size={sizes.get(each.id)} /> of its own
                 </Box>
