@@ -60,7 +60,7 @@ export function usePlace(...crumbs: Crumb[]): void {
 export function Layout(): ReactNode {
   const { session, signOut } = useSignedIn();
   const [mode, setMode] = useState(chosenMode);
-  const [isNavigationOpen, setNavigationOpen] = useState(() => matchMedia("(min-width: 689px)").matches);
+  const [isNavigationOpen, setNavigationOpen] = useState(() => matchMedia("(min-width: 1000px)").matches);
   const [crumbs, setCrumbs] = useState<readonly Crumb[]>([]);
   const follow = useFollow();
   const { pathname } = useLocation();

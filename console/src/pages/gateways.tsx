@@ -253,7 +253,12 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
               </StatusIndicator>
             ),
         },
-        { id: "path", header: "Path", cell: ({ path }) => <span className="words code">{path}</span> },
+        {
+          id: "path",
+          header: "Path",
+          minWidth: 220,
+          cell: ({ path }) => <span className="words code">{path}</span>,
+        },
       ]}
       empty={<Box color="text-body-secondary">No disks.</Box>}
     />

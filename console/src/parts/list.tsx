@@ -1,11 +1,11 @@
-/** A table where there is room for one; on a phone a card for each row, with all of its columns. */
+/** A table where there is room for one; where there is none, on a phone, a card for each row, with all of its columns. */
 import Cards from "@cloudscape-design/components/cards";
 import Table, { type TableProps } from "@cloudscape-design/components/table";
 import { type ReactNode, useSyncExternalStore } from "react";
 
-const NARROW = "(max-width: 688px)";
+const NARROW = "(max-width: 900px)";
 
-/** Whether the window is as narrow as a phone. */
+/** Whether the window is narrow: a phone, or a tablet held upright. */
 export function useNarrow(): boolean {
   return useSyncExternalStore(
     (onChange) => {
