@@ -203,6 +203,12 @@ describe("EC2, EBS direct and the Data Lifecycle Manager", () => {
     const list = ["DescribeSnapshots", {}] as const;
     const nobody = { ...settings, accessKeyId: "AKIAIOSFODNN7EXAMPLE" };
     await provokeOne("ec2", [...list, "AuthFailure", 401], nobody);
+    const stranger = openCaller("aws-sdk", nobody, "ec2");
+    callers.push(stranger);
+    await assert.rejects(
+      stranger.call(...list),
+      /^AuthFailure: AWS was not able to validate the provided access credentials$/,
+    );
     const forger = { ...settings, secretAccessKey: "guessed" };
     await provokeOne("ec2", [...list, "SignatureDoesNotMatch", 403], forger);
     await untilRefused("ebs", ["StartSnapshot", start, "ConcurrentLimitExceededException"]);

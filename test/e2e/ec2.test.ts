@@ -337,8 +337,8 @@ describe("the EC2 API", () => {
       Filters: [{ Name: "state", Values: ["available"] }],
     });
     assert.deepEqual(
-      zones.AvailabilityZones.map((one: { ZoneName: string }) => one.ZoneName),
-      ["us-east-1a"],
+      zones.AvailabilityZones.map((one: { ZoneName: string; ZoneId: string }) => [one.ZoneName, one.ZoneId]),
+      [["us-east-1a", "use1-az1"]],
     );
   });
 

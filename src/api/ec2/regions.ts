@@ -18,8 +18,11 @@ export function zoneOf(region: string): string {
   return `${region}a`;
 }
 
+/** The id of that zone, as AWS makes them: `use1-az1` in us-east-1. */
 export function zoneIdOf(region: string): string {
-  return `${region}-az1`;
+  const [, country, direction = "", number] = /^([a-z]{2})-([a-z]+)-(\d+)$/.exec(region) ?? [];
+  const letters = [...direction.matchAll(/north|south|east|west|central/g)].map(([word]) => word.charAt(0));
+  return letters.length === 0 ? `${region}-az1` : `${country}${letters.join("")}${number}-az1`;
 }
 
 export const describeRegions: Operation<Services, DescribeRegionsRequest, DescribeRegionsResult> = {

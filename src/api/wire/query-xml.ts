@@ -22,6 +22,7 @@ import { type Broken, broken, EC2_MODEL, MISSING, memberOf } from "./validator.t
 
 const NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/";
 const SHOWN_CHARS = 64;
+const NOT_VALIDATED = "AWS was not able to validate the provided access credentials";
 
 type SchemaRef = Parameters<typeof NormalizedSchema.of>[0];
 type Ec2Package = Readonly<Record<string, SchemaRef>>;
@@ -101,7 +102,9 @@ export function xmlError(error: unknown): { code: string; message: string; statu
   }
   if (error instanceof SignatureError) {
     const [code, status] = SIGNATURE_ERRORS[error.code];
-    return { code, status, message: error.message };
+    // The one text of these that tools look for.
+    const message = code === "AuthFailure" ? NOT_VALIDATED : error.message;
+    return { code, status, message };
   }
   if (error instanceof ClientTokenError)
     return { code: "IdempotentParameterMismatch", message: error.message, status: 400 };
