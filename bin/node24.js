@@ -23,10 +23,11 @@ export function findNode() {
 }
 
 /**
- * For the C library's malloc: blocks and whatever is larger go back to the system when they are freed. Left to itself
- * it keeps hundreds of MiB of them in pieces.
+ * For the C library's malloc: what is larger than the pieces in which sockets are read (64 KiB) goes back to the system
+ * when it is freed. Left to itself it keeps hundreds of MiB of them in pieces. Those pieces are used again: having the
+ * system map and clear each of them costs as much as decoding what was read.
  */
-const MALLOC = { MALLOC_MMAP_THRESHOLD_: "65536" };
+const MALLOC = { MALLOC_MMAP_THRESHOLD_: "262144", MALLOC_TRIM_THRESHOLD_: "16777216" };
 const PARENT_POLL_MS = 200;
 /** Where the child finds the pipe whose end tells it that this process is gone. */
 const LIFELINE_FD = 3;

@@ -13,6 +13,8 @@ const SAMPLES_MIN = 8;
 /** Slow is so many times as long as nine of ten answers take, and never less than that. */
 const SLOW_FACTOR = 3;
 const SLOW_MS_MIN = 200;
+/** What is larger takes its time, and is waited for by nobody. */
+const HEDGED_BYTES_MAX = 1024 * 1024;
 /** Each request earns this part of a second one, up to so many. */
 const EARNED = 0.1;
 const EARNED_MAX = 4;
@@ -33,7 +35,7 @@ export class HedgingStore implements ObjectStore {
   }
 
   async get(key: string, range?: ByteRange): Promise<Buffer> {
-    if (range === undefined) return this.#store.get(key);
+    if (range === undefined || range.lengthBytes > HEDGED_BYTES_MAX) return this.#store.get(key, range);
     this.#earned = Math.min(EARNED_MAX, this.#earned + EARNED);
     const startMs = this.#clock.monotonicMs();
     const bytes = await this.#hedged(() => this.#store.get(key, range));

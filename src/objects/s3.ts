@@ -245,11 +245,18 @@ async function collect(body: Readable, dueBytes: number, what: string): Promise<
   }
   const bytes = Buffer.allocUnsafeSlow(dueBytes);
   let came = 0;
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    if (came + chunk.length <= dueBytes) chunk.copy(bytes, came);
-    came += chunk.length;
-    if (came > dueBytes) break;
-  }
+  // By events: an iterator would make promises for each of its many pieces.
+  await new Promise<void>((resolve, reject) => {
+    body.on("data", (chunk: Buffer) => {
+      if (came + chunk.length <= dueBytes) chunk.copy(bytes, came);
+      came += chunk.length;
+      if (came > dueBytes) body.destroy();
+    });
+    body.on("error", reject);
+    // The end of it, or of the connection: how much came tells which.
+    body.on("close", resolve);
+    body.on("end", resolve);
+  });
   if (came !== dueBytes) throw new StoreError("unavailable", `${what}: ${came} of ${dueBytes} bytes came`);
   return bytes;
 }

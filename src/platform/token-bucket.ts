@@ -9,6 +9,9 @@ import type { Clock } from "./clock.ts";
 
 /** Who has bytes to move asks it first. */
 export interface ByteLimit {
+  /** Bytes per second; undefined where there is no limit. */
+  readonly rate?: number | undefined;
+
   /**
    * Resolves when so many bytes may go. `isBackground`: after everybody else who waits. Rejects with the signal's
    * reason when it is aborted first.

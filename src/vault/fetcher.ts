@@ -2,13 +2,12 @@
  * Reads records, pages and blocks from the bucket: verified against tag and name, runs of neighbours in one request,
  * one request for one record at a time.
  */
-import type { ObjectStore } from "../objects/object-store.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { applyDelta } from "./delta.ts";
 import { baseName, blockName, deltaNames, type Entry, isDelta } from "./entry.ts";
 import type { KeyRing, NameDomain } from "./key-ring.ts";
 import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
-import { type MayFetch, MissingPack, PackSource, ShortPack } from "./pack-source.ts";
+import { type MayFetch, MissingPack, NO_LIMIT, type PackSource, ShortPack } from "./pack-source.ts";
 import { FAN_OUT, Page } from "./page.ts";
 import { RecentMap } from "./recent-map.ts";
 import type { Checkpoint } from "./root.ts";
@@ -47,14 +46,14 @@ export class Fetcher {
 
   /** `refreshIndex` enters into the index what is in the bucket and not known here yet; when urgent, in any case. */
   constructor(
-    store: ObjectStore,
+    source: PackSource,
     index: ChunkIndex,
     keys: KeyRing,
     packs: PackReader,
     refreshIndex: (isUrgent?: boolean) => Promise<void>,
   ) {
     this.#refreshIndex = refreshIndex;
-    this.#source = new PackSource(store, index);
+    this.#source = source;
     this.#index = index;
     this.#keys = keys;
     this.#packs = packs;
@@ -323,8 +322,6 @@ export class Fetcher {
     }
   }
 }
-
-const NO_LIMIT = async (_bytes: number): Promise<void> => {};
 
 /** From the beginning of a run's first record to the end of its last. */
 function bytesOf(run: readonly Wanted[]): number {

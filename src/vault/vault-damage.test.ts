@@ -57,6 +57,9 @@ describe("damage", () => {
               `${key}, block ${block + b}`,
             );
           }
+          const bulk = Buffer.alloc(content.length, 1);
+          await vault.readInto(rootKey, block, 50, bulk);
+          assert(bulk.equals(content), `${key}, blocks from ${block} on, in bulk`);
         }
         await vault.close();
       } catch (error) {

@@ -9,6 +9,7 @@ import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import type { ByteLimit } from "../platform/token-bucket.ts";
+import { BulkReader } from "./bulk-reader.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { type CollectionProgress, type CollectionReport, Collector } from "./collector.ts";
 import { Cycles } from "./cycles.ts";
@@ -23,6 +24,7 @@ import { Leases } from "./lease.ts";
 import { type NonZeroBlocks, nextNonZero } from "./map-search.ts";
 import { Membership } from "./membership.ts";
 import { PackReader } from "./pack.ts";
+import { PackSource } from "./pack-source.ts";
 import { PACK_BYTES, PackWriter } from "./pack-writer.ts";
 import { Records } from "./records.ts";
 import { type RootDescription, Roots } from "./roots.ts";
@@ -87,6 +89,7 @@ export class Vault {
   readonly #keeper: IndexKeeper;
   readonly #index: ChunkIndex;
   readonly #fetcher: Fetcher;
+  readonly #bulk: BulkReader;
   readonly #leases: Leases;
   readonly #roots: Roots;
   readonly #chain: ChainLimits;
@@ -133,9 +136,18 @@ export class Vault {
       pause: this.#pause,
       onProblem: this.#onProblem,
     });
-    this.#fetcher = new Fetcher(options.store, index, this.#keys, packReader, (isUrgent) =>
+    const source = new PackSource(options.store, index);
+    this.#fetcher = new Fetcher(source, index, this.#keys, packReader, (isUrgent) =>
       this.#keeper.refresh(isUrgent),
     );
+    this.#bulk = new BulkReader({
+      fetcher: this.#fetcher,
+      source,
+      index,
+      keys: this.#keys,
+      packs: packReader,
+      pause: this.#pause,
+    });
     const cycles = new Cycles(options.store, this.#sealer);
     this.#membership = new Membership(cycles, index, this.#keeper, options.ownerId);
     this.records = new Records(options.store, this.#sealer, options.ownerId, this.#onProblem);
@@ -303,21 +315,40 @@ export class Vault {
   }
 
   /** The content of blocks [first, first + count) as of the root, verified; beyond its size there are zeros. */
-  async readBlocks(
-    key: string,
-    first: number,
-    count: number,
-    bandwidth?: Bandwidth,
-    isBackground = false,
-  ): Promise<Buffer> {
+  async readBlocks(key: string, first: number, count: number, bandwidth?: Bandwidth): Promise<Buffer> {
     assert(first >= 0 && count >= 0);
     const view = await this.#roots.view(key);
     const { root } = view;
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const mayFetch = async (bytes: number) => bandwidth?.download.take(bytes, { isBackground });
+    const mayFetch = async (bytes: number) => bandwidth?.download.take(bytes);
     const content = await this.#keeper.whole(() => this.#fetcher.blocks(view, first, inside, mayFetch));
     if (inside === count) return content;
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
+  }
+
+  /**
+   * The same into a buffer of just that size, for who reads all of a root in order and is waited for by nobody: by
+   * large requests, ahead of the reader, behind everybody else. Where it rejects, the buffer holds nothing of use.
+   */
+  async readInto(
+    key: string,
+    first: number,
+    count: number,
+    into: Buffer,
+    bandwidth?: Bandwidth,
+  ): Promise<void> {
+    const view = await this.#roots.view(key);
+    const { sizeBytes, blockBytes } = view.root;
+    assert(first >= 0 && into.length === count * blockBytes);
+    const inside = Math.max(0, Math.min(count, sizeBytes / blockBytes - first));
+    const line = {
+      mayFetch: async (bytes: number) => bandwidth?.download.take(bytes, { isBackground: true }),
+      bytesPerSecond: bandwidth?.download.rate,
+    };
+    await this.#keeper.whole(() =>
+      this.#bulk.read(view, first, inside, into.subarray(0, inside * blockBytes), line),
+    );
+    into.fill(0, inside * blockBytes);
   }
 
   /** The blocks of [first, first + count) that are not all zeros, up to `max` of them; no chunk is fetched for it. */

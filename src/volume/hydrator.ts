@@ -28,9 +28,9 @@ export interface HydratorOptions {
 
 /** Blocks fetched together where a guest waits for one of them: 1 MiB. */
 const GUEST_RUN_BLOCKS = 16;
-/** And in the background, where nobody does: 4 MiB, which the vault gets in one request. */
+/** And in the background, where nobody does: 4 MiB. The vault looks further ahead, and fetches more at a time. */
 const BACKGROUND_RUN_BLOCKS = 64;
-/** Runs fetched at a time in the background. */
+/** Runs under way at a time in the background: one that is written, one that is decoded, one that waits. */
 const PARALLEL_RUNS = 3;
 /** Blocks whose zeros are asked for together, and marked without a pause: 256 GiB, a millisecond. */
 const WINDOW_BLOCKS = 4 * 1024 * 1024;
@@ -120,8 +120,15 @@ export class Hydrator {
   }
 
   async #load(first: number, count: number, isBackground: boolean): Promise<void> {
-    const { hydration, rootKey, world, writeBlocks } = this.#options;
-    const content = await world.roots.readBlocks(rootKey, first, count, isBackground);
+    const { rootKey, world } = this.#options;
+    const { roots } = world;
+    if (isBackground) await roots.readRun(rootKey, first, count, (...blocks) => this.#write(...blocks));
+    else this.#write(await roots.readBlocks(rootKey, first, count), first, count);
+  }
+
+  /** Writes those of the blocks that are missing, now and here: nothing can come in between. */
+  #write(content: Buffer, first: number, count: number): void {
+    const { hydration, writeBlocks } = this.#options;
     if (this.#stopped) return;
     for (let i = 0; i < count; i++) {
       if (hydration.has(first + i)) continue;
@@ -158,7 +165,10 @@ export class Hydrator {
           windowEnd = await this.#skipZeros(block);
           continue;
         }
-        cursor = await this.#fetchSome(block, windowEnd);
+        const end = windowEnd;
+        const fetchWindow = () => this.#fetchWindow(block, end);
+        const { turns } = world.roots;
+        cursor = await (turns === undefined ? fetchWindow() : turns.run(fetchWindow));
       } catch (error) {
         if (isUnavailable(error)) {
           await delay(world.clock, world.limits.vaultRetryMs);
@@ -172,27 +182,33 @@ export class Hydrator {
     if (!this.#stopped && hydration.complete) await this.#options.done();
   }
 
-  /** Fetches the next runs that miss something before `end`, side by side; answers where to go on. */
-  async #fetchSome(block: number, end: number): Promise<number> {
+  /** Fetches the runs that miss something before `end`, some side by side; answers where to go on. */
+  async #fetchWindow(block: number, end: number): Promise<number> {
     const { hydration } = this.#options;
-    if (this.#guests > 0) {
-      await new Promise<void>((resolve) => {
-        this.#whenAlone = resolve;
-      });
+    const running = new Set<Promise<void>>();
+    let failed: { readonly at: number; readonly error: unknown } | undefined;
+    for (let next = block; !this.#stopped && failed === undefined; ) {
+      if (this.#guests > 0) {
+        await new Promise<void>((resolve) => {
+          this.#whenAlone = resolve;
+        });
+      }
+      const at = hydration.nextMissing(next);
+      if (at < 0 || at >= end) break;
+      next = at - (at % BACKGROUND_RUN_BLOCKS) + BACKGROUND_RUN_BLOCKS;
+      const run: Promise<void> = this.#fetchAround(at, true)
+        .catch((error: unknown) => {
+          // The first that failed is what the caller hears of; where it goes on, the others are met again.
+          if (failed === undefined || at < failed.at) failed = { at, error };
+        })
+        .finally(() => running.delete(run));
+      running.add(run);
+      if (running.size >= PARALLEL_RUNS) await Promise.race(running);
     }
-    const wanted: number[] = [];
-    for (let at = block; at >= 0 && at < end && wanted.length < PARALLEL_RUNS; ) {
-      wanted.push(at);
-      at = hydration.nextMissing(at - (at % BACKGROUND_RUN_BLOCKS) + BACKGROUND_RUN_BLOCKS);
-    }
-    const ended = await Promise.allSettled(wanted.map((first) => this.#fetchAround(first, true)));
-    // The first that failed is what the caller hears of; where it goes on, the others are met again.
-    for (const [i, result] of ended.entries()) {
-      if (result.status === "fulfilled") continue;
-      this.#failedAt = wanted[i] ?? block;
-      throw result.reason;
-    }
-    return block;
+    await Promise.all(running);
+    if (failed === undefined) return block;
+    this.#failedAt = failed.at;
+    throw failed.error;
   }
 
   /** Marks the zero blocks of the next window as there; answers the window's end. */

@@ -1,10 +1,21 @@
 import { type Clock, delay } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
+import type { Permits } from "../platform/permits.ts";
+
+/** Takes the content of blocks [firstBlock, firstBlock + count). */
+export type UseBlocks = (content: Buffer, firstBlock: number, count: number) => void;
 
 /** What a volume needs of the vault: the content of a root, wherever the vault's own code runs. */
 export interface RootReader {
-  /** The blocks as of the root, verified, one after the other. `isBackground`: nobody waits for them yet. */
-  readBlocks(rootKey: string, firstBlock: number, count: number, isBackground?: boolean): Promise<Buffer>;
+  /** The blocks as of the root, verified, one after the other. */
+  readBlocks(rootKey: string, firstBlock: number, count: number): Promise<Buffer>;
+  /**
+   * The same for who reads all of a root in order, and is waited for by nobody. `use` is called with one part of the
+   * blocks after the other; the bytes are its own until it returns.
+   */
+  readRun(rootKey: string, firstBlock: number, count: number, use: UseBlocks): Promise<void>;
+  /** Who reads runs holds one of these for some of them: volumes that share a line take turns. */
+  readonly turns?: Permits;
   /**
    * The blocks among these that are not all zeros, ascending, up to `max` of them; there are no others before block
    * `end`.

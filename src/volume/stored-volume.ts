@@ -87,7 +87,11 @@ export class StoredVolume extends EngineVolume {
         world,
         rootKey: options.parentRootKey ?? "",
         blank: world.disk.readFile(`${options.folder}/${NOT_BLANK_MARK}`) === undefined,
-        writeBlocks: (first, count, content, offset) => this.#writeHome(first, count, content, offset),
+        writeBlocks: (first, count, content, offset) => {
+          this.#writeHome(first, count, content, offset);
+          // Synced on the way, as what guests write: otherwise all of it has to be at the end.
+          this.wrote(count * BLOCK_BYTES);
+        },
         done: () => this.#hydrated(),
       });
     }

@@ -19,6 +19,7 @@ import { type Bandwidth, Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
 import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
+import { BLOCK_BYTES } from "../volume/geometry.ts";
 import { CloudMeter } from "./cloud-meter.ts";
 import { listUnits, readBytes, uploadSpool } from "./direct-blocks.ts";
 import { readLoad } from "./load-gauge.ts";
@@ -92,14 +93,19 @@ const main = new Rpc(parentPort, {
 const data = new Rpc(given.data, {
   uploadEpoch: (order: UploadOrder) => uploads.run(order.volumeId, (signal) => uploadEpoch(order, signal)),
   cancelUpload: (volumeId: VolumeId) => uploads.cancel(volumeId),
-  readBlocks: (
+  readBlocks: (gatewayId: GatewayId, volumeId: VolumeId, rootKey: string, first: number, count: number) =>
+    opened().readBlocks(rootKey, first, count, lineOf(gatewayId, volumeId)),
+  readInto: (
     gatewayId: GatewayId,
     volumeId: VolumeId,
     rootKey: string,
     first: number,
     count: number,
-    isBackground: boolean,
-  ) => opened().readBlocks(rootKey, first, count, lineOf(gatewayId, volumeId), isBackground),
+    into: SharedArrayBuffer,
+  ) => {
+    const target = Buffer.from(into, 0, count * BLOCK_BYTES);
+    return opened().readInto(rootKey, first, count, target, lineOf(gatewayId, volumeId));
+  },
   forgetVolume: (volumeId: VolumeId) => meter.forget(volumeId),
   checkLease: (volumeId: VolumeId) => opened().checkLease(volumeId),
   nonZeroBlocks: (rootKey: string, first: number, count: number, max: number) =>

@@ -23,6 +23,9 @@ export class CloudMeter {
     const gateway = countedOf(this.#gateways, gatewayId);
     const volume = countedOf(this.#volumes, volumeId);
     return {
+      get rate() {
+        return limit.rate;
+      },
       async take(bytes, options) {
         await limit.take(bytes, options);
         gateway.downloaded += bytes;

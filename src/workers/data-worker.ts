@@ -4,10 +4,11 @@ import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import type { DataFigures, VolumeFigures } from "../gateway/measurements.ts";
-import { systemClock } from "../platform/clock.ts";
+import { nextTurn, systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import { systemDisk } from "../platform/disk.ts";
 import type { GatewayId, VolumeId } from "../platform/ids.ts";
+import { Permits } from "../platform/permits.ts";
 import { systemRandom } from "../platform/random.ts";
 import type { UnitStore } from "../scsi/unit-state-file.ts";
 import type { ChapCredential, TargetEntry } from "../target/directory.ts";
@@ -23,7 +24,15 @@ import { LineLimiter } from "./line-limiter.ts";
 import { publishLoad } from "./load-gauge.ts";
 import type { DataWorkerData, WorkerLogLine } from "./messages.ts";
 import { Rpc } from "./rpc.ts";
+import { SharedBuffers } from "./shared-buffers.ts";
 import { identityOf } from "./unit-identity.ts";
+
+/** What is hydrated goes by buffers of 4 MiB, so many for all volumes, and a MiB of one is written in a turn. */
+const HYDRATION_BUFFERS = 4;
+const HYDRATION_RUN_BLOCKS_MAX = 64;
+const BLOCKS_PER_TURN = 16;
+/** Volumes of a gateway that are hydrated at a time, some 64 MiB of each before the next one's turn comes. */
+const HYDRATIONS_MAX = 2;
 
 type HostedVolume = FleetVolume & {
   readonly targetName: string;
@@ -33,7 +42,11 @@ type HostedVolume = FleetVolume & {
 
 const given = workerData as DataWorkerData;
 assert(parentPort !== null);
-publishLoad(given.load, systemClock);
+/** Time spent on writing what is hydrated. */
+let backgroundMs = 0;
+publishLoad(given.load, systemClock, () => backgroundMs);
+const hydrationBuffers = new SharedBuffers(HYDRATION_BUFFERS, HYDRATION_RUN_BLOCKS_MAX * BLOCK_BYTES);
+const hydrationTurns = new Map<GatewayId, Permits>();
 const targets = new Map<string, TargetEntry>();
 const targetNames = new Map<VolumeId, string>();
 const meters = new Map<VolumeId, MeteredDevice>();
@@ -51,8 +64,21 @@ const fleet = new Fleet({
   clock: systemClock,
   random: systemRandom,
   rootsOf: (gatewayId, volumeId) => ({
-    readBlocks: async (rootKey, first, count, isBackground = false) => {
-      const args = [gatewayId, volumeId, rootKey, first, count, isBackground];
+    turns: turnsOf(gatewayId),
+    readRun: (rootKey, first, count, use) =>
+      hydrationBuffers.run(async (shared) => {
+        assert(count <= HYDRATION_RUN_BLOCKS_MAX);
+        await backup.call("readInto", gatewayId, volumeId, rootKey, first, count, shared);
+        for (let at = 0; at < count; at += BLOCKS_PER_TURN) {
+          const some = Math.min(BLOCKS_PER_TURN, count - at);
+          const startMs = systemClock.monotonicMs();
+          use(Buffer.from(shared, at * BLOCK_BYTES, some * BLOCK_BYTES), first + at, some);
+          backgroundMs += systemClock.monotonicMs() - startMs;
+          await nextTurn();
+        }
+      }),
+    readBlocks: async (rootKey, first, count) => {
+      const args = [gatewayId, volumeId, rootKey, first, count];
       const bytes = await backup.call<Uint8Array>("readBlocks", ...args);
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     },
@@ -133,6 +159,16 @@ const main = new Rpc(parentPort, {
     await fleet.close();
   },
 });
+
+/** The turns that a gateway's volumes take: it has one line. */
+function turnsOf(gatewayId: GatewayId): Permits {
+  let turns = hydrationTurns.get(gatewayId);
+  if (turns === undefined) {
+    turns = new Permits(HYDRATIONS_MAX);
+    hydrationTurns.set(gatewayId, turns);
+  }
+  return turns;
+}
 
 function log(line: WorkerLogLine): void {
   main.tell("log", line);

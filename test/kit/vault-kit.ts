@@ -106,6 +106,8 @@ export async function expectContent(
       Array.from({ length: count }, (_, i) => model.get(first + i) ?? Buffer.alloc(BLOCK)),
     );
     assert(content.equals(expected), `${rootKey}: blocks from ${first} on`);
+    await vault.readInto(rootKey, first, count, content.fill(1));
+    assert(content.equals(expected), `${rootKey}: blocks from ${first} on, in bulk`);
   }
   const nonZero = [...model].filter(([, b]) => !b.equals(Buffer.alloc(BLOCK))).map(([block]) => block);
   const found: number[] = [];

@@ -5,6 +5,8 @@ import type { VolumeId } from "../../src/platform/ids.ts";
 import { Vault } from "../../src/vault/vault.ts";
 import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
 import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
+import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
+import type { UseBlocks } from "../../src/volume/root-reader.ts";
 import type { SeededRandom } from "../kit/seeded-random.ts";
 import { SimStore } from "./sim-store.ts";
 import { pauseInBackground, type SimulatedVault, SimVaultError } from "./sim-vault.ts";
@@ -51,6 +53,12 @@ export class RealVault implements SimulatedVault {
   async readBlocks(rootKey: string, first: number, count: number, isBackground = false): Promise<Buffer> {
     if (isBackground) await pauseInBackground(this.#random);
     return (await this.#opened()).readBlocks(rootKey, first, count);
+  }
+
+  async readRun(rootKey: string, first: number, count: number, use: UseBlocks): Promise<void> {
+    const content = Buffer.alloc(count * BLOCK_BYTES, 0xdb);
+    await (await this.#opened()).readInto(rootKey, first, count, content);
+    use(content, first, count);
   }
 
   async nonZeroBlocks(

@@ -3,7 +3,7 @@ import type { VolumeId } from "../../src/platform/ids.ts";
 import type { UploadedEpoch } from "../../src/volume/epoch-log.ts";
 import { type EpochReaders, LocalEpoch, type UploadOrder } from "../../src/volume/epoch-source.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
-import type { RootReader } from "../../src/volume/root-reader.ts";
+import type { RootReader, UseBlocks } from "../../src/volume/root-reader.ts";
 import type { SeededRandom } from "../kit/seeded-random.ts";
 
 type Root = ReadonlyMap<number, Buffer>;
@@ -79,6 +79,15 @@ export class SimVault implements SimulatedVault {
     if (this.#random.chance(this.unavailable)) throw new SimVaultError("unavailable");
     const root = this.#root(rootKey);
     return Buffer.concat(Array.from({ length: count }, (_, i) => root.get(first + i) ?? ZERO));
+  }
+
+  async readRun(rootKey: string, first: number, count: number, use: UseBlocks): Promise<void> {
+    const content = await this.readBlocks(rootKey, first, count);
+    // Each block by itself: more can come in between.
+    for (let i = 0; i < count; i++) {
+      use(content.subarray(i * BLOCK_BYTES, (i + 1) * BLOCK_BYTES), first + i, 1);
+      await this.#pause();
+    }
   }
 
   async nonZeroBlocks(
