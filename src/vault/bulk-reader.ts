@@ -9,6 +9,8 @@
  * A record counts when its tag fits, and a block when it has its name (invariant 7). Whatever is not as it should be is
  * left to the Fetcher, which knows what can be done about it, and how to say what cannot.
  */
+import { strict as assert } from "node:assert";
+import type { ByteLimit } from "../platform/token-bucket.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { applyDelta } from "./delta.ts";
 import { baseName, blockName, deltaNames, type Entry, isDelta } from "./entry.ts";
@@ -45,7 +47,7 @@ export interface BulkReaderParts {
 }
 
 /** The line that the bytes come over. */
-export interface BulkLine {
+interface BulkLine {
   readonly mayFetch: MayFetch;
   /** Its limit; undefined where there is none. */
   readonly bytesPerSecond: number | undefined;
@@ -97,10 +99,26 @@ export class BulkReader {
   }
 
   /**
-   * The content of blocks [first, first + count) of the root, one after the other, verified. Where it rejects, with a
-   * VaultError, what is in `into` means nothing.
+   * The content of blocks [first, first + count) of the root, one after the other, verified; beyond its size there are
+   * zeros. Where it rejects, with a VaultError, what is in `into` means nothing.
    */
-  async read(view: RootView, first: number, count: number, into: Buffer, line: BulkLine): Promise<void> {
+  async readInto(
+    view: RootView,
+    first: number,
+    count: number,
+    into: Buffer,
+    download: ByteLimit | undefined,
+  ): Promise<void> {
+    const { sizeBytes, blockBytes } = view.root;
+    assert(first >= 0 && into.length === count * blockBytes);
+    const inside = Math.max(0, Math.min(count, sizeBytes / blockBytes - first));
+    const mayFetch = async (bytes: number) => download?.take(bytes, { isBackground: true });
+    const line = { mayFetch, bytesPerSecond: download?.rate };
+    await this.#read(view, first, inside, into, line);
+    into.fill(0, inside * blockBytes);
+  }
+
+  async #read(view: RootView, first: number, count: number, into: Buffer, line: BulkLine): Promise<void> {
     const { blockBytes } = view.root;
     for (let at = first; at < first + count; ) {
       const window = at - (at % WINDOW_BLOCKS);

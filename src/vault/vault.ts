@@ -140,14 +140,8 @@ export class Vault {
     this.#fetcher = new Fetcher(source, index, this.#keys, packReader, (isUrgent) =>
       this.#keeper.refresh(isUrgent),
     );
-    this.#bulk = new BulkReader({
-      fetcher: this.#fetcher,
-      source,
-      index,
-      keys: this.#keys,
-      packs: packReader,
-      pause: this.#pause,
-    });
+    const reading = { fetcher: this.#fetcher, source, index, keys: this.#keys, packs: packReader };
+    this.#bulk = new BulkReader({ ...reading, pause: this.#pause });
     const cycles = new Cycles(options.store, this.#sealer);
     this.#membership = new Membership(cycles, index, this.#keeper, options.ownerId);
     this.records = new Records(options.store, this.#sealer, options.ownerId, this.#onProblem);
@@ -315,40 +309,21 @@ export class Vault {
   }
 
   /** The content of blocks [first, first + count) as of the root, verified; beyond its size there are zeros. */
-  async readBlocks(key: string, first: number, count: number, bandwidth?: Bandwidth): Promise<Buffer> {
+  async readBlocks(key: string, first: number, count: number, line?: Bandwidth): Promise<Buffer> {
     assert(first >= 0 && count >= 0);
     const view = await this.#roots.view(key);
     const { root } = view;
     const inside = Math.max(0, Math.min(count, root.sizeBytes / root.blockBytes - first));
-    const mayFetch = async (bytes: number) => bandwidth?.download.take(bytes);
+    const mayFetch = async (bytes: number) => line?.download.take(bytes);
     const content = await this.#keeper.whole(() => this.#fetcher.blocks(view, first, inside, mayFetch));
     if (inside === count) return content;
     return Buffer.concat([content, Buffer.alloc((count - inside) * root.blockBytes)]);
   }
 
-  /**
-   * The same into a buffer of just that size, for who reads all of a root in order and is waited for by nobody: by
-   * large requests, ahead of the reader, behind everybody else. Where it rejects, the buffer holds nothing of use.
-   */
-  async readInto(
-    key: string,
-    first: number,
-    count: number,
-    into: Buffer,
-    bandwidth?: Bandwidth,
-  ): Promise<void> {
+  /** The same for who reads all of a root, in order, and is waited for by nobody: see BulkReader. */
+  async readInto(key: string, first: number, count: number, into: Buffer, line?: Bandwidth): Promise<void> {
     const view = await this.#roots.view(key);
-    const { sizeBytes, blockBytes } = view.root;
-    assert(first >= 0 && into.length === count * blockBytes);
-    const inside = Math.max(0, Math.min(count, sizeBytes / blockBytes - first));
-    const line = {
-      mayFetch: async (bytes: number) => bandwidth?.download.take(bytes, { isBackground: true }),
-      bytesPerSecond: bandwidth?.download.rate,
-    };
-    await this.#keeper.whole(() =>
-      this.#bulk.read(view, first, inside, into.subarray(0, inside * blockBytes), line),
-    );
-    into.fill(0, inside * blockBytes);
+    await this.#keeper.whole(() => this.#bulk.readInto(view, first, count, into, line?.download));
   }
 
   /** The blocks of [first, first + count) that are not all zeros, up to `max` of them; no chunk is fetched for it. */

@@ -19,6 +19,8 @@ const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const LINES_MAX = 450;
 /** Files that may be longer than LINES_MAX, each with the reason. */
 const LONG_FILES: Readonly<Record<string, string>> = {
+  "src/vault/vault.ts":
+    "everything that the vault does for others, a few lines each; what it does is in its parts",
   "src/target/session.ts": "one state machine: command numbering, tasks and their answers share every field",
   "src/volume/cached-volume.ts":
     "one engine: reads, writes and fetches meet in the same slots, between the same awaits",
