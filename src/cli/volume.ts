@@ -99,7 +99,7 @@ export async function volumeCreateStored(
     NetworkInterfaceId: flags.interface,
     ...(flags.snapshot !== undefined && { SnapshotId: flags.snapshot }),
   });
-  tellMade(made);
+  await tellMade(api, made);
 }
 
 /** Makes a cached volume. */
@@ -118,7 +118,8 @@ export async function volumeCreateCached(
         ? (await findSnapshot(api, flags.snapshot)).VolumeSizeInBytes
         : source?.VolumeSizeInBytes;
   if (sizeBytes === undefined) throw new UsageError("a new volume needs a size, such as 10GiB");
-  tellMade(
+  await tellMade(
+    api,
     await createCached(api, GatewayARN, name, sizeBytes, flags.interface, {
       ...(flags.snapshot !== undefined && { SnapshotId: flags.snapshot }),
       ...(source !== undefined && { SourceVolumeARN: source.VolumeARN }),
@@ -142,8 +143,17 @@ export function createCached(
   });
 }
 
-function tellMade(made: { readonly VolumeARN: string; readonly TargetARN: string }): void {
-  print(made, () => `${made.VolumeARN}\t${made.TargetARN.split("/").at(-1)}`);
+/** The first line is the volume's; a person is also told how to attach it. */
+async function tellMade(
+  api: ApiClient,
+  made: { readonly VolumeARN: string; readonly TargetARN: string },
+): Promise<void> {
+  const volume = await findVolume(api, made.VolumeARN);
+  print(made, () => [
+    `${made.VolumeARN}\t${made.TargetARN.split("/").at(-1)}`,
+    "To attach it on Linux:",
+    ...attachCommands(volume, api),
+  ]);
 }
 
 /** Deletes a volume; its snapshots stay. */

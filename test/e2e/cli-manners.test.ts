@@ -77,8 +77,6 @@ describe("the command line's manners", () => {
 
   test("a mistake in any command ends with words and a code, never with a stack", () => {
     for (const { path, command } of LEAVES) {
-      const unknown = [...path, "--no-such-option"];
-      assertPolite(unknown, cli(unknown));
       const required = command.registeredArguments.filter((argument) => argument.required);
       if (WITHOUT_GATEWAY.has(path.join(" "))) continue;
       // What it names is nowhere.
@@ -91,6 +89,20 @@ describe("the command line's manners", () => {
       // "key create" is glad of any name that it can have: this is none.
       assertPolite(args, cli(args));
     }
+  });
+
+  test("an option that no command has is refused by every one, before it does anything", async () => {
+    for (const { path, command } of LEAVES) {
+      let said = "";
+      command.configureOutput({ writeErr: (text) => (said += text) });
+      const mandatory = command.options.filter((option) => option.mandatory).map(({ long }) => `${long}=x`);
+      const args = [...path, ...command.registeredArguments.map(() => "x"), ...mandatory, "--no-such-option"];
+      await assert.rejects(program.parseAsync(args, { from: "user" }), { code: "commander.unknownOption" });
+      assert.match(said, /unknown option '--no-such-option'/, path.join(" "));
+    }
+    const done = cli(["volume", "list", "--no-such-option"]);
+    assert.equal(done.status, 2);
+    assertPolite(["volume", "list"], done);
   });
 
   test("where no gateway is, every command that wants one ends with 4", () => {
