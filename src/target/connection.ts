@@ -8,7 +8,7 @@ import type { TargetLimits } from "./limits.ts";
 import { LOGIN_DATA_BYTES_MAX, type LoggedIn, Login, type LoginHost, type LoginRefusal } from "./login.ts";
 import { type PduHandler, PduReceiver } from "./receiver.ts";
 import type { Session } from "./session.ts";
-import { Transmitter } from "./transmitter.ts";
+import { Transmitter, totalBacklogBytes } from "./transmitter.ts";
 
 /** What a connection needs of the target it belongs to. */
 export interface ConnectionHost extends LoginHost {
@@ -95,6 +95,13 @@ export class Connection implements PduHandler {
     return spent >= this.#host.limits.turnBytesMax;
   }
 
+  /** Whether so much waits for the peer to take it that no more is done for it until it has. */
+  get isBehind(): boolean {
+    const { backlogBytesMax, totalBacklogBytesMax } = this.#host.limits;
+    const { backlogBytes } = this.transmitter;
+    return backlogBytes > (totalBacklogBytes() > totalBacklogBytesMax ? 0 : backlogBytesMax);
+  }
+
   /** Resolves in a turn of its own: for what goes on for longer than one. */
   nextTurn(): Promise<void> {
     this.#turns = this.#turns.then(nextTurn).then(() => this.#beginTurn());
@@ -120,7 +127,7 @@ export class Connection implements PduHandler {
   }
 
   wantsMore(): boolean {
-    if (this.transmitter.backlogBytes > this.#host.limits.backlogBytesMax) {
+    if (this.isBehind) {
       // The peer does not read: neither do we, until it has.
       this.#socket.pause();
       return false;
@@ -240,7 +247,7 @@ export class Connection implements PduHandler {
   #goOnReceiving(): void {
     this.#guarded(() => this.#receiver.resume());
     if (this.#ended || this.#isYielding) return;
-    if (this.transmitter.backlogBytes <= this.#host.limits.backlogBytesMax) this.#socket.resume();
+    if (!this.isBehind) this.#socket.resume();
   }
 
   #closed(): void {

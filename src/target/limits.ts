@@ -7,11 +7,13 @@ export interface TargetLimits {
   readonly sessionsPerTargetMax: number;
   /** Commands of one session that are not answered yet; MaxCmdSN tells the initiator. */
   readonly tasksPerSessionMax: number;
-  /** Bytes of Data-Out buffers of one session, and of all. */
+  /** Bytes of Data-Out buffers of one session; and of all, with those of reads that take long. */
   readonly sessionBufferBytesMax: number;
   readonly totalBufferBytesMax: number;
   /** Bytes waiting for a peer that does not take them before no more of its commands are looked at. */
   readonly backlogBytesMax: number;
+  /** The same of all peers together: beyond it, one that has any waiting is not looked at. */
+  readonly totalBacklogBytesMax: number;
   /** Bytes of answers built for one connection before the others have their turn. */
   readonly turnBytesMax: number;
   readonly loginTimeoutMs: number;
@@ -27,6 +29,7 @@ export const DEFAULT_TARGET_LIMITS: TargetLimits = {
   sessionBufferBytesMax: 128 * 1024 * 1024,
   totalBufferBytesMax: 512 * 1024 * 1024,
   backlogBytesMax: 4 * 1024 * 1024,
+  totalBacklogBytesMax: 256 * 1024 * 1024,
   turnBytesMax: 512 * 1024,
   loginTimeoutMs: 15_000,
   pingAfterMs: 30_000,

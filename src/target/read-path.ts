@@ -1,6 +1,8 @@
 /** The data of READ commands on its way out: inline into the transmit slab, or part by part where that takes long. */
+import { DeviceError } from "../platform/device-error.ts";
 import type { BlockDevice } from "../scsi/block-device.ts";
 import type { Connection } from "./connection.ts";
+import type { DataBuffers } from "./data-buffers.ts";
 import type { Progress, Responder } from "./responder.ts";
 
 /** Cut off what a slow reader asked for into parts of this size. */
@@ -11,14 +13,13 @@ const INLINE_READ_BYTES = 1024 * 1024;
 export class ReadPath {
   readonly #connection: Connection;
   readonly #responder: Responder;
-  readonly #backlogBytesMax: number;
+  readonly #buffers: DataBuffers;
   #drainWaiters: (() => void)[] = [];
 
-  /** No more is read for a peer that has `backlogBytesMax` to take. */
-  constructor(connection: Connection, responder: Responder, backlogBytesMax: number) {
+  constructor(connection: Connection, responder: Responder, buffers: DataBuffers) {
     this.#connection = connection;
     this.#responder = responder;
-    this.#backlogBytesMax = backlogBytesMax;
+    this.#buffers = buffers;
   }
 
   /** Sends as much of a read as the device gives inline, from `progress` on; answers whether that was all. */
@@ -48,7 +49,7 @@ export class ReadPath {
 
   /**
    * Sends the rest of a read part by part, in turns, and no faster than the peer takes it. It ends early when it is not
-   * wanted any more. Rejects with a DeviceError.
+   * wanted any more. Rejects with a DeviceError: busy where there is no buffer for it.
    */
   async slowly(
     bhs: Buffer,
@@ -59,29 +60,43 @@ export class ReadPath {
     progress: Progress,
     isWanted: () => boolean,
   ): Promise<void> {
-    const { transmitter } = this.#connection;
-    let buffer: Buffer = Buffer.alloc(0);
-    while (progress.done < total && isWanted()) {
-      if (this.#connection.isTurnOver) await this.#connection.nextTurn();
-      const wanted = Math.min(SLOW_READ_BYTES, total - progress.done);
-      const whole = Math.ceil(wanted / device.logicalBlockBytes) * device.logicalBlockBytes;
-      if (buffer.length < whole) buffer = Buffer.allocUnsafe(whole);
-      await device.read(offsetBytes + progress.done, buffer, 0, whole);
-      if (!isWanted()) return;
-      const end = progress.done + wanted;
-      const start = progress.done;
-      this.#connection.later(() => {
-        while (progress.done < end) {
-          const length = Math.min(this.#responder.segmentLength(progress.done, total), end - progress.done);
-          const at = transmitter.reserve(length);
-          const from = progress.done - start;
-          buffer.copy(transmitter.slab, transmitter.dataOffset(at), from, from + length);
-          this.#responder.dataIn(bhs, at, length, total, lengthBytes, progress);
+    const { logicalBlockBytes } = device;
+    const most = Math.min(SLOW_READ_BYTES, total - progress.done);
+    const buffer = this.#buffers.take(Math.ceil(most / logicalBlockBytes) * logicalBlockBytes);
+    if (buffer === undefined) throw new DeviceError("busy", "no buffer for a read");
+    try {
+      while (progress.done < total && isWanted()) {
+        if (this.#connection.isTurnOver) await this.#connection.nextTurn();
+        const wanted = Math.min(SLOW_READ_BYTES, total - progress.done);
+        const whole = Math.ceil(wanted / logicalBlockBytes) * logicalBlockBytes;
+        await device.read(offsetBytes + progress.done, buffer, 0, whole);
+        if (!isWanted()) return;
+        this.#connection.later(() => this.#send(bhs, buffer, wanted, total, lengthBytes, progress));
+        if (this.#connection.isBehind) {
+          await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
         }
-      });
-      if (transmitter.backlogBytes > this.#backlogBytesMax) {
-        await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
       }
+    } finally {
+      this.#buffers.give(buffer);
+    }
+  }
+
+  /** Sends the first `count` bytes of the buffer. */
+  #send(
+    bhs: Buffer,
+    buffer: Buffer,
+    count: number,
+    total: number,
+    lengthBytes: number,
+    progress: Progress,
+  ): void {
+    const { transmitter } = this.#connection;
+    for (let from = 0; from < count; ) {
+      const length = Math.min(this.#responder.segmentLength(progress.done, total), count - from);
+      const at = transmitter.reserve(length);
+      buffer.copy(transmitter.slab, transmitter.dataOffset(at), from, from + length);
+      this.#responder.dataIn(bhs, at, length, total, lengthBytes, progress);
+      from += length;
     }
   }
 

@@ -126,7 +126,7 @@ export class Session implements ManagedSession, WriteSink {
       tasksPerSessionMax,
       taskCount,
     );
-    this.#reads = new ReadPath(connection, this.#responder, host.limits.backlogBytesMax);
+    this.#reads = new ReadPath(connection, this.#responder, host.buffers);
     this.#writes = new WriteCollector(parameters, host.buffers, sessionBufferBytesMax, this.#responder, this);
     this.#text = new TextExchange((keys) => this.#answerText(keys));
     if (entry !== undefined && this.#unit !== undefined) {

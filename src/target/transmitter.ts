@@ -12,9 +12,18 @@ import { crc32c } from "../iscsi/crc32c.ts";
 const SLAB_BYTES = 2 * 1024 * 1024;
 const FLUSH_BYTES = 1024 * 1024;
 const SPARE_SLABS_MAX = 8;
+/** What has to wait and is no longer than this waits in a buffer of its own, not in a slab. */
+const COPY_BYTES_MAX = 256 * 1024;
 
 /** Slabs that hold nothing now, shared by all connections of the thread: one that only waits has none. */
 const spare: Buffer[] = [];
+/** What the sockets of all connections of the thread have not taken yet. */
+let allPendingBytes = 0;
+
+/** Bytes that wait for initiators to take them, of all connections of the thread. */
+export function totalBacklogBytes(): number {
+  return allPendingBytes;
+}
 
 export class Transmitter {
   headerDigest = false;
@@ -88,18 +97,34 @@ export class Transmitter {
       return;
     }
     this.#used = 0;
+    if (this.#socket.writableLength > 0 && bytes <= COPY_BYTES_MAX) {
+      // It will have to wait behind what waits already.
+      this.#wait(bytes);
+      this.#socket.write(Buffer.from(slab.subarray(0, bytes)), () => this.#waited(bytes));
+      return;
+    }
     let isTaken = false;
     this.#socket.write(slab.subarray(0, bytes), () => {
       if (isTaken) return;
-      this.#pendingBytes -= bytes;
       spareIt(slab);
-      this.#onSent();
+      this.#waited(bytes);
     });
     this.#slab = undefined;
     // The system has a copy already: the slab, which the caches still hold, is filled again next.
     isTaken = this.#socket.writableLength === 0;
     if (isTaken) spareIt(slab);
-    else this.#pendingBytes += bytes;
+    else this.#wait(bytes);
+  }
+
+  #wait(bytes: number): void {
+    this.#pendingBytes += bytes;
+    allPendingBytes += bytes;
+  }
+
+  #waited(bytes: number): void {
+    this.#pendingBytes -= bytes;
+    allPendingBytes -= bytes;
+    this.#onSent();
   }
 
   #pduBytes(dataBytes: number): number {
