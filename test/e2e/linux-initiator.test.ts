@@ -32,6 +32,8 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
   let gateway: GatewayProcess;
   let guest: LinuxGuest;
   let portals: readonly string[] = [];
+  /** One that sends everybody to the first of the others. */
+  let moved = "";
   let chapArn = "";
 
   before(async () => {
@@ -39,8 +41,12 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
     const [inside, outside] = ["127.0.0.1", HOST].map((host) => ports.map((port) => `${host}:${port}`));
     assert(inside && outside);
     portals = outside;
+    const movedPort = await freePort();
+    moved = `${HOST}:${movedPort}`;
+    const movedInside = `127.0.0.1:${movedPort}`;
     gateway = new GatewayProcess(join(folder, "data"), [
-      ...["--iscsi", inside.join(","), "--iscsi-advertise", outside.join(",")],
+      ...["--iscsi", [...inside, movedInside].join(","), "--iscsi-advertise", outside.join(",")],
+      ...["--iscsi-redirect", `${movedInside}=${outside[0]}`],
     ]);
     const image = await guestImage();
     await gateway.start();
@@ -95,6 +101,17 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
       assert.equal(await login(mutual), "admitted", algorithm);
       await guest.ok(`${node} --logout`);
     }
+  });
+
+  test("a login by a portal that has moved is sent to another, and stays there", async () => {
+    const node = `iscsiadm -m node -T ${PREFIX}two -p ${moved}`;
+    const session = await guest.ok(`
+      ${node} -o new > /dev/null
+      ${node} --login > /dev/null
+      iscsiadm -m session -P 1 | grep Portal`);
+    assert.match(session, new RegExp(`Current Portal: ${portals[0]}`));
+    assert.match(session, new RegExp(`Persistent Portal: ${moved}`));
+    await guest.ok(`${node} --logout; ${node} -o delete`);
   });
 
   test("multipath: two portals, one of them with digests, one disk", async () => {
