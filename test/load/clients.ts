@@ -6,7 +6,7 @@ import { Agent, request } from "node:http";
 import { performance } from "node:perf_hooks";
 import type { BotoSettings } from "../clients/boto.ts";
 import { SeededRandom } from "../kit/seeded-random.ts";
-import { type Call, type Inventory, json, listVolumes, nextCall, query } from "./mix.ts";
+import { type Call, firstCall, type Inventory, json, listVolumes, nextCall, query } from "./mix.ts";
 import { CheapSigner } from "./signer.ts";
 
 /** What the process is told in its first argument. */
@@ -118,7 +118,7 @@ async function main({ settings, clients, seconds, thinkMs }: ClientsOrder): Prom
     all.map(async (client, i) => {
       const random = new SeededRandom(i + 1);
       const below = (n: number) => random.below(n);
-      let call: Call | undefined;
+      let call: Call | undefined = firstCall(inventory, i, below);
       let pages = 0;
       while (performance.now() < endMs && errors.length < ERRORS_MAX) {
         if (call === undefined || pages >= PAGES_MAX) {

@@ -33,6 +33,7 @@ try {
     thinkMs: Number(values["think-ms"]),
     volumes: Number(values.volumes),
     snapshots: Number(values.snapshots),
+    hasRecords: true,
     tell: print,
   });
   const row = ({ name, count, medianMs, p99Ms }: LoadLine) =>

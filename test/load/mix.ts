@@ -85,6 +85,12 @@ export function nextCall(inventory: Inventory, below: (n: number) => number): Ca
   return listVolumes({});
 }
 
+/** The first call of a client: so that all kinds are made, however few there are in all. */
+export function firstCall(inventory: Inventory, client: number, below: (n: number) => number): Call {
+  const { make } = MIX[client % MIX.length] ?? { make: () => listVolumes({}) };
+  return make(inventory, below);
+}
+
 /** Whether the bar for lists holds for a call of this name: all that lists or describes, but for everything at once. */
 export function isList(name: string): boolean {
   return /^(List|Describe|Get)/.test(name) && !name.endsWith("all at once");

@@ -44,10 +44,10 @@ const KIB = 1024;
 
 /** Makes the gateway, starts it, has the clients at it, and stops it. */
 export async function runLoad(options: LoadOptions): Promise<LoadReport> {
-  const { dataDir, volumes, snapshots, clients, seconds, thinkMs, tell } = options;
+  const { dataDir, volumes, snapshots, hasRecords, clients, seconds, thinkMs, tell } = options;
   if (!existsSync(join(dataDir, "catalog.sqlite"))) {
     tell(`making ${volumes} volumes and ${snapshots} snapshots`);
-    await makeLargeGateway(dataDir, { volumes, snapshots });
+    await makeLargeGateway(dataDir, { volumes, snapshots, hasRecords });
   }
   tell("starting the gateway");
   const gateway = new GatewayProcess(dataDir, [], { readyMsMax: START_MS_MAX });
