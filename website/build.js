@@ -31,12 +31,13 @@ const FURTHER_PAGES = {
   "CHANGELOG.md": "changelog.md",
 };
 
-/** The page of the site that a file of the repository becomes; undefined for what is no page. */
+/** The page or picture of the site that a file of the repository becomes; undefined for what is neither. */
 function siteName(path) {
   if (FURTHER_PAGES[path] !== undefined) return FURTHER_PAGES[path];
   // The list of all pages is for readers of the repository; the site has its sidebar.
   if (path === "docs/README.md") return "index.md";
-  return path.startsWith("docs/") ? path.slice("docs/".length) : undefined;
+  const isOfTheSite = path.startsWith("docs/images/") || /^docs\/.*\.md$/.test(path);
+  return isOfTheSite ? path.slice("docs/".length) : undefined;
 }
 
 /** The text of a page with links that lead to where their targets are in the site. */
@@ -58,7 +59,7 @@ function withSiteLinks(path, text) {
             if (!existsSync(source) || !statSync(source).isFile())
               throw new Error(`${path}: no file to link to: ${target}`);
             // Files that are no pages are handed out as they are; a browser shows them where their name ends in .txt.
-            const shown = /\.(ya?ml|json)$/.test(inRepository) ? inRepository : `${inRepository}.txt`;
+            const shown = /\.(ya?ml|json|svg)$/.test(inRepository) ? inRepository : `${inRepository}.txt`;
             const copy = join(stage, "public", "files", shown);
             mkdirSync(dirname(copy), { recursive: true });
             cpSync(source, copy);
@@ -77,7 +78,9 @@ function fillStage() {
     .map((item) => join(item.parentPath, item.name).slice(root.length + 1));
   for (const path of [...files, ...Object.keys(FURTHER_PAGES)]) {
     if (path === "docs/README.md") continue;
-    const target = join(stage, siteName(path));
+    const name = siteName(path);
+    if (name === undefined) continue;
+    const target = join(stage, name);
     mkdirSync(dirname(target), { recursive: true });
     if (path.endsWith(".md"))
       writeFileSync(target, withSiteLinks(path, readFileSync(join(root, path), "utf8")));
