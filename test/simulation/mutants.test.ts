@@ -15,7 +15,6 @@ import { RegionLog } from "../../src/volume/region-log.ts";
 import { SlotChains } from "../../src/volume/slot-chains.ts";
 import { SlotDisk } from "../../src/volume/slot-disk.ts";
 import { SlotPool } from "../../src/volume/slot-pool.ts";
-import { StoredVolume } from "../../src/volume/stored-volume.ts";
 import { SuspectDisks } from "../../src/volume/suspect-disks.ts";
 import { SimDisk } from "./sim-disk.ts";
 import { realVaultSeed, VolumeSimulation } from "./volume-simulation.ts";
@@ -162,30 +161,6 @@ const MUTANTS: readonly Mutant[] = [
     owner: SlotChains.prototype,
     name: "adopt",
     mutate: method(() => () => false),
-  },
-  {
-    bug: "a clean shutdown that leaves a map of a restore in the system's cache",
-    owner: HydrationMap.prototype,
-    name: "syncExact",
-    mutate: method(() => async () => {}),
-  },
-  {
-    bug: "a volume deleted without what its disk does not have yet",
-    owner: StoredVolume.prototype,
-    name: "bringHome",
-    mutate: method(() => async () => {}),
-  },
-  {
-    bug: "slots of a volume that has left, released without a sync",
-    owner: SlotPool.prototype,
-    name: "drop",
-    mutate: method(
-      (original) =>
-        function drop(this: unknown, ...args: never[]) {
-          original.apply(this, args);
-          return false;
-        },
-    ),
   },
   {
     bug: "hydrated blocks recorded as durable before their bytes are",

@@ -43,6 +43,21 @@ describe("a restored volume whose blocks are still to come", () => {
     });
   }
 
+  test("a clean shutdown, and the power goes: what was written is there, and what was not still comes", async () => {
+    for (let attempt = 0; attempt < 8; attempt++) {
+      const life = new SingleLife();
+      for (let i = 0; i < attempt; i++) life.disk.skipRandom();
+      const { definition, volume } = await restored(life);
+      for (const block of [0, 1, 2]) await life.write(volume, block, 1);
+      await life.settled(life.fleet.close());
+      await life.restart("power");
+      const again = await life.open(definition);
+      life.vault.unavailable = 0;
+      for (let block = 0; block < 8; block++)
+        assert.equal(await life.read(again, block), block < 3 ? 1 : 7, `block ${block}`);
+    }
+  });
+
   test("a write for which there is no room, and a snapshot", async () => {
     let looked = 0;
     for (let attempt = 0; attempt < 20; attempt++) {
