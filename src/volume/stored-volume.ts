@@ -113,11 +113,14 @@ export class StoredVolume extends EngineVolume {
     }
     // What is restored begins on a blank disk, whatever it held.
     const erase = isNew && (!options.preserveExistingData || parentRootKey !== undefined);
-    const home = disk.open(options.diskPath, { erase, sizeBytes });
-    if (home.sizeBytes < sizeBytes) {
-      throw new DeviceError("notReady", `${options.diskPath} is smaller than the volume`);
-    }
     const epochs = await Epochs.open(disk, folder, blockCount, world.pages);
+    let home: DiskFile;
+    try {
+      home = openHome(disk, options, isNew ? 0 : (epochs.recordedBytes ?? 0), erase);
+    } catch (error) {
+      epochs.close();
+      throw error;
+    }
     const regions = RegionLog.open(disk, `${folder}/regions`, sizeBytes);
     const hydration =
       parentRootKey !== undefined && !epochs.hydrated
@@ -567,6 +570,28 @@ export class StoredVolume extends EngineVolume {
       if (!this.#hydration.has(block)) this.epochs.dirty.clear(block);
     }
   }
+}
+
+/** The disk with the data, which had so many bytes before: a file may only have to be made longer than that. */
+function openHome(
+  disk: Disk,
+  { diskPath, sizeBytes }: StoredVolumeOptions,
+  bytesBefore: number,
+  erase: boolean,
+): DiskFile {
+  const there = disk.open(diskPath);
+  const bytes = there.sizeBytes;
+  there.close();
+  // To make it as long as it was would be to serve zeros for what is gone.
+  if (bytes < bytesBefore)
+    throw new DeviceError(
+      "notReady",
+      `${diskPath} has ${bytes} bytes, and had ${bytesBefore}: what is there now?`,
+    );
+  const home = disk.open(diskPath, { erase, sizeBytes });
+  if (home.sizeBytes >= sizeBytes) return home;
+  home.close();
+  throw new DeviceError("notReady", `${diskPath} is smaller than the volume`);
 }
 
 /** A regular file was emptied when it was opened; a device has to be overwritten. */

@@ -213,6 +213,19 @@ describe("disks that are not the ones they were", () => {
     assert.equal(await life.read(await life.open(definition), 1), 1);
   });
 
+  test("a stored volume's file that was cut short is not made as long again", async () => {
+    const life = new SingleLife();
+    await life.storage();
+    life.disk.addDisk("/disk-1", 8 * BLOCK_BYTES);
+    const definition = life.definition("stored", 1);
+    await life.write(await life.open(definition), 7, 1);
+    await life.restart("close");
+    life.disk.addDisk("/disk-1", 4 * BLOCK_BYTES);
+    await assert.rejects(life.open(definition), /what is there now/);
+    life.disk.addDisk("/disk-1", 8 * BLOCK_BYTES);
+    await life.open(definition);
+  });
+
   test("a disk with data is not emptied because the volume's own files are gone", async () => {
     for (const kind of ["stored", "cached"] as const) {
       const life = new SingleLife();
