@@ -1,5 +1,5 @@
 /**
- * The vault's bars, against restic on the same S3 server in the same run: P9, P10, and the restore of P11.
+ * The vault's bars, against restic on the same S3 server in the same run: P9, P10 and P11.
  *
  *   npm run bench:vault                 a seeded image of 4 GiB, then 1 % of it overwritten by random 4 KiB writes
  *   npm run bench:vault -- --gib 1      a smaller one
@@ -27,14 +27,25 @@ import { ListObjectsV2Command, S3Client } from "@aws-sdk/client-s3";
 import { systemClock } from "../src/platform/clock.ts";
 import { BlockClient } from "../test/clients/block-client.ts";
 import { childrenOf, GatewayProcess } from "../test/clients/gateway.ts";
-import { completed, createSnapshot, GIB, makeStored, statusOf, until } from "../test/e2e/volume-kit.ts";
+import {
+  completed,
+  createSnapshot,
+  GIB,
+  makeCached,
+  makeStored,
+  statusOf,
+  until,
+} from "../test/e2e/volume-kit.ts";
 import { SeededRandom } from "../test/kit/seeded-random.ts";
 import { rgwEnvironment, startRgw, stopRgw } from "../test/servers/rgw.ts";
 import type { RunningS3 } from "../test/servers/s3-server.ts";
-import { against, figure, title } from "./report.ts";
+import { against, figure, quantile, title } from "./report.ts";
 
 const MIB = 1024 ** 2;
+const SECTOR = 512;
 const LIMIT_MS = 600_000;
+const COLD_READS = 60;
+const RESTORE_REQUESTS_PER_GIB_MAX = 100;
 /** Clock ticks of /proc in a second. */
 const TICKS_PER_SECOND = 100;
 
@@ -47,6 +58,12 @@ interface Cost {
   readonly memoryMib: number;
   readonly sentMib: number;
   readonly requests: number;
+}
+
+interface Ours {
+  readonly costs: readonly [Cost, Cost, Cost];
+  readonly firstMibMs: number;
+  readonly coldMibMs: readonly number[];
 }
 
 if (spawnSync("restic", ["version"]).status !== 0) {
@@ -67,7 +84,7 @@ async function bench(): Promise<void> {
   const ours = await ourCosts(rgw, server, image, changes);
   applyChanges(image, changes, 0);
   const theirs = resticCosts(rgw, server, image, changes);
-  const [first, second, restore] = ours;
+  const [first, second, restore] = ours.costs;
   const peer = await theirs;
   const changedMib = (changes.length * 4096) / MIB;
   title("P9", `the first snapshot of ${gib} GiB`);
@@ -83,6 +100,10 @@ async function bench(): Promise<void> {
   title("P11", "all of it restored");
   print(restore, peer[2]);
   against("wall / restic's", restore.seconds / peer[2].seconds, "x", { max: 0.7 });
+  against("requests per GiB of volume", restore.requests / gib, "", { max: RESTORE_REQUESTS_PER_GIB_MAX });
+  against("from the call to the first MiB, while all of it comes", ours.firstMibMs, "ms", { max: 1_000 });
+  against("a cold random MiB, median", quantile(ours.coldMibMs, 0.5), "ms", { max: 15 });
+  figure("a cold random MiB, slowest of ten", quantile(ours.coldMibMs, 0.9), "ms");
 }
 
 function print(ours: Cost, theirs: Cost): void {
@@ -180,7 +201,7 @@ async function ourCosts(
   server: Server,
   image: string,
   changes: readonly Change[],
-): Promise<[Cost, Cost, Cost]> {
+): Promise<Ours> {
   const store = ["--store", `s3://${rgw.bucket}/ours`, "--s3-endpoint", rgw.endpoint];
   const sizes = ["--cache-size", "1GiB", "--upload-buffer-size", "2GiB"];
   const gateway = new GatewayProcess(join(folder, "data"), [...store, ...sizes]);
@@ -215,16 +236,40 @@ async function ourCosts(
   for (const { sector, content } of changes) await client.write(sector, content);
   client.close();
   const second = await measured(snapshot);
+  let firstMibMs = 0;
   const restore = await measured(async () => {
+    const startMs = systemClock.monotonicMs();
     const restored = await makeStored(gateway, "restored", `${gib}GiB`, { SnapshotId: snapshotId });
+    const reader = await BlockClient.open(gateway.portal, "restored");
+    await reader.read((3 * MIB) / SECTOR, MIB / SECTOR);
+    firstMibMs = systemClock.monotonicMs() - startMs;
+    reader.close();
     await until(
       "hydrated",
       async () => ((await statusOf(gateway, restored)) === "AVAILABLE" ? true : undefined),
       LIMIT_MS,
     );
   });
+  const coldMibMs = await coldReads(gateway, snapshotId);
   await gateway.stop();
-  return [first, second, restore];
+  return { costs: [first, second, restore], firstMibMs, coldMibMs };
+}
+
+/** Times of random reads of a MiB. A cached volume fetches nothing by itself: each of them is a miss. */
+async function coldReads(gateway: GatewayProcess, SnapshotId: string): Promise<number[]> {
+  await makeCached(gateway, "cold", gib * GIB, { SnapshotId });
+  const client = await BlockClient.open(gateway.portal, "cold");
+  const times: number[] = [];
+  for (let i = 0; times.length < COLD_READS; i++) {
+    const mib = (i * 389) % (gib * 1024);
+    // Zeros are not fetched: see makeImage.
+    if (mib % 5 < 2) continue;
+    const startMs = systemClock.monotonicMs();
+    await client.read((mib * MIB) / SECTOR, MIB / SECTOR);
+    times.push(systemClock.monotonicMs() - startMs);
+  }
+  client.close();
+  return times;
 }
 
 /** CPU time and memory of the gateway's process. */
