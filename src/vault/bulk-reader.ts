@@ -127,6 +127,8 @@ export class BulkReader {
       try {
         await this.#readPart(view, await this.#window(view, window, line), at, end, part, line);
       } catch (error) {
+        // The bucket is away for a moment: what was brought before is still of use to who tries again.
+        if (error instanceof VaultError && error.kind === "unavailable") throw error;
         this.#windows.delete(keyOf(view, window));
         if (!(error instanceof NotAsPlanned) && !isForFetcher(error)) throw error;
         const content = await this.#parts.fetcher.blocks(view, at, end - at, line.mayFetch);
