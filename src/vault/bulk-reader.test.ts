@@ -105,15 +105,18 @@ describe("reading all of a root", () => {
     assert(failures.length === 1, `${failures.length} runs failed`);
     assert.equal(failures[0]?.kind, "corrupt");
     assert.match(failures[0]?.message ?? "", /^block \d+ of vol-/);
+    // Others, who have read nothing yet.
+    const second = await Vault.open(options(store));
     store.isAway = true;
-    const away = await readAll(all);
+    const away = await readAll({ ...all, vault: second });
     assert.equal(away.length, BLOCKS / RUN);
     assert(away.every(({ kind }) => kind === "unavailable"));
     store.isAway = false;
     await store.delete([pack]);
-    const missing = await readAll(all);
+    const third = await Vault.open(options(store));
+    const missing = await readAll({ ...all, vault: third });
     assert(missing.length > 0 && missing.length < BLOCKS / RUN, `${missing.length} runs failed`);
     assert(missing.every(({ kind, message }) => kind === "notFound" && /^block \d+ of vol-/.test(message)));
-    await vault.close();
+    for (const each of [vault, second, third]) await each.close();
   });
 });

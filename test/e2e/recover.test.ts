@@ -56,7 +56,7 @@ for (const store of [fileStore, s3Store]) {
       const { status, stdout, stderr } = recover(second.dataDir);
       assert.equal(status, 0, stderr);
       assert.match(stdout, /4 snapshots/);
-      assert.equal(stdout.match(/  brought back$/gm)?.length, 2);
+      assert.equal(stdout.match(/ {2}brought back$/gm)?.length, 2);
       assert.match(recover(second.dataDir).stderr, /has a gateway already/);
       await second.start();
       const { VolumeInfos } = await second.boto.gateway("list_volumes");
