@@ -3,6 +3,7 @@ import { GroupCommit } from "../../src/platform/group-commit.ts";
 import type { SeededRandom } from "../kit/seeded-random.ts";
 
 const SECTOR_BYTES = 512;
+const STALLED_TURNS_MAX = 2_000;
 
 /** The process that held the handle has died. */
 export class DeadHandleError extends Error {
@@ -373,6 +374,10 @@ class Handle implements DiskFile {
     return !preallocated.some((place) => place.path === this.path && endBytes <= place.endBytes);
   }
 
+  get #isStalled(): boolean {
+    return this.#faults.stalled === this.path && this.#process.life() === this.#life;
+  }
+
   sync(): Promise<void> {
     return this.#syncs.run();
   }
@@ -381,8 +386,9 @@ class Handle implements DiskFile {
     if (this.#failure !== undefined) throw this.#failure;
     this.#check();
     const last = this.#file.pending.at(-1);
-    do await later(this.#random);
-    while (this.#faults.stalled === this.path && this.#process.life() === this.#life);
+    await later(this.#random);
+    // Bounded: a life that has failed is left as it is, and must not go on for ever.
+    for (let i = 0; i < STALLED_TURNS_MAX && this.#isStalled; i++) await later(this.#random);
     this.#check();
     // What was written after the call is not covered; another sync may have settled a part meanwhile.
     if (this.#random.chance(this.#faults.failingSyncs)) {
