@@ -57,9 +57,9 @@ export interface FoundVolume {
   /** As the catalog's copy has it; undefined where that has no such volume. */
   readonly definition: CopiedVolume | undefined;
   /** The newest moment; undefined where nothing of the volume is in the bucket. */
-  readonly newest:
-    | { readonly rootKey: string; readonly cutAtMs: number; readonly sizeBytes: number }
-    | undefined;
+  readonly newest: { readonly rootKey: string; readonly cutAtMs: number } | undefined;
+  /** That moment is the one of another volume that it was made from: of its own there is nothing yet. */
+  readonly isAsMade: boolean;
 }
 
 export interface Recovered {
@@ -201,8 +201,11 @@ async function findVolumes(vault: Vault, copy: CatalogCopy): Promise<FoundVolume
   const ids = new Set([...definitions.keys(), ...(await vault.listVolumes())]);
   const found: FoundVolume[] = [];
   for (const volumeId of ids) {
-    const newest = await vault.newestRoot(volumeId);
-    found.push({ volumeId, definition: definitions.get(volumeId), newest });
+    const definition = definitions.get(volumeId);
+    const own = await vault.newestRoot(volumeId);
+    const madeFrom = own === undefined ? (definition?.parent_root_key ?? undefined) : undefined;
+    const newest = own ?? (madeFrom === undefined ? undefined : await vault.readableRoot(madeFrom));
+    found.push({ volumeId, definition, newest, isAsMade: own === undefined && newest !== undefined });
   }
   return found;
 }

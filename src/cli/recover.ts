@@ -65,10 +65,11 @@ function told({ gateways, schedules, chapCredentials, policies }: RecoveredSetti
   ];
 }
 
-function describe({ volumeId, definition, newest }: FoundVolume): string {
+function describe({ volumeId, definition, newest, isAsMade }: FoundVolume): string {
   const name = definition === undefined ? "(in no catalog)" : `${definition.kind} ${definition.target_name}`;
+  const kind = isAsMade ? "as it was made, from the moment" : "newest moment";
   const moment =
-    newest === undefined ? "nothing of it is in the bucket" : `newest moment ${timeOf(newest.cutAtMs)}`;
+    newest === undefined ? "nothing of it is in the bucket" : `${kind} ${timeOf(newest.cutAtMs)}`;
   return `${volumeId}  ${name}  ${moment}`;
 }
 

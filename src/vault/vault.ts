@@ -399,12 +399,23 @@ export class Vault {
    */
   async newestRoot(volumeId: VolumeId): Promise<RootDescription | undefined> {
     for (const root of (await this.listRoots(volumeId)).reverse()) {
-      const isReadable = await tolerate(this.#onProblem, root.rootKey, async () => {
-        await this.nonZeroBlocks(root.rootKey, 0, 1, 1);
-      });
-      if (isReadable) return root;
+      if (await this.#hasReadableMap(root.rootKey)) return root;
     }
     return undefined;
+  }
+
+  /** The root of that key, of whatever volume; undefined where there is none whose map can be read. */
+  async readableRoot(rootKey: string): Promise<RootDescription | undefined> {
+    const volumeId = volumeOfRoot(rootKey);
+    if (volumeId === undefined) return undefined;
+    const root = (await this.listRoots(volumeId)).find((each) => each.rootKey === rootKey);
+    return root !== undefined && (await this.#hasReadableMap(rootKey)) ? root : undefined;
+  }
+
+  #hasReadableMap(rootKey: string): Promise<boolean> {
+    return tolerate(this.#onProblem, rootKey, async () => {
+      await this.nonZeroBlocks(rootKey, 0, 1, 1);
+    });
   }
 
   /**

@@ -10,7 +10,7 @@ import { GatewayProcess, sluicegate } from "../clients/gateway.ts";
 import { qemuIo, run, volumeUrl } from "../clients/iscsi.ts";
 import { callQuery } from "../clients/signed-request.ts";
 import { fileStore } from "./store.ts";
-import { completed, createSnapshot, gatewayArn, makeCached, makeStored, until } from "./volume-kit.ts";
+import { completed, createSnapshot, GIB, gatewayArn, makeCached, makeStored, until } from "./volume-kit.ts";
 
 const SIZES = ["--cache-size", "64MiB", "--upload-buffer-size", "64MiB"];
 const INITIATOR = "iqn.1994-05.com.example:recovered";
@@ -59,6 +59,9 @@ describe("the settings of a lost gateway", () => {
     await qemuIo(volumeUrl(first.portal, "away"), "write -P 2 0 1M", "flush");
     const snapshot = await createSnapshot(first, storedArn);
     await completed(first, snapshot);
+    // Nothing is written to these: all that they are is the snapshot.
+    await makeCached(first, "untouched", GIB, { SnapshotId: snapshot });
+    await makeStored(first, "untouched-stored", "1GiB", { SnapshotId: snapshot });
 
     await boto.gateway("update_snapshot_schedule", {
       ...{ VolumeARN: storedArn, StartAt: 5, RecurrenceInHours: 12, Description: "twice a day" },
@@ -156,7 +159,8 @@ describe("the settings of a lost gateway", () => {
 
     const recovered = sluicegate("recover", ...store, "--key", key, "--data", second.dataDir, ...SIZES);
     assert.equal(recovered.status, 0, recovered.stderr);
-    assert.match(recovered.stdout, /2 gateways .* 2 schedules, 1 CHAP credentials, 1 lifecycle policies/);
+    assert.match(recovered.stdout, /2 gateways .* 3 schedules, 1 CHAP credentials, 1 lifecycle policies/);
+    assert.match(recovered.stdout, /untouched {2}as it was made, from the moment \S+ {2}brought back/);
     assert.match(recovered.stdout, /made anew .*access keys/);
     await second.start();
     assert.deepEqual(await told(second), before);
@@ -174,6 +178,8 @@ describe("the settings of a lost gateway", () => {
     const client = await BlockClient.open(second.portal, "away");
     assert((await client.read(0, 2048)).equals(Buffer.alloc(2 ** 20, 2)));
     client.close();
+    for (const target of ["untouched", "untouched-stored"])
+      await qemuIo(volumeUrl(second.portal, target), "read -P 1 0 1M", "read -P 0 1M 1M");
 
     const stranger = new Boto({ ...lost, endpoint: second.endpoint });
     const refused = stranger.gateway("list_gateways");
