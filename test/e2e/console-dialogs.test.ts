@@ -1,24 +1,19 @@
 /** Every dialog of the console: whether it can be used by everybody, in the light and in the dark, and how it closes. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
 import { seriousFaults } from "../clients/axe.ts";
-import { DESKTOP, PHONE, skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
+import { DESKTOP, PHONE, skipWithoutBrowser, type TestBrowser } from "../clients/browser.ts";
 import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess } from "../clients/gateway.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
 import { completed, createSnapshot, makeCached, until } from "./volume-kit.ts";
-
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
 
 /** A button, or the button of a menu and what is chosen from it. */
 type Way = readonly [button: string | RegExp, item?: string];
 
 describe("the dialogs of the console", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
   const dialogs: [path: string, ...ways: Way[]][] = [];
   let browser: TestBrowser;
 
@@ -59,13 +54,9 @@ describe("the dialogs of the console", { skip: skipWithoutBrowser }, () => {
       ["/vault", ["Verify now"], ["Collect now"]],
       ["/settings", ["Over the week: the limits of default-cached"], ["Create a key"]],
     );
-    browser = await TestBrowser.start();
+    browser = await desk.browse();
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   for (const [name, options] of [
     ["desktop, dark", { viewport: DESKTOP, colorScheme: "dark" }],

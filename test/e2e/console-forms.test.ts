@@ -1,22 +1,17 @@
 /** The forms of the console beyond volumes and snapshots: what they refuse, and that what they set is set. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
-import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess } from "../clients/gateway.ts";
+import { skipWithoutBrowser } from "../clients/browser.ts";
+import type { ConsolePages } from "../clients/console.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
 import { completed, createSnapshot, gatewayArn, makeCached } from "./volume-kit.ts";
 
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
 const INITIATOR = "iqn.1993-08.org.debian:01:test";
 
 describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
-  let browser: TestBrowser;
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
   let page: Page;
   let ui: ConsolePages;
   let volumePath = "";
@@ -28,16 +23,9 @@ describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
     volumePath = `/volumes/${arn.split("/volume/")[1]?.toLowerCase() ?? ""}`;
     snapshotId = await createSnapshot(gateway, arn);
     await completed(gateway, snapshotId);
-    browser = await TestBrowser.start();
-    ({ page } = await browser.open());
-    ui = new ConsolePages(page, gateway);
-    await ui.signIn();
+    ({ page, ui } = await desk.signIn());
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   const open = (path: string) => page.goto(`${gateway.endpoint}/console${path}`);
   const press = (name: string) => ui.dialog.getByRole("button", { name, exact: true }).click();
@@ -140,7 +128,7 @@ describe("the forms of the console", { skip: skipWithoutBrowser }, () => {
     await ui.dialog.getByLabel("Name").fill("viewer");
     await press("Create");
     const profile = (await ui.dialog.locator("pre").textContent()) ?? "";
-    const reader = await browser.open();
+    const reader = await (await desk.browse()).open();
     await reader.page.goto(`${gateway.endpoint}/console/`);
     await reader.page.getByLabel("Access key ID").fill(profile);
     await reader.page.getByRole("button", { name: "Sign in" }).click();

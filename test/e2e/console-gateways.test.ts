@@ -1,21 +1,15 @@
 /** Policies, detached volumes, the life of gateways, bandwidth over the week and exchanged keys, in the console. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
-import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess } from "../clients/gateway.ts";
+import { skipWithoutBrowser } from "../clients/browser.ts";
+import type { ConsolePages } from "../clients/console.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
 import { GIB, gatewayArn, makeCached, makeStored } from "./volume-kit.ts";
 
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
-
 describe("policies and gateways in the console", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
-  let browser: TestBrowser;
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
   let page: Page;
   let ui: ConsolePages;
 
@@ -23,16 +17,9 @@ describe("policies and gateways in the console", { skip: skipWithoutBrowser }, (
     await gateway.start();
     await makeCached(gateway, "mail", GIB, { Tags: [{ Key: "backup", Value: "hourly" }] });
     await makeStored(gateway, "files");
-    browser = await TestBrowser.start();
-    ({ page } = await browser.open());
-    ui = new ConsolePages(page, gateway);
-    await ui.signIn();
+    ({ page, ui } = await desk.signIn());
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   const press = (name: string) => ui.dialog.getByRole("button", { name, exact: true }).click();
   const gatewayAction = async (name: string, item: string) => {

@@ -1,32 +1,25 @@
 /** The whole story by the keyboard alone; and sessions that end while somebody works. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Locator, Page } from "playwright-core";
-import { skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
+import { skipWithoutBrowser, type TestBrowser } from "../clients/browser.ts";
 import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess, sluicegate } from "../clients/gateway.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
+import { sluicegate } from "../clients/gateway.ts";
 import { completed, makeCached, until } from "./volume-kit.ts";
 
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
 const TABS_MAX = 120;
 
 describe("the console by keyboard", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
   let browser: TestBrowser;
 
   before(async () => {
     await gateway.start();
-    browser = await TestBrowser.start();
+    browser = await desk.browse();
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   test("a volume is made, a snapshot taken, restored, and both deleted", async () => {
     const { page, context } = await browser.open();

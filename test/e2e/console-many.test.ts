@@ -1,19 +1,16 @@
 /** Ten thousand snapshots in the console: a page of them is there at once, and what is looked for is found at once. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
 import { Catalog } from "../../src/catalog/catalog.ts";
 import { PLAIN_SNAPSHOT } from "../../src/catalog/schema.ts";
 import type { SnapshotId, VolumeId } from "../../src/platform/ids.ts";
-import { skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
-import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess } from "../clients/gateway.ts";
+import { skipWithoutBrowser } from "../clients/browser.ts";
+import type { ConsolePages } from "../clients/console.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
 import { completed, createSnapshot, makeCached } from "./volume-kit.ts";
 
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
 const COUNT = 10_000;
 const BATCH = 500;
 const HOUR_MS = 3_600_000;
@@ -23,9 +20,8 @@ const FOUND_MS_MAX = 5_000;
 const TRIES = 3;
 
 describe("the console with ten thousand snapshots", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
-  let browser: TestBrowser;
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
   let page: Page;
   let ui: ConsolePages;
 
@@ -37,16 +33,9 @@ describe("the console with ten thousand snapshots", { skip: skipWithoutBrowser }
     await gateway.stop();
     await addRows(join(gateway.dataDir, "catalog.sqlite"), made as SnapshotId);
     await gateway.start();
-    browser = await TestBrowser.start();
-    ({ page } = await browser.open());
-    ui = new ConsolePages(page, gateway);
-    await ui.signIn();
+    ({ page, ui } = await desk.signIn());
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   /** The shortest of some tries, in milliseconds: the machine has other things to do, too. */
   async function shortest(run: () => Promise<void>): Promise<number> {

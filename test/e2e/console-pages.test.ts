@@ -1,20 +1,15 @@
 /** Every page of the console, with something on it: whether it can be used by everybody, at any width, in the dark. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { seriousFaults } from "../clients/axe.ts";
-import { DESKTOP, PHONE, skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
+import { DESKTOP, PHONE, skipWithoutBrowser, type TestBrowser } from "../clients/browser.ts";
 import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess } from "../clients/gateway.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
 import { completed, createSnapshot, makeCached, makeStored } from "./volume-kit.ts";
 
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
-
 describe("the pages of the console", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
   const paths: [path: string, title: string][] = [];
   let browser: TestBrowser;
 
@@ -41,13 +36,9 @@ describe("the pages of the console", { skip: skipWithoutBrowser }, () => {
       ["/settings", "Settings"],
       ["/no-such-page", ""],
     );
-    browser = await TestBrowser.start();
+    browser = await desk.browse();
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   for (const [name, options] of [
     ["desktop, light", { viewport: DESKTOP, colorScheme: "light" }],

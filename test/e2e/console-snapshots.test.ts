@@ -1,26 +1,23 @@
 /** Snapshots beside each other in the console: what each takes by itself, how two differ, and restores by time. */
 import { strict as assert } from "node:assert";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import type { Page } from "playwright-core";
-import { skipWithoutBrowser, TestBrowser } from "../clients/browser.ts";
-import { ConsolePages } from "../clients/console.ts";
-import { GatewayProcess } from "../clients/gateway.ts";
+import { skipWithoutBrowser } from "../clients/browser.ts";
+import type { ConsolePages } from "../clients/console.ts";
+import { ConsoleDesk } from "../clients/console-desk.ts";
 import { qemuIo, volumeUrl } from "../clients/iscsi.ts";
 import { SeededRandom } from "../kit/seeded-random.ts";
 import { completed, makeCached } from "./volume-kit.ts";
 
-const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
 const MIB = 1024 ** 2;
 
 describe("what snapshots take and how they differ, in the console", { skip: skipWithoutBrowser }, () => {
-  const folder = mkdtempSync(join(tmpdir(), "sg-console-"));
-  const gateway = new GatewayProcess(join(folder, "data"), SIZES);
-  const noise = join(folder, "noise");
+  const desk = new ConsoleDesk();
+  const { gateway } = desk;
+  const noise = join(desk.folder, "noise");
   const ids: string[] = [];
-  let browser: TestBrowser;
   let page: Page;
   let ui: ConsolePages;
 
@@ -46,16 +43,9 @@ describe("what snapshots take and how they differ, in the console", { skip: skip
       await completed(gateway, SnapshotId);
       ids.push(SnapshotId);
     }
-    browser = await TestBrowser.start();
-    ({ page } = await browser.open());
-    ui = new ConsolePages(page, gateway);
-    await ui.signIn();
+    ({ page, ui } = await desk.signIn());
   });
-  after(async () => {
-    await browser?.close();
-    await gateway.kill();
-    rmSync(folder, { recursive: true, force: true });
-  });
+  after(() => desk.close());
 
   test("each has what no neighbour has", async () => {
     await ui.navigate("Snapshots");
