@@ -5,6 +5,7 @@ import { SeededRandom } from "../../test/kit/seeded-random.ts";
 import { keysOf, options, rot, VOLUME } from "../../test/kit/vault-kit.ts";
 import { MemoryStore } from "../objects/memory.ts";
 import { type ByteRange, StoreError } from "../objects/object-store.ts";
+import type { BulkLimits } from "./bulk-reader.ts";
 import { Vault } from "./vault.ts";
 import { VaultError } from "./vault-error.ts";
 
@@ -13,6 +14,7 @@ const PIECE = BLOCK / 16;
 const BLOCKS = 640;
 /** As the hydrator reads. */
 const RUN = 64;
+const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 
 /** Counts what is asked of it, and gives no answer when told so. */
@@ -50,6 +52,25 @@ async function filled() {
   const parentRootKey = first.rootKey;
   const second = { ...common, epoch: 2, changes, pieces, parentRootKey };
   const { rootKey } = await vault.uploadEpoch(new MemoryEpoch(second));
+  return { store, vault, model, rootKey };
+}
+
+/** A volume whose blocks came in turn by that many snapshots, each with packs of its own. */
+async function interleaved(snapshots: number, bulk: BulkLimits) {
+  const store = new CountingStore();
+  const vault = await Vault.open({ ...options(store), bulk });
+  const random = new SeededRandom(6);
+  const model = new Map<number, Buffer>();
+  let rootKey: string | undefined;
+  for (let epoch = 1; epoch <= snapshots; epoch++) {
+    const changes = new Map<number, Buffer>();
+    for (let block = epoch - 1; block < BLOCKS; block += snapshots) changes.set(block, random.bytes(BLOCK));
+    for (const [block, content] of changes) model.set(block, content);
+    const common = { volumeId: VOLUME, sizeBytes: BLOCKS * BLOCK, blockBytes: BLOCK, epoch, changes };
+    const parent = rootKey === undefined ? {} : { parentRootKey: rootKey };
+    ({ rootKey } = await vault.uploadEpoch(new MemoryEpoch({ ...common, ...parent })));
+  }
+  assert(rootKey !== undefined);
   return { store, vault, model, rootKey };
 }
 
@@ -93,6 +114,28 @@ describe("reading all of a root", () => {
       assert(perGib < 300, `${perGib} requests per GiB with ${count} readers`);
       assert(store.bytes < 1.2 * count * dataBytes, `${store.bytes} of ${dataBytes} bytes`);
     }
+    await vault.close();
+  });
+
+  test("goes to and fro between many snapshots, and fetches nothing twice", async () => {
+    const limits = { spanBytes: 8 * MIB, bytesAtOnceMax: 4 * MIB, heldBytesMax: 20 * MIB };
+    const all = await interleaved(12, limits);
+    const { store, vault, model } = all;
+    store.gets = 0;
+    store.bytes = 0;
+    assert.deepEqual(await readAll(all), []);
+    assert(store.bytes < 1.2 * model.size * BLOCK, `${store.bytes} bytes, ${store.gets} requests`);
+    assert(store.gets < 300, `${store.gets} requests`);
+    await vault.close();
+  });
+
+  test("what can't be held until it is used is not fetched whole again for each record", async () => {
+    const limits = { spanBytes: 8 * MIB, bytesAtOnceMax: 1024 * MIB, heldBytesMax: 10 * MIB };
+    const all = await interleaved(12, limits);
+    const { store, vault, model } = all;
+    store.bytes = 0;
+    assert.deepEqual(await readAll(all), []);
+    assert(store.bytes < 4 * model.size * BLOCK, `${store.bytes} bytes`);
     await vault.close();
   });
 

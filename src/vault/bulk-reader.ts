@@ -16,25 +16,36 @@ import { applyDelta } from "./delta.ts";
 import { baseName, blockName, deltaNames, type Entry, isDelta } from "./entry.ts";
 import type { Fetcher } from "./fetcher.ts";
 import type { KeyRing, NameDomain } from "./key-ring.ts";
-import { type PackReader, RECORD_KIND, type RecordLocation } from "./pack.ts";
+import { type PackReader, RECORD_KIND } from "./pack.ts";
 import type { MayFetch, PackSource } from "./pack-source.ts";
 import { RecentMap } from "./recent-map.ts";
 import type { RootView } from "./roots.ts";
+import { type Placed, planSpans, type Span, type Want } from "./spans.ts";
 import { VaultError } from "./vault-error.ts";
 
 /** 256 MiB of a volume with blocks of 64 KiB. */
 const WINDOW_BLOCKS = 4096;
 const WINDOWS_MAX = 8;
-/** A request, about; and what it may fetch in vain between two records. */
-const SPAN_BYTES = 8 * 1024 * 1024;
-const GAP_BYTES_MAX = 128 * 1024;
 /** Under a limit a request is no longer than this takes: guests wait behind it. */
 const SPAN_SECONDS_MAX = 0.5;
 const SPAN_BYTES_MIN = 64 * 1024;
-/** Spans that are kept for windows nobody has come back to. */
-const SPANS_BYTES_MAX = 64 * 1024 * 1024;
 /** Blocks between two turns of the event loop: a millisecond of work. */
 const BLOCKS_PER_TURN = 16;
+
+export interface BulkLimits {
+  /** A request, about. */
+  readonly spanBytes: number;
+  /** What one reader means to hold at a time: requests are shorter where it would be more. */
+  readonly bytesAtOnceMax: number;
+  /** What all of them hold at most. */
+  readonly heldBytesMax: number;
+}
+
+export const BULK_LIMITS: BulkLimits = {
+  spanBytes: 8 * 1024 * 1024,
+  bytesAtOnceMax: 24 * 1024 * 1024,
+  heldBytesMax: 64 * 1024 * 1024,
+};
 
 export interface BulkReaderParts {
   readonly fetcher: Fetcher;
@@ -44,6 +55,7 @@ export interface BulkReaderParts {
   readonly packs: PackReader;
   /** Called between pieces of work. */
   readonly pause: () => Promise<void>;
+  readonly limits: BulkLimits;
 }
 
 /** The line that the bytes come over. */
@@ -51,26 +63,6 @@ interface BulkLine {
   readonly mayFetch: MayFetch;
   /** Its limit; undefined where there is none. */
   readonly bytesPerSecond: number | undefined;
-}
-
-/** Neighbours in one pack, fetched by one request. */
-interface Span {
-  readonly packId: string;
-  readonly startBytes: number;
-  endBytes: number;
-  /** Uses of its records: all of them, and those that are still to come. */
-  usesInAll: number;
-  uses: number;
-  /** All were there: nobody is likely to come back. */
-  isRead: boolean;
-  bytes: Promise<Buffer> | undefined;
-  /** The one whose blocks come after those of this one. */
-  next: Span | undefined;
-}
-
-interface Placed {
-  readonly location: RecordLocation;
-  readonly span: Span;
 }
 
 /** What blocks [first, first + entries.length) of a root are made of, and where that is. */
@@ -86,6 +78,9 @@ interface Window {
 class NotAsPlanned extends Error {
   override readonly name = "NotAsPlanned";
 }
+
+/** More spans were wanted at a time than may be held: nothing is wrong with the plan. */
+class CrowdedOut extends NotAsPlanned {}
 
 export class BulkReader {
   readonly #parts: BulkReaderParts;
@@ -129,7 +124,7 @@ export class BulkReader {
       } catch (error) {
         // The bucket is away for a moment: what was brought before is still of use to who tries again.
         if (error instanceof VaultError && error.kind === "unavailable") throw error;
-        this.#windows.delete(keyOf(view, window));
+        if (!(error instanceof CrowdedOut)) this.#windows.delete(keyOf(view, window));
         if (!(error instanceof NotAsPlanned) && !isForFetcher(error)) throw error;
         const content = await this.#parts.fetcher.blocks(view, at, end - at, line.mayFetch);
         content.copy(part);
@@ -183,6 +178,8 @@ export class BulkReader {
     const placed = window.records.get(name.toString("latin1"));
     if (placed === undefined) throw new NotAsPlanned("a record that is nowhere");
     const { location, span } = placed;
+    // Fetched again for one record after the other, it would cost many times its bytes.
+    if (span.isCrowdedOut && span.bytes === undefined) throw new CrowdedOut("too much at a time");
     const bytes = await this.#bytesOf(span, line);
     span.uses -= 1;
     if (span.uses === 0) {
@@ -207,7 +204,8 @@ export class BulkReader {
     this.#held.set(span, lengthBytes);
     this.#heldBytes += lengthBytes;
     for (const oldest of this.#held.keys()) {
-      if (this.#heldBytes <= SPANS_BYTES_MAX || oldest === span) break;
+      if (this.#heldBytes <= this.#parts.limits.heldBytesMax || oldest === span) break;
+      oldest.isCrowdedOut = true;
       this.#letGo(oldest);
     }
     const range = { offsetBytes: span.startBytes, lengthBytes };
@@ -226,7 +224,7 @@ export class BulkReader {
   }
 
   #prefetch(span: Span, line: BulkLine): void {
-    if (span.bytes !== undefined || span.isRead) return;
+    if (span.bytes !== undefined || span.isRead || span.isCrowdedOut) return;
     // Whoever needs it asks again, and hears of it.
     this.#bytesOf(span, line).catch(() => {});
   }
@@ -273,16 +271,20 @@ export class BulkReader {
     const entries = await this.#parts.fetcher.entries(view, first, count);
     /** By name: how often, and where. In the order in which they are wanted. */
     const wanted = new Map<string, Want>();
+    let order = 0;
     const add = (name: Buffer, domain: NameDomain) => {
       const key = name.toString("latin1");
       const known = wanted.get(key);
       if (known !== undefined) {
         known.uses += 1;
+        known.lastOrder = order++;
         return;
       }
       const location = this.#parts.index.find(name);
       // What is nowhere, or something else, is found out about when it is wanted.
-      if (location?.kind === RECORD_KIND[domain]) wanted.set(key, { location, uses: 1, order: wanted.size });
+      if (location?.kind !== RECORD_KIND[domain]) return;
+      wanted.set(key, { location, uses: 1, order, lastOrder: order });
+      order += 1;
     };
     for (const [i, entry] of entries.entries()) {
       if (i % WINDOW_BLOCKS_PER_TURN === WINDOW_BLOCKS_PER_TURN - 1) await this.#parts.pause();
@@ -290,8 +292,20 @@ export class BulkReader {
       add(baseName(entry), "block");
       if (isDelta(entry)) for (const name of deltaNames(entry)) add(name, "delta");
     }
-    const { records, ordered } = spansOf(wanted, spanBytesOf(line));
+    const { bytesAtOnceMax } = this.#parts.limits;
+    const spanBytes = this.#spanBytes(line);
+    const { records, ordered } = planSpans(wanted, {
+      spanBytes,
+      spanBytesMin: SPAN_BYTES_MIN,
+      bytesAtOnceMax,
+    });
     return { first, entries, records, firstSpan: ordered[0], lastSpan: ordered.at(-1) };
+  }
+
+  #spanBytes({ bytesPerSecond }: BulkLine): number {
+    const { spanBytes } = this.#parts.limits;
+    if (bytesPerSecond === undefined) return spanBytes;
+    return Math.min(spanBytes, Math.max(SPAN_BYTES_MIN, bytesPerSecond * SPAN_SECONDS_MAX));
   }
 }
 
@@ -303,69 +317,6 @@ let zeros = Buffer.alloc(0);
 function zerosOf(lengthBytes: number): Buffer {
   if (zeros.length !== lengthBytes) zeros = Buffer.alloc(lengthBytes);
   return zeros;
-}
-
-function spanBytesOf({ bytesPerSecond }: BulkLine): number {
-  if (bytesPerSecond === undefined) return SPAN_BYTES;
-  return Math.min(SPAN_BYTES, Math.max(SPAN_BYTES_MIN, bytesPerSecond * SPAN_SECONDS_MAX));
-}
-
-type Want = { location: RecordLocation; uses: number; order: number };
-
-/** Puts what lies close together into spans of about that size; answers them in the order in which they are needed. */
-function spansOf(
-  wanted: ReadonlyMap<string, Want>,
-  spanBytes: number,
-): { records: Map<string, Placed>; ordered: Span[] } {
-  const byPlace = [...wanted].sort(
-    ([, { location: a }], [, { location: b }]) =>
-      a.packId.localeCompare(b.packId) || a.offsetBytes - b.offsetBytes,
-  );
-  const records = new Map<string, Placed>();
-  const orders = new Map<Span, number>();
-  for (const group of neighbours(byPlace)) {
-    const [from, to] = [startOf(group[0]), endOf(group.at(-1))];
-    // Of about the same size: a short one at the end of each pack would double the requests.
-    const partBytes = (to - from) / Math.max(1, Math.round((to - from) / spanBytes));
-    let span: Span | undefined;
-    for (const [key, { location, uses, order }] of group) {
-      const { packId, offsetBytes, storedBytes } = location;
-      if (span === undefined || offsetBytes - span.startBytes >= partBytes) {
-        const place = { packId, startBytes: offsetBytes, endBytes: offsetBytes };
-        span = { ...place, usesInAll: 0, uses: 0, isRead: false, bytes: undefined, next: undefined };
-      }
-      span.endBytes = Math.max(span.endBytes, offsetBytes + storedBytes);
-      span.usesInAll += uses;
-      span.uses += uses;
-      records.set(key, { location, span });
-      orders.set(span, Math.min(orders.get(span) ?? order, order));
-    }
-  }
-  const ordered = [...orders].sort(([, a], [, b]) => a - b).map(([each]) => each);
-  for (const [i, each] of ordered.entries()) each.next = ordered[i + 1];
-  return { records, ordered };
-}
-
-/** What lies in one pack with no more than a gap between. */
-function neighbours(byPlace: readonly (readonly [string, Want])[]): (readonly [string, Want])[][] {
-  const groups: (readonly [string, Want])[][] = [];
-  for (const one of byPlace) {
-    const group = groups.at(-1);
-    const last = group?.at(-1);
-    const isNear =
-      last?.[1].location.packId === one[1].location.packId && startOf(one) - endOf(last) <= GAP_BYTES_MAX;
-    if (group !== undefined && isNear) group.push(one);
-    else groups.push([one]);
-  }
-  return groups;
-}
-
-function startOf(one: readonly [string, Want] | undefined): number {
-  return one?.[1].location.offsetBytes ?? 0;
-}
-
-function endOf(one: readonly [string, Want] | undefined): number {
-  return startOf(one) + (one?.[1].location.storedBytes ?? 0);
 }
 
 function keyOf(view: RootView, first: number): string {

@@ -9,7 +9,7 @@ import { Permits } from "../platform/permits.ts";
 import type { Random } from "../platform/random.ts";
 import { SerialQueue } from "../platform/serial-queue.ts";
 import type { ByteLimit } from "../platform/token-bucket.ts";
-import { BulkReader } from "./bulk-reader.ts";
+import { BULK_LIMITS, type BulkLimits, BulkReader } from "./bulk-reader.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { type CollectionProgress, type CollectionReport, Collector } from "./collector.ts";
 import { Cycles } from "./cycles.ts";
@@ -53,6 +53,8 @@ export interface VaultOptions extends VaultSecret {
   readonly knownVaultId?: string;
   /** How large packs become. */
   readonly packBytes?: number;
+  /** What hydration fetches at a time. */
+  readonly bulk?: BulkLimits;
   /** When a recovery point is a checkpoint again. */
   readonly chain?: ChainLimits;
   /** Called by long work between its pieces; it goes on when the answer resolves. */
@@ -141,7 +143,7 @@ export class Vault {
       this.#keeper.refresh(isUrgent),
     );
     const reading = { fetcher: this.#fetcher, source, index, keys: this.#keys, packs: packReader };
-    this.#bulk = new BulkReader({ ...reading, pause: this.#pause });
+    this.#bulk = new BulkReader({ ...reading, pause: this.#pause, limits: options.bulk ?? BULK_LIMITS });
     const cycles = new Cycles(options.store, this.#sealer);
     this.#membership = new Membership(cycles, index, this.#keeper, options.ownerId);
     this.records = new Records(options.store, this.#sealer, options.ownerId, this.#onProblem);
