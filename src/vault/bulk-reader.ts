@@ -3,8 +3,8 @@
  * stretches of packs ahead of whoever reads, and goes from there straight to where it is wanted.
  *
  * It works by windows of the volume. Of a window all records are looked up first, and those that lie close together
- * in a pack make a span: one request. A span is fetched when a block of it is wanted, and the one after it with it; it
- * is let go with its last record. Guests do not come this way: theirs are requests of their own, beside these.
+ * in a pack make a span: one request. A span is fetched when a block of it is wanted, and the next ones with it; it is
+ * let go with its last record. Guests do not come this way: theirs are requests of their own, beside these.
  *
  * A record counts when its tag fits, and a block when it has its name (invariant 7). Whatever is not as it should be is
  * left to the Fetcher, which knows what can be done about it, and how to say what cannot.
@@ -26,6 +26,8 @@ import { VaultError } from "./vault-error.ts";
 /** 256 MiB of a volume with blocks of 64 KiB. */
 const WINDOW_BLOCKS = 4096;
 const WINDOWS_MAX = 8;
+/** Requests that are under way beside the one whose records are wanted now. */
+const SPANS_AHEAD = 3;
 /** Under a limit a request is no longer than this takes: guests wait behind it. */
 const SPAN_SECONDS_MAX = 0.5;
 const SPAN_BYTES_MIN = 64 * 1024;
@@ -44,7 +46,7 @@ export interface BulkLimits {
 export const BULK_LIMITS: BulkLimits = {
   spanBytes: 8 * 1024 * 1024,
   bytesAtOnceMax: 24 * 1024 * 1024,
-  heldBytesMax: 64 * 1024 * 1024,
+  heldBytesMax: 96 * 1024 * 1024,
 };
 
 export interface BulkReaderParts {
@@ -71,7 +73,6 @@ interface Window {
   readonly entries: readonly (Entry | undefined)[];
   readonly records: ReadonlyMap<string, Placed>;
   readonly firstSpan: Span | undefined;
-  readonly lastSpan: Span | undefined;
 }
 
 /** Something that the Fetcher has to look at. */
@@ -188,8 +189,7 @@ export class BulkReader {
       span.uses = span.usesInAll;
       span.isRead = true;
     }
-    if (span.next !== undefined) this.#prefetch(span.next, line);
-    else if (span === window.lastSpan) this.#prefetchAfter(view, window, line);
+    this.#lookAhead(view, window, span, line);
     const from = location.offsetBytes - span.startBytes;
     return { location, sealed: bytes.subarray(from, from + location.storedBytes) };
   }
@@ -221,6 +221,19 @@ export class BulkReader {
     span.bytes = undefined;
     this.#heldBytes -= this.#held.get(span) ?? 0;
     this.#held.delete(span);
+  }
+
+  /** Fetches what comes after `span`: a bucket far away gives more to several who ask than to one. */
+  #lookAhead(view: RootView, window: Window, span: Span, line: BulkLine): void {
+    let next = span.next;
+    for (let ahead = 0; ahead < SPANS_AHEAD; ahead++) {
+      if (next === undefined) {
+        this.#prefetchAfter(view, window, line);
+        return;
+      }
+      this.#prefetch(next, line);
+      next = next.next;
+    }
   }
 
   #prefetch(span: Span, line: BulkLine): void {
@@ -299,7 +312,7 @@ export class BulkReader {
       spanBytesMin: SPAN_BYTES_MIN,
       bytesAtOnceMax,
     });
-    return { first, entries, records, firstSpan: ordered[0], lastSpan: ordered.at(-1) };
+    return { first, entries, records, firstSpan: ordered[0] };
   }
 
   #spanBytes({ bytesPerSecond }: BulkLine): number {

@@ -650,20 +650,21 @@ export class VolumeSimulation {
     const life = this.#life;
     const alive = () => this.#life === life;
     const disk = this.#disk.forProcess();
+    const uploads = new Map<VolumeId, () => boolean>();
     const fleet: Fleet = new Fleet({
       folder: "/volumes",
       disk,
       clock: this.#clock,
       random: this.#random,
       rootsOf: () => this.#vault,
-      upload: (order) =>
-        this.#vault.upload(
-          order,
-          disk,
-          async (volumeId, epoch, blocks) => fleet.locate(volumeId, epoch, blocks),
-          alive,
-        ),
-      cancelUpload: () => {},
+      upload: (order) => {
+        // The uploader looks once more before it writes the root: what it has read since may be of another time.
+        const isWanted = () => alive() && uploads.get(order.volumeId) === isWanted;
+        uploads.set(order.volumeId, isWanted);
+        const locate = async (...args: Parameters<Fleet["locate"]>) => fleet.locate(...args);
+        return this.#vault.upload(order, disk, locate, isWanted);
+      },
+      cancelUpload: (volumeId) => uploads.delete(volumeId),
       events: {
         uploaded: (volume, { epoch, rootKey }) => {
           if (alive()) this.#uploaded(volume.volumeId, epoch, rootKey);
