@@ -42,38 +42,28 @@ test("the snapshot of a volume that can't be opened now waits, and is completed 
   await catalog.addSnapshots([one, two], []);
 
   let cut: CutState = { state: "closed" };
-  const snapshots = new Snapshots({
-    ...{
-      catalog,
-      clock: new ManualClock(),
-      random: new SeededRandom(1),
-      volumes: { arnOf: () => "a" } as never,
-    },
-    host: { cutState: async () => cut } as unknown as VolumeHost,
-    store: { putSnapshot: async () => {}, listSnapshots: async () => [] } as unknown as SnapshotStore,
-    onProblem: (message) => assert.fail(message),
-    onDirectGone: () => {},
-    onNameGone: async () => {},
-  });
+  const begin = () =>
+    new Snapshots({
+      ...{
+        catalog,
+        clock: new ManualClock(),
+        random: new SeededRandom(1),
+        volumes: { arnOf: () => "a" } as never,
+      },
+      host: { cutState: async () => cut } as unknown as VolumeHost,
+      store: { putSnapshot: async () => {}, listSnapshots: async () => [] } as unknown as SnapshotStore,
+      onProblem: (message) => assert.fail(message),
+      onDirectGone: () => {},
+      onNameGone: async () => {},
+    });
+  const snapshots = begin();
   await snapshots.reconcile();
   await snapshots.close();
   assert.equal((await catalog.snapshot(one.id))?.state, "pending");
   assert.equal((await catalog.snapshot(two.id))?.state, "error");
 
   cut = { state: "uploaded", volumeId: VOLUME, epoch: 1, rootKey: "r", uploadedBytes: 0, fullBytes: 0 };
-  const later = new Snapshots({
-    ...{
-      catalog,
-      clock: new ManualClock(),
-      random: new SeededRandom(1),
-      volumes: { arnOf: () => "a" } as never,
-    },
-    host: { cutState: async () => cut } as unknown as VolumeHost,
-    store: { putSnapshot: async () => {}, listSnapshots: async () => [] } as unknown as SnapshotStore,
-    onProblem: (message) => assert.fail(message),
-    onDirectGone: () => {},
-    onNameGone: async () => {},
-  });
+  const later = begin();
   await later.reconcilePending();
   while ((await catalog.snapshot(one.id))?.state === "pending") await new Promise((go) => setImmediate(go));
   assert.equal((await catalog.snapshot(one.id))?.root_key, "r");

@@ -70,8 +70,12 @@ export class SingleLife {
 
   /** Cuts the volume; answers the root when it is in the bucket. */
   async snapshot(definition: FleetVolume): Promise<string> {
-    const epoch = await this.cut(definition);
-    const key = `${definition.volumeId} ${epoch}`;
+    return this.rootOf(definition, await this.cut(definition));
+  }
+
+  /** The root of a cut, when it is in the bucket. */
+  async rootOf({ volumeId }: FleetVolume, epoch: number): Promise<string> {
+    const key = `${volumeId} ${epoch}`;
     await this.until(() => this.uploaded.has(key));
     return this.uploaded.get(key) ?? "";
   }

@@ -33,9 +33,7 @@ describe("a restored volume whose blocks are still to come", () => {
       const epoch = await life.cut(definition);
       life.vault.unavailable = 0;
       life.vault.slow = true;
-      const key = `${definition.volumeId} ${epoch}`;
-      await life.until(() => life.uploaded.has(key));
-      const rootKey = life.uploaded.get(key) ?? "";
+      const rootKey = await life.rootOf(definition, epoch);
       for (let block = 0; block < 8; block++)
         assert.equal(await life.blockOf(rootKey, block), await life.read(again, block), `block ${block}`);
       assert.equal(await life.read(again, 0), 1);
@@ -80,9 +78,7 @@ describe("a restored volume whose blocks are still to come", () => {
       const epoch = await life.cut(definition);
       life.vault.unavailable = 0;
       life.vault.slow = true;
-      const key = `${definition.volumeId} ${epoch}`;
-      await life.until(() => life.uploaded.has(key));
-      const rootKey = life.uploaded.get(key) ?? "";
+      const rootKey = await life.rootOf(definition, epoch);
       for (let block = 0; block < 8; block++) {
         const found = await life.read(volume, block);
         assert.equal(await life.blockOf(rootKey, block), found, `block ${block}, attempt ${attempt}`);

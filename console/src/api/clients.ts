@@ -42,16 +42,21 @@ export function tellingClient<
   return client;
 }
 
-/** `onEnded` is told by any call that is refused because the session is over. */
-export function makeClients(session: Session, onEnded: () => void): Clients {
+/** What each client of the SDK is made with. */
+export function configOf(session: Session) {
   const { region, accessKeyId, secretAccessKey, sessionToken, clockOffsetMs } = session;
-  const config = {
+  return {
     region,
     endpoint: location.origin,
     credentials: { accessKeyId, secretAccessKey, sessionToken },
     systemClockOffset: clockOffsetMs,
     maxAttempts: 2,
   };
+}
+
+/** `onEnded` is told by any call that is refused because the session is over. */
+export function makeClients(session: Session, onEnded: () => void): Clients {
+  const config = configOf(session);
   return {
     storageGateway: tellingClient(new StorageGatewayClient(config), onEnded),
     ec2: tellingClient(new EC2Client(config), onEnded),

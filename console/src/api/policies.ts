@@ -11,7 +11,7 @@ import {
 import { type UseQueryResult, useQuery } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { useClients, useSignedIn } from "../session/context.tsx";
-import { tellingClient } from "./clients.ts";
+import { configOf, tellingClient } from "./clients.ts";
 import { CALM_MS } from "./queries.ts";
 
 export interface Policy {
@@ -30,17 +30,10 @@ const AT_ONCE = 10;
 
 export function useDlm(): DLMClient {
   const { session, sessionEnded } = useSignedIn();
-  return useMemo(() => {
-    const { region, accessKeyId, secretAccessKey, sessionToken, clockOffsetMs } = session;
-    const config = {
-      region,
-      endpoint: location.origin,
-      credentials: { accessKeyId, secretAccessKey, sessionToken },
-      systemClockOffset: clockOffsetMs,
-      maxAttempts: 2,
-    };
-    return tellingClient(new DLMClient(config), sessionEnded);
-  }, [session, sessionEnded]);
+  return useMemo(
+    () => tellingClient(new DLMClient(configOf(session)), sessionEnded),
+    [session, sessionEnded],
+  );
 }
 
 export const POLICIES_KEY = ["policies"];
