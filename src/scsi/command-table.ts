@@ -12,9 +12,11 @@ import {
 import { compareAndWrite, orWrite16, writeAtomic16 } from "./commands/atomic.ts";
 import { readCapacity10, readCapacity16 } from "./commands/capacity.ts";
 import { readDefectData10, readDefectData12 } from "./commands/defect-data.ts";
+import { sendDiagnostic } from "./commands/diagnostic.ts";
 import { extendedCopy, receiveCopyParameters, receiveCopyStatus } from "./commands/extended-copy.ts";
 import { inquiry, inquiryOfNoUnit } from "./commands/inquiry.ts";
 import { getLbaStatus } from "./commands/lba-status.ts";
+import { logSense } from "./commands/log.ts";
 import {
   reportSupportedOpcodes,
   reportTargetPortGroups,
@@ -39,7 +41,7 @@ import { unmap, writeSame10, writeSame16 } from "./commands/unmap.ts";
 import { verifyCommands } from "./commands/verify.ts";
 import type { LogicalUnit } from "./logical-unit.ts";
 import type { Nexus } from "./nexus.ts";
-import { CheckCondition, encodeSense, ReservationConflict, SENSE } from "./sense.ts";
+import { CheckCondition, encodeSense, invalidCdb, ReservationConflict, SENSE } from "./sense.ts";
 import { TRANSFERS } from "./transfer.ts";
 
 const COMMANDS: readonly ScsiCommand[] = [
@@ -51,6 +53,7 @@ const COMMANDS: readonly ScsiCommand[] = [
   release6,
   modeSense6,
   startStopUnit,
+  sendDiagnostic,
   preventAllowMediumRemoval,
   readCapacity10,
   preFetch10,
@@ -59,6 +62,7 @@ const COMMANDS: readonly ScsiCommand[] = [
   writeSame10,
   unmap,
   ...sanitizeCommands,
+  logSense,
   modeSelect10,
   modeSense10,
   ...persistentReserveCommands,
@@ -145,7 +149,7 @@ export async function executeCommand(
     if (!WITH_SERVICE_ACTION.has(cdb.readUInt8(0))) {
       throw new CheckCondition(SENSE.invalidCommandOperationCode);
     }
-    throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: 1 });
+    throw invalidCdb(1, 4);
   }
   checkControl(cdb);
   return command.execute({ cdb, dataOut, unit, nexus, device: unit.device, signal });

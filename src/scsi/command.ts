@@ -4,7 +4,7 @@ import type { BlockDevice } from "./block-device.ts";
 import type { LogicalUnit } from "./logical-unit.ts";
 import type { Nexus } from "./nexus.ts";
 import type { Access } from "./persistent-reservations.ts";
-import { CheckCondition, SENSE } from "./sense.ts";
+import { invalidCdb, outOfRange } from "./sense.ts";
 
 export interface CommandContext {
   readonly cdb: Buffer;
@@ -59,15 +59,13 @@ export const TRANSFER_BYTES_MAX = 16 * 1024 * 1024;
 /** Checks a range of blocks, a zero length too (SBC-3, 4.5). */
 export function checkRange(device: BlockDevice, lba: number, blocks: number): void {
   const capacity = device.sizeBytes / device.logicalBlockBytes;
-  if (lba > capacity || blocks > capacity - lba || (lba === capacity && blocks > 0) || lba >= capacity) {
-    throw new CheckCondition(SENSE.lbaOutOfRange);
-  }
+  if (lba >= capacity || blocks > capacity - lba) throw outOfRange(Math.max(lba, capacity));
 }
 
 /** A 64-bit LBA as a number; one beyond 2^53 is out of any device's range. */
 export function readLba(cdb: Buffer, offset: number): number {
   const lba = cdb.readBigUInt64BE(offset);
-  if (lba > BigInt(Number.MAX_SAFE_INTEGER)) throw new CheckCondition(SENSE.lbaOutOfRange);
+  if (lba > BigInt(Number.MAX_SAFE_INTEGER)) throw outOfRange(lba);
   return Number(lba);
 }
 
@@ -112,10 +110,11 @@ export async function flushIfAsked({ cdb, unit, device }: CommandContext): Promi
 }
 
 const PROTECT_SHIFT = 5;
+const NACA_BIT = 2;
 
 /** RDPROTECT, WRPROTECT, VRPROTECT: INQUIRY says PROTECT=0, so there is no protection information to check. */
 export function checkProtect(cdb: Buffer): void {
-  if (cdb.readUInt8(1) >> PROTECT_SHIFT !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (cdb.readUInt8(1) >> PROTECT_SHIFT !== 0) throw invalidCdb(1, 7);
 }
 
 /** In the CONTROL byte, the last of a CDB: wants an auto contingent allegiance, which there is not here (SAM-5, 5.3). */
@@ -128,5 +127,13 @@ const CONTROL_AT: readonly (number | undefined)[] = [5, 9, 9, undefined, 15, 11]
 export function checkControl(cdb: Buffer): void {
   const at = CONTROL_AT[cdb.readUInt8(0) >> 5];
   if (at === undefined || (cdb.readUInt8(at) & NACA) === 0) return;
-  throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: at });
+  throw invalidCdb(at, NACA_BIT);
+}
+
+/** Where the TRANSFER LENGTH field begins, by the group code of the operation code. */
+const LENGTH_AT: readonly number[] = [4, 7, 7, 0, 10, 6];
+
+/** The byte of a CDB with which its TRANSFER LENGTH, VERIFICATION LENGTH or NUMBER OF LOGICAL BLOCKS begins. */
+export function lengthByte(cdb: Buffer): number {
+  return LENGTH_AT[cdb.readUInt8(0) >> 5] ?? 0;
 }

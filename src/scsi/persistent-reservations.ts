@@ -6,7 +6,7 @@
  * The target has one target port, so that ALL_TG_PT changes nothing.
  */
 import type { Nexus } from "./nexus.ts";
-import { CheckCondition, ReservationConflict, SENSE } from "./sense.ts";
+import { CheckCondition, invalidCdb, invalidList, ReservationConflict, SENSE } from "./sense.ts";
 
 /** Types of a persistent reservation (SPC-4, table 237). */
 export const RESERVATION_TYPE = {
@@ -48,6 +48,10 @@ export const NO_RESERVATIONS: ReservationState = {
   reservation: undefined,
   aptpl: false,
 };
+
+/** Where the parameter lists have these (SPC-4, tables 246 and 248). */
+const SERVICE_ACTION_KEY_AT = 8;
+const MOVE_PORTS_AT = 24;
 
 /** Ports that may be registered at a time. */
 export const REGISTRATIONS_MAX = 512;
@@ -167,12 +171,16 @@ export class ReservationChange {
       this.#takeOver(port, type, held);
       return;
     }
-    if (key === 0n) throw new CheckCondition(SENSE.invalidFieldInParameterList);
+    if (key === 0n && held !== undefined) throw invalidList(SERVICE_ACTION_KEY_AT);
     const ports = [...this.registrations].filter(([, theirs]) => theirs === key).map(([other]) => other);
     const holderKey = held === undefined || all ? undefined : this.registrations.get(held.holder);
     const isTakeOver = held !== undefined && holderKey === key;
     if (ports.length === 0) throw new ReservationConflict();
-    for (const other of ports) if (other !== port || !isTakeOver) this.#remove(other);
+    // Who preempts itself is not told of it, and stays registered where it takes over (SPC-4, 5.13.11.2.5).
+    for (const other of ports) {
+      if (other !== port) this.#remove(other);
+      else if (!isTakeOver) this.registrations.delete(port);
+    }
     if (isTakeOver) {
       this.#takeOver(port, type, held);
       return;
@@ -184,10 +192,10 @@ export class ReservationChange {
   /** REGISTER AND MOVE: the reservation goes to another port, registered with `key`. */
   move(from: string, to: string, key: bigint, unregister: boolean): void {
     const held = this.reservation;
-    if (held === undefined || !holds(this.state, from) || isAllRegistrants(held.type)) {
-      throw new ReservationConflict();
-    }
-    if (key === 0n || to === from) throw new CheckCondition(SENSE.invalidFieldInParameterList);
+    if (held === undefined) throw invalidCdb(1, 4);
+    if (!holds(this.state, from) || isAllRegistrants(held.type)) throw new ReservationConflict();
+    if (key === 0n) throw invalidList(SERVICE_ACTION_KEY_AT);
+    if (to === from) throw invalidList(MOVE_PORTS_AT);
     this.register(to, key);
     this.reservation = { type: held.type, holder: to };
     if (unregister) this.registrations.delete(from);
@@ -200,8 +208,8 @@ export class ReservationChange {
 
   #takeOver(port: string, type: ReservationType, held: Reservation): void {
     this.reservation = { type, holder: port };
-    // Those that stay registered learn it where their rights were those of the old type.
-    if (held.type !== type && isForRegistrants(held.type)) this.#tell(this.#released, port);
+    // Those that stay registered have other rights now (SPC-4, 5.13.11.2.4.3).
+    if (held.type !== type) this.#tell(this.#released, port);
   }
 
   #tell(whom: Set<string>, except: string): void {

@@ -246,12 +246,20 @@ describe("other state of the unit", () => {
     unit.unit.reset();
     assert.deepEqual(await attentions(three), [0x2903]);
     assert(await mayRead(three));
-    // Who is registered needs no RESERVE, and who is not gets none.
+    // Where somebody is registered, nobody can have it so; whom a persistent reservation lets write need not.
     await attentions(two);
     await out(two, ACTION.register, { newKey: 1n });
-    assert.equal((await two.send(reserve)).status, 0);
-    assert(await mayRead(three));
-    assert.equal((await three.send(reserve)).status, CONFLICT);
+    for (const cdb of [reserve, release]) assert.equal((await two.send(cdb)).status, CONFLICT);
+    for (const type of [1, 5, 7]) {
+      assert.equal(await out(two, ACTION.reserve, { type, key: 1n }), 0);
+      for (const cdb of [reserve, release]) {
+        assert.equal((await two.send(cdb)).status, 0);
+        assert.equal((await three.send(cdb)).status, CONFLICT);
+      }
+      assert(await mayRead(three));
+      assert.equal(await mayWrite(three), false);
+      assert.equal(await out(two, ACTION.release, { type, key: 1n }), 0);
+    }
   });
 
   test("mode parameters: write protection, a write cache that is off, sense data in descriptors", async () => {

@@ -68,17 +68,28 @@ const VALID = 0x80;
 const SPECIFIC_VALID = 0x80;
 /** C/D: the field pointer is one into the CDB. */
 const FIELD_IN_CDB = 0x40;
+/** BPV: the bit pointer holds something. */
+const BIT_VALID = 0x08;
 const INFORMATION_DESCRIPTOR = { type: 0x00, bytes: 12 };
 const SPECIFIC_DESCRIPTOR = { type: 0x02, bytes: 8 };
 
 /** What a condition says besides its code. */
 export interface SenseDetail {
   /** The offset of a miscompare, or an LBA. */
-  readonly information?: number;
+  readonly information?: number | bigint;
   /** How far a long operation has come, from 0 to 1. */
   readonly progress?: number;
-  /** The first byte of the CDB field that is not valid (SPC-4, 4.5.2.4.2). */
-  readonly cdbByte?: number;
+  /** The field that is not valid (SPC-4, 4.5.2.4.2). */
+  readonly field?: FieldPointer;
+}
+
+/** Where a field that is not valid begins. */
+export interface FieldPointer {
+  /** Of the CDB, or of the parameter list. */
+  readonly in: "cdb" | "list";
+  readonly byte: number;
+  /** The most significant bit of a field that is smaller than its byte. */
+  readonly bit?: number | undefined;
 }
 
 /** Sense data in fixed format, or in descriptor format where the Control mode page's D_SENSE asks for it. */
@@ -87,11 +98,12 @@ export function encodeSense(code: SenseCode, detail: SenseDetail = {}, descripto
 }
 
 function encodeFixed(code: SenseCode, detail: SenseDetail): Buffer {
-  const { information } = detail;
+  // The field has four bytes: what does not fit is not told (SPC-4, 4.5.3).
+  const information = detail.information !== undefined && detail.information <= 0xffffffff;
   const bytes = Buffer.alloc(SENSE_BYTES);
-  bytes.writeUInt8(RESPONSE_CODE_FIXED | (information === undefined ? 0 : VALID), 0);
+  bytes.writeUInt8(RESPONSE_CODE_FIXED | (information ? VALID : 0), 0);
   bytes.writeUInt8(code.key, 2);
-  if (information !== undefined) bytes.writeUInt32BE(information >>> 0, 3);
+  if (information) bytes.writeUInt32BE(Number(detail.information), 3);
   bytes.writeUInt8(SENSE_BYTES - 8, 7);
   bytes.writeUInt8(code.asc, 12);
   bytes.writeUInt8(code.ascq, 13);
@@ -100,7 +112,7 @@ function encodeFixed(code: SenseCode, detail: SenseDetail): Buffer {
 }
 
 function encodeDescriptors(code: SenseCode, detail: SenseDetail): Buffer {
-  const { information, progress, cdbByte } = detail;
+  const { information, progress, field } = detail;
   const parts: Buffer[] = [];
   if (information !== undefined) {
     const part = Buffer.alloc(INFORMATION_DESCRIPTOR.bytes);
@@ -110,7 +122,7 @@ function encodeDescriptors(code: SenseCode, detail: SenseDetail): Buffer {
     part.writeBigUInt64BE(BigInt(information), 4);
     parts.push(part);
   }
-  if (progress !== undefined || cdbByte !== undefined) {
+  if (progress !== undefined || field !== undefined) {
     const part = Buffer.alloc(SPECIFIC_DESCRIPTOR.bytes);
     part.writeUInt8(SPECIFIC_DESCRIPTOR.type, 0);
     part.writeUInt8(part.length - 2, 1);
@@ -122,14 +134,15 @@ function encodeDescriptors(code: SenseCode, detail: SenseDetail): Buffer {
   return Buffer.concat([head, body]);
 }
 
-/** The three sense key specific bytes: a progress indication, or a field pointer into the CDB. */
-function writeSpecific(bytes: Buffer, offset: number, { progress, cdbByte }: SenseDetail): void {
+/** The three sense key specific bytes: a progress indication, or a field pointer. */
+function writeSpecific(bytes: Buffer, offset: number, { progress, field }: SenseDetail): void {
   if (progress !== undefined) {
     bytes.writeUInt8(SPECIFIC_VALID, offset);
     bytes.writeUInt16BE(Math.floor(Math.min(Math.max(progress, 0), 1) * 0xffff), offset + 1);
-  } else if (cdbByte !== undefined) {
-    bytes.writeUInt8(SPECIFIC_VALID | FIELD_IN_CDB, offset);
-    bytes.writeUInt16BE(cdbByte, offset + 1);
+  } else if (field !== undefined) {
+    const bit = field.bit === undefined ? 0 : BIT_VALID | field.bit;
+    bytes.writeUInt8(SPECIFIC_VALID | (field.in === "cdb" ? FIELD_IN_CDB : 0) | bit, offset);
+    bytes.writeUInt16BE(Math.min(field.byte, 0xffff), offset + 1);
   }
 }
 
@@ -144,6 +157,21 @@ export class CheckCondition extends Error {
     this.code = code;
     this.detail = detail;
   }
+}
+
+/** INVALID FIELD IN CDB, for the field that begins there. */
+export function invalidCdb(byte: number, bit?: number): CheckCondition {
+  return new CheckCondition(SENSE.invalidFieldInCdb, { field: { in: "cdb", byte, bit } });
+}
+
+/** INVALID FIELD IN PARAMETER LIST, for the field that begins there. */
+export function invalidList(byte: number, bit?: number): CheckCondition {
+  return new CheckCondition(SENSE.invalidFieldInParameterList, { field: { in: "list", byte, bit } });
+}
+
+/** LOGICAL BLOCK ADDRESS OUT OF RANGE; `lba` is the first that there is not (SBC-4, 4.18.1). */
+export function outOfRange(lba: number | bigint): CheckCondition {
+  return new CheckCondition(SENSE.lbaOutOfRange, { information: lba });
 }
 
 /** A command ends with RESERVATION CONFLICT: another I_T nexus holds what it needs. */

@@ -2,8 +2,16 @@
  * READ and WRITE (6, 10, 12, 16) of SBC-3: the hot path, so decoded without making an object for each command.
  */
 import type { BlockDevice } from "./block-device.ts";
-import { type CommandTraits, checkRange, NACA, readLba, TRANSFER_BYTES_MAX } from "./command.ts";
-import { CheckCondition, SENSE } from "./sense.ts";
+import {
+  type CommandTraits,
+  checkControl,
+  checkRange,
+  lengthByte,
+  NACA,
+  readLba,
+  TRANSFER_BYTES_MAX,
+} from "./command.ts";
+import { invalidCdb } from "./sense.ts";
 
 const READ = { access: "read", timeoutS: 30 } as const;
 const WRITE = { access: "write", isWrite: true, timeoutS: 60 } as const;
@@ -89,11 +97,10 @@ export function decodeTransfer(cdb: Buffer, device: BlockDevice, transfer: Trans
     default:
       return false;
   }
-  if (flags >> PROTECT_SHIFT !== 0 || (control & NACA) !== 0)
-    throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (flags >> PROTECT_SHIFT !== 0) throw invalidCdb(1, 7);
+  if ((control & NACA) !== 0) checkControl(cdb);
   checkRange(device, lba, blocks);
-  if (blocks * device.logicalBlockBytes > TRANSFER_BYTES_MAX)
-    throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (blocks * device.logicalBlockBytes > TRANSFER_BYTES_MAX) throw invalidCdb(lengthByte(cdb));
   transfer.write = (cdb[0] & 0x02) !== 0;
   transfer.offsetBytes = lba * device.logicalBlockBytes;
   transfer.lengthBytes = blocks * device.logicalBlockBytes;

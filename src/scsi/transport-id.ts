@@ -1,5 +1,5 @@
 /** TransportIDs of iSCSI initiator ports (SPC-4, 7.6.4.6): protocol identifier 5h, format 01b. */
-import { CheckCondition, SENSE } from "./sense.ts";
+import { invalidList } from "./sense.ts";
 
 const PROTOCOL_ISCSI = 0x05;
 const FORMAT_PORT = 0x40;
@@ -17,27 +17,24 @@ export function encodeTransportId(port: string): Buffer {
   return id;
 }
 
-/** The ports of a list of TransportIDs; throws INVALID FIELD IN PARAMETER LIST for any that is not of that form. */
-export function decodeTransportIds(list: Buffer): string[] {
+/** The ports of TransportIDs that begin at `offset` of a parameter list; throws INVALID FIELD IN PARAMETER LIST for any that is not of that form. */
+export function decodeTransportIds(list: Buffer, offset: number): string[] {
   const ports: string[] = [];
   for (let at = 0; at < list.length; ) {
     const id = list.subarray(at);
-    if (id.length < HEAD_BYTES || id.readUInt8(0) !== (FORMAT_PORT | PROTOCOL_ISCSI)) throw invalid();
+    if (id.length < HEAD_BYTES || id.readUInt8(0) !== (FORMAT_PORT | PROTOCOL_ISCSI))
+      throw invalidList(offset + at);
     const length = id.readUInt16BE(2);
-    if (length % 4 !== 0 || id.length < HEAD_BYTES + length) throw invalid();
+    if (length % 4 !== 0 || id.length < HEAD_BYTES + length) throw invalidList(offset + at);
     const name = id.subarray(HEAD_BYTES, HEAD_BYTES + length);
     const end = name.indexOf(0);
     const port = name
       .subarray(0, end < 0 ? name.length : end)
       .toString("utf8")
       .toLowerCase();
-    if (!NAME.test(port)) throw invalid();
+    if (!NAME.test(port)) throw invalidList(offset + at);
     ports.push(port);
     at += HEAD_BYTES + length;
   }
   return ports;
-}
-
-function invalid(): CheckCondition {
-  return new CheckCondition(SENSE.invalidFieldInParameterList);
 }

@@ -2,14 +2,15 @@ import type { BlockDevice } from "../../src/scsi/block-device.ts";
 
 /** A disk in memory. `inline: false` makes it answer later, as one whose blocks are elsewhere. */
 export class MemoryDevice implements BlockDevice {
-  readonly logicalBlockBytes = 512;
+  readonly logicalBlockBytes: number;
   readonly physicalBlockBytes = 4096;
   readonly content: Buffer;
   inline = true;
   flushes = 0;
 
-  constructor(sizeBytes: number) {
+  constructor(sizeBytes: number, logicalBlockBytes = 512) {
     this.content = Buffer.alloc(sizeBytes);
+    this.logicalBlockBytes = logicalBlockBytes;
   }
 
   get sizeBytes(): number {

@@ -12,6 +12,8 @@ import type { UnitStore } from "../../src/scsi/unit-state-file.ts";
 export interface Answer {
   readonly status: number;
   readonly sense: SenseCode | undefined;
+  /** The same as it goes to the initiator, in fixed format. */
+  readonly senseData?: Buffer | undefined;
   readonly data: Buffer;
 }
 
@@ -103,7 +105,7 @@ export class TestSession {
         asc: sense.readUInt8(12),
         ascq: sense.readUInt8(13),
       };
-      return { status, sense: code, data: Buffer.alloc(0) };
+      return { status, sense: code, senseData: sense, data: Buffer.alloc(0) };
     }
   }
 }

@@ -14,7 +14,7 @@ import {
   TRANSFER_BYTES_MAX,
   writeDevice,
 } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { invalidCdb } from "../sense.ts";
 import { ATOMIC_BYTES_MAX, COMPARE_AND_WRITE_BLOCKS_MAX } from "../vpd/pages.ts";
 import { compare } from "./verify.ts";
 
@@ -33,9 +33,7 @@ export const compareAndWrite: ScsiCommand = {
     checkRange(device, lba, blocks);
     const length = blocks * device.logicalBlockBytes;
     // Half of it to compare with, half to write: neither can be cut short without meaning something else.
-    if (blocks > COMPARE_AND_WRITE_BLOCKS_MAX || dataOut.length !== 2 * length) {
-      throw new CheckCondition(SENSE.invalidFieldInCdb);
-    }
+    if (blocks > COMPARE_AND_WRITE_BLOCKS_MAX || dataOut.length !== 2 * length) throw invalidCdb(13);
     if (blocks === 0) return { dataOutBytes: 0 };
     const offset = lba * device.logicalBlockBytes;
     await unit.locks.exclusive(offset, length, async () => {
@@ -54,12 +52,13 @@ function range16(
   { cdb, device }: CommandContext,
   blocks: number,
   bytesMax: number,
+  lengthAt: number,
 ): [offset: number, length: number] {
   checkProtect(cdb);
   const lba = readLba(cdb, 2);
   checkRange(device, lba, blocks);
   const length = blocks * device.logicalBlockBytes;
-  if (length > bytesMax) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (length > bytesMax) throw invalidCdb(lengthAt);
   return [lba * device.logicalBlockBytes, length];
 }
 
@@ -73,8 +72,8 @@ export const orWrite16: ScsiCommand = {
   /** The medium's bits are set where those of Data-Out are. */
   async execute(context) {
     const { cdb, dataOut, device, unit } = context;
-    const [offset, length] = range16(context, cdb.readUInt32BE(10), TRANSFER_BYTES_MAX);
-    if (dataOut.length < length) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    const [offset, length] = range16(context, cdb.readUInt32BE(10), TRANSFER_BYTES_MAX, 10);
+    if (dataOut.length < length) throw invalidCdb(10);
     if (length === 0) return { dataOutBytes: 0 };
     await unit.locks.exclusive(offset, length, async () => {
       const now = Buffer.allocUnsafe(Math.min(STEP_BYTES, length));
@@ -103,10 +102,10 @@ export const writeAtomic16: ScsiCommand = {
   timeoutS: 60,
   async execute(context) {
     const { cdb, dataOut, device, unit } = context;
-    const [offset, length] = range16(context, cdb.readUInt16BE(12), ATOMIC_BYTES_MAX);
+    const [offset, length] = range16(context, cdb.readUInt16BE(12), ATOMIC_BYTES_MAX, 12);
     // Atomic boundaries are not supported (VPD page B0h); a part of the data would not be the whole.
-    if (cdb.readUInt16BE(10) !== 0 || dataOut.length < length)
-      throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (cdb.readUInt16BE(10) !== 0) throw invalidCdb(10);
+    if (dataOut.length < length) throw invalidCdb(12);
     if (length === 0) return { dataOutBytes: 0 };
     await unit.locks.exclusive(offset, length, async () => {
       const write = () => writeDevice(device, offset, dataOut, length);

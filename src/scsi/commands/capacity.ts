@@ -1,6 +1,6 @@
 /** READ CAPACITY(10) and (16) (SBC-3, 5.15 and 5.16). */
 import { allocated, type ScsiCommand } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { invalidCdb } from "../sense.ts";
 
 const LBA_32_MAX = 0xffffffff;
 const LBPME_LBPRZ = 0xc0;
@@ -14,7 +14,7 @@ export const readCapacity10: ScsiCommand = {
   timeoutS: 10,
   execute({ cdb, device }) {
     const pmi = (cdb.readUInt8(8) & 0x01) !== 0;
-    if (!pmi && cdb.readUInt32BE(2) !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (!pmi && cdb.readUInt32BE(2) !== 0) throw invalidCdb(2);
     const data = Buffer.alloc(8);
     data.writeUInt32BE(Math.min(device.sizeBytes / device.logicalBlockBytes - 1, LBA_32_MAX), 0);
     data.writeUInt32BE(device.logicalBlockBytes, 4);

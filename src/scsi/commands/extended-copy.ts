@@ -14,21 +14,22 @@ import {
   writeDevice,
 } from "../command.ts";
 import type { LogicalUnit } from "../logical-unit.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { CheckCondition, invalidCdb, invalidList, SENSE } from "../sense.ts";
 import { unitDesignators } from "../vpd/pages.ts";
+import { COPY_LIMITS } from "../vpd/third-party-copy.ts";
 
-const TARGETS_MAX = 8;
-const SEGMENTS_MAX = 64;
 const HEAD_BYTES = 16;
-const TARGET = { type: 0xe4, bytes: 32 } as const;
-const SEGMENT = { type: 0x02, bytes: 28 } as const;
-const DESCRIPTORS_BYTES_MAX = TARGETS_MAX * TARGET.bytes + SEGMENTS_MAX * SEGMENT.bytes;
-const SEGMENT_BLOCKS_MAX = 0xffff;
+const TARGET = { type: COPY_LIMITS.targetType, bytes: COPY_LIMITS.targetBytes } as const;
+const SEGMENT = { type: COPY_LIMITS.segmentType, bytes: COPY_LIMITS.segmentBytes } as const;
 /** LIST ID USAGE: the list identifier means nothing. */
 const NO_LIST_ID = 3;
+/** The unit that the command is sent to, as a source or a destination (SPC-4, table 131). */
+const THIS_UNIT = COPY_LIMITS.thisUnit;
 const CODE_SET_MASK = 0x0f;
 const DESIGNATOR_MASK = 0x3f;
 const DESIGNATOR_BYTES_MAX = 20;
+/** DISK BLOCK LENGTH of an identification descriptor. */
+const BLOCK_LENGTH_AT = 29;
 
 interface Segment {
   readonly source: number;
@@ -49,7 +50,7 @@ export const extendedCopy: ScsiCommand = {
   opcode: 0x83,
   serviceAction: 0x00,
   usage: "83 1f 00 00 00 00 00 00 00 00 ff ff ff ff 00 00",
-  access: "any",
+  access: "write",
   timeoutS: 0,
   async execute(context) {
     const { cdb, dataOut, nexus, unit } = context;
@@ -57,7 +58,7 @@ export const extendedCopy: ScsiCommand = {
     if (listLength === 0) return { dataOutBytes: 0 };
     if (dataOut.length < listLength) throw new CheckCondition(SENSE.parameterListLengthError);
     const { listId, targets, segments } = readList(dataOut.subarray(0, listLength));
-    const units = targets.map((descriptor) => unitOf(context, descriptor));
+    const units = targets.map((descriptor, i) => unitOf(context, descriptor, HEAD_BYTES + TARGET.bytes * i));
     let done = 0;
     let bytes = 0;
     try {
@@ -81,7 +82,7 @@ function readList(list: Buffer): CopyList {
   const segmentBytes = list.readUInt32BE(8);
   const inlineBytes = list.readUInt32BE(12);
   if (
-    targetBytes + segmentBytes > DESCRIPTORS_BYTES_MAX ||
+    targetBytes + segmentBytes > COPY_LIMITS.listBytes ||
     HEAD_BYTES + targetBytes + segmentBytes + inlineBytes > list.length
   ) {
     throw new CheckCondition(SENSE.parameterListLengthError);
@@ -90,13 +91,15 @@ function readList(list: Buffer): CopyList {
   const segmentList = list.subarray(HEAD_BYTES + targetBytes, HEAD_BYTES + targetBytes + segmentBytes);
   const targets = split(targetList, TARGET, SENSE.unsupportedTargetDescriptor);
   const segments = split(segmentList, SEGMENT, SENSE.unsupportedSegmentDescriptor);
-  if (targets.length > TARGETS_MAX) throw new CheckCondition(SENSE.tooManyTargetDescriptors);
-  if (segments.length > SEGMENTS_MAX) throw new CheckCondition(SENSE.tooManySegmentDescriptors);
+  if (targets.length > COPY_LIMITS.targets) throw new CheckCondition(SENSE.tooManyTargetDescriptors);
+  if (segments.length > COPY_LIMITS.segments) throw new CheckCondition(SENSE.tooManySegmentDescriptors);
   const usage = (list.readUInt8(1) >> 3) & 0x03;
   return {
     listId: usage === NO_LIST_ID ? undefined : list.readUInt8(0),
     targets,
-    segments: segments.map(readSegment),
+    segments: segments.map((segment, i) =>
+      readSegment(segment, HEAD_BYTES + targetBytes + SEGMENT.bytes * i),
+    ),
   };
 }
 
@@ -114,10 +117,9 @@ function split(
   return parts;
 }
 
-function readSegment(descriptor: Buffer): Segment {
-  if (descriptor.readUInt16BE(2) !== SEGMENT.bytes - 4) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
-  }
+/** `at`: where the descriptor begins in the list. */
+function readSegment(descriptor: Buffer, at: number): Segment {
+  if (descriptor.readUInt16BE(2) !== SEGMENT.bytes - 4) throw invalidList(at + 2);
   return {
     source: descriptor.readUInt16BE(4),
     destination: descriptor.readUInt16BE(6),
@@ -127,14 +129,14 @@ function readSegment(descriptor: Buffer): Segment {
   };
 }
 
-/** The unit that an identification descriptor names; undefined where it is to be passed over as unreachable. */
-function unitOf({ nexus, unit }: CommandContext, descriptor: Buffer): LogicalUnit | undefined {
+/** The unit that an identification descriptor, `at` in the list, names; undefined where it is to be passed over as unreachable. */
+function unitOf({ nexus, unit }: CommandContext, descriptor: Buffer, at: number): LogicalUnit | undefined {
   const flags = descriptor.readUInt8(1);
   const isNull = (flags & 0x20) !== 0;
   // A disk is peripheral device type 0. LU ID TYPE says nothing that the designator does not.
-  if ((flags & 0x1f) !== 0) throw new CheckCondition(SENSE.invalidFieldInParameterList);
+  if ((flags & 0x1f) !== 0) throw invalidList(at + 1, 4);
   const length = descriptor.readUInt8(7);
-  if (length > DESIGNATOR_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInParameterList);
+  if (length > DESIGNATOR_BYTES_MAX) throw invalidList(at + 7);
   if (isNull) return undefined;
   const codeSet = descriptor.readUInt8(4) & CODE_SET_MASK;
   const type = descriptor.readUInt8(5) & DESIGNATOR_MASK;
@@ -143,7 +145,13 @@ function unitOf({ nexus, unit }: CommandContext, descriptor: Buffer): LogicalUni
     if (candidate !== unit && candidate.nexusOf(nexus.initiatorName) === undefined) continue;
     for (const own of unitDesignators(candidate.identity)) {
       const isSame = own.readUInt8(0) === codeSet && own.readUInt8(1) === type;
-      if (isSame && own.subarray(4).equals(bytes)) return candidate;
+      if (!isSame || !own.subarray(4).equals(bytes)) continue;
+      // Who counts in blocks of another size would copy something else.
+      const blockBytes = descriptor.readUIntBE(BLOCK_LENGTH_AT, 3);
+      if (blockBytes !== 0 && blockBytes !== candidate.device.logicalBlockBytes) {
+        throw invalidList(at + BLOCK_LENGTH_AT);
+      }
+      return candidate;
     }
   }
   return undefined;
@@ -151,12 +159,12 @@ function unitOf({ nexus, unit }: CommandContext, descriptor: Buffer): LogicalUni
 
 /** Copies one segment; answers how many bytes. */
 async function copy(
-  { nexus, signal }: CommandContext,
+  { nexus, signal, unit }: CommandContext,
   units: readonly (LogicalUnit | undefined)[],
   segment: Segment,
 ): Promise<number> {
-  const source = units[segment.source];
-  const destination = units[segment.destination];
+  const source = segment.source === THIS_UNIT ? unit : units[segment.source];
+  const destination = segment.destination === THIS_UNIT ? unit : units[segment.destination];
   if (source === undefined || destination === undefined) {
     throw new CheckCondition(SENSE.copyTargetNotReachable);
   }
@@ -216,7 +224,7 @@ export const receiveCopyStatus: ScsiCommand = {
   timeoutS: 10,
   execute({ cdb, nexus, unit }) {
     const result = unit.copies.take(nexus.initiatorPort, cdb.readUInt8(2));
-    if (result === undefined) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (result === undefined) throw invalidCdb(2);
     const data = Buffer.alloc(12);
     data.writeUInt32BE(data.length - 4, 0);
     data.writeUInt8(result.failed ? COPY_STATUS.failed : COPY_STATUS.done, 4);
@@ -225,10 +233,6 @@ export const receiveCopyStatus: ScsiCommand = {
     return allocated(data, cdb.readUInt32BE(10));
   },
 };
-
-const COPIES_MAX = 16;
-/** DATA SEGMENT GRANULARITY as a power of two: a block. */
-const GRANULARITY_LOG2 = 9;
 
 export const receiveCopyParameters: ScsiCommand = {
   name: "RECEIVE COPY OPERATING PARAMETERS",
@@ -242,13 +246,14 @@ export const receiveCopyParameters: ScsiCommand = {
     const data = Buffer.alloc(44 + types.length);
     data.writeUInt32BE(data.length - 4, 0);
     data.writeUInt8(0x01, 4); // SNLID: LIST ID USAGE 11b is known
-    data.writeUInt16BE(TARGETS_MAX, 8);
-    data.writeUInt16BE(SEGMENTS_MAX, 10);
-    data.writeUInt32BE(DESCRIPTORS_BYTES_MAX, 12);
-    data.writeUInt32BE(SEGMENT_BLOCKS_MAX * device.logicalBlockBytes, 16);
-    data.writeUInt16BE(COPIES_MAX, 34);
-    data.writeUInt8(COPIES_MAX, 36);
-    data.writeUInt8(GRANULARITY_LOG2, 37);
+    data.writeUInt16BE(COPY_LIMITS.targets, 8);
+    data.writeUInt16BE(COPY_LIMITS.segments, 10);
+    data.writeUInt32BE(COPY_LIMITS.listBytes, 12);
+    data.writeUInt32BE(COPY_LIMITS.segmentBlocks * device.logicalBlockBytes, 16);
+    data.writeUInt16BE(COPY_LIMITS.copies, 34);
+    data.writeUInt8(COPY_LIMITS.copies, 36);
+    // DATA SEGMENT GRANULARITY as a power of two: a block.
+    data.writeUInt8(Math.log2(device.logicalBlockBytes), 37);
     data.writeUInt8(types.length, 43);
     Buffer.from(types).copy(data, 44);
     return allocated(data, cdb.readUInt32BE(10));

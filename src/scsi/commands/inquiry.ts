@@ -1,8 +1,10 @@
 import { allocated, type CommandContext, type ScsiCommand } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { invalidCdb } from "../sense.ts";
 import { VPD_PAGES } from "../vpd/pages.ts";
 
 const EVPD = 0x01;
+/** Command support data, as SPC-2 had it: obsolete, and refused rather than taken for standard data. */
+const CMDDT = 0x02;
 const STANDARD_BYTES = 96;
 /** SAM-5, SPC-4, SBC-3, iSCSI (no version claimed). */
 const VERSION_DESCRIPTORS = [0x00a0, 0x0460, 0x04c0, 0x0960];
@@ -11,7 +13,7 @@ const VERSION_DESCRIPTORS = [0x00a0, 0x0460, 0x04c0, 0x0960];
 export const inquiry: ScsiCommand = {
   name: "INQUIRY",
   opcode: 0x12,
-  usage: "12 01 ff ff ff 00",
+  usage: "12 03 ff ff ff 00",
   access: "any",
   isReserveExempt: true,
   isUnattentive: true,
@@ -22,12 +24,13 @@ export const inquiry: ScsiCommand = {
     const { cdb } = context;
     const pageCode = cdb.readUInt8(2);
     const allocationLength = cdb.readUInt16BE(3);
+    if ((cdb.readUInt8(1) & CMDDT) !== 0) throw invalidCdb(1, 1);
     if ((cdb.readUInt8(1) & EVPD) === 0) {
-      if (pageCode !== 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (pageCode !== 0) throw invalidCdb(2);
       return allocated(standardData(context), allocationLength);
     }
     const page = VPD_PAGES.get(pageCode);
-    if (page === undefined) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (page === undefined) throw invalidCdb(2);
     return allocated(page(context), allocationLength);
   },
 };

@@ -3,11 +3,13 @@
  * SUPPORTED TASK MANAGEMENT FUNCTIONS (6.36).
  */
 import { allocated, type CommandContext, type CommandTraits, type ScsiCommand } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { invalidCdb } from "../sense.ts";
 import { TARGET_PORT, TARGET_PORT_GROUP } from "../vpd/pages.ts";
 
 const OPCODE = 0xa3;
 const ALWAYS = { access: "any", isSanitizeExempt: true, timeoutS: 10 } as const;
+/** Not told to those whom an exclusive access shuts out (SPC-4, table 65). */
+const TO_READERS = { ...ALWAYS, access: "read" } as const;
 
 /** Active/optimized, and the states that are supported: just that. */
 const ACCESS_STATE = { activeOptimized: 0x00, supported: 0x01 } as const;
@@ -21,7 +23,7 @@ export const reportTargetPortGroups: ScsiCommand = {
   ...ALWAYS,
   execute({ cdb }) {
     const format = cdb.readUInt8(1) >> 5;
-    if (format > PARAMETER_FORMAT.extended) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (format > PARAMETER_FORMAT.extended) throw invalidCdb(1, 7);
     const group = Buffer.alloc(12);
     group.writeUInt8(ACCESS_STATE.activeOptimized, 0);
     group.writeUInt8(ACCESS_STATE.supported, 1);
@@ -43,7 +45,7 @@ export const reportTaskManagement: ScsiCommand = {
   opcode: OPCODE,
   serviceAction: 0x0d,
   usage: "a3 1f 80 00 00 00 ff ff ff ff 00 00",
-  ...ALWAYS,
+  ...TO_READERS,
   execute({ cdb }) {
     const isExtended = (cdb.readUInt8(2) & 0x80) !== 0;
     const data = Buffer.alloc(isExtended ? 16 : 4);
@@ -66,12 +68,12 @@ export function reportSupportedOpcodes(table: () => readonly CommandTraits[]): S
     opcode: OPCODE,
     serviceAction: 0x0c,
     usage: "a3 1f 87 ff ff ff ff ff ff ff 00 00",
-    ...ALWAYS,
+    ...TO_READERS,
     execute({ cdb }: CommandContext) {
       const withTimeouts = (cdb.readUInt8(2) & RETURN_TIMEOUTS) !== 0;
       const reporting = cdb.readUInt8(2) & 0x07;
       const allocationLength = cdb.readUInt32BE(6);
-      if (reporting > REPORTING.either) throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: 2 });
+      if (reporting > REPORTING.either) throw invalidCdb(2, 2);
       const data =
         reporting === REPORTING.all
           ? allCommands(table(), withTimeouts)
@@ -110,7 +112,7 @@ function oneCommand(
     reporting !== REPORTING.either &&
     hasActions !== (reporting === REPORTING.serviceAction)
   ) {
-    throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: 2 });
+    throw invalidCdb(2, 2);
   }
   const action = cdb.readUInt16BE(4);
   const command = ofOpcode.find(

@@ -2,7 +2,7 @@
 import { allocated, type CommandContext, type CommandResult, type ScsiCommand } from "../command.ts";
 import { MODE_PAGES, type ModePage } from "../mode/pages.ts";
 import { DEFAULT_MODES, type ModeParameters } from "../mode/parameters.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { CheckCondition, invalidCdb, invalidList, SENSE } from "../sense.ts";
 
 const ALL_PAGES = 0x3f;
 const ALL_SUBPAGES = 0xff;
@@ -13,6 +13,8 @@ const PAGE_CONTROL = { current: 0, changeable: 1, defaults: 2, saved: 3 } as con
 const SELECT = { pageFormat: 0x10, savePages: 0x01 } as const;
 const SHORT_DESCRIPTOR_BYTES = 8;
 const LONG_DESCRIPTOR_BYTES = 16;
+/** All ones, as a number: as many blocks as there can be. */
+const LBA_64_MAX = 2 ** 64;
 const PAGE_CODE = 0x3f;
 const SUBPAGE_FORMAT = 0x40;
 
@@ -20,7 +22,8 @@ export const modeSense6: ScsiCommand = {
   name: "MODE SENSE(6)",
   opcode: 0x1a,
   usage: "1a 08 ff ff ff 00",
-  // An initiator that may not write still has to know that there is a write cache.
+  // SPC-4, table 65, has a conflict under an exclusive access. But Linux, refused this, takes it that there is no write
+  // cache, and would flush nothing once it has the unit: what it is told here has to come through.
   access: "any",
   isSanitizeExempt: true,
   timeoutS: 10,
@@ -79,9 +82,9 @@ function pages({ cdb, unit }: CommandContext): Buffer {
   const code = cdb.readUInt8(2) & PAGE_CODE;
   const subpage = cdb.readUInt8(3);
   if (pageControl === PAGE_CONTROL.saved) throw new CheckCondition(SENSE.savingParametersNotSupported);
-  if (subpage !== 0 && subpage !== ALL_SUBPAGES) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (subpage !== 0 && subpage !== ALL_SUBPAGES) throw invalidCdb(3);
   const chosen = code === ALL_PAGES ? MODE_PAGES : MODE_PAGES.filter((page) => page.code === code);
-  if (chosen.length === 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (chosen.length === 0) throw invalidCdb(2, 5);
   return Buffer.concat(chosen.map((page) => encodePage(page, pageControl, unit.modes)));
 }
 
@@ -116,9 +119,8 @@ export const modeSelect10: ScsiCommand = {
 function select(context: CommandContext, listLength: number, headBytes: number): CommandResult {
   const { cdb, dataOut, unit, nexus } = context;
   const flags = cdb.readUInt8(1);
-  if ((flags & SELECT.pageFormat) === 0 || (flags & SELECT.savePages) !== 0) {
-    throw new CheckCondition(SENSE.invalidFieldInCdb);
-  }
+  if ((flags & SELECT.pageFormat) === 0) throw invalidCdb(1, 4);
+  if ((flags & SELECT.savePages) !== 0) throw invalidCdb(1, 0);
   if (listLength === 0) return { dataOutBytes: 0 };
   const list = dataOut.subarray(0, listLength);
   if (list.length < headBytes || list.length < listLength) {
@@ -126,14 +128,14 @@ function select(context: CommandContext, listLength: number, headBytes: number):
   }
   const isLong = headBytes === 8 && (list.readUInt8(4) & 0x01) !== 0;
   const descriptorBytes = headBytes === 8 ? list.readUInt16BE(6) : list.readUInt8(3);
-  let at = headBytes + checkBlockDescriptor(context, list.subarray(headBytes), descriptorBytes, isLong);
+  let at = headBytes + checkBlockDescriptor(context, list, headBytes, descriptorBytes, isLong);
   let modes = unit.modes;
   while (at < list.length) {
     const page = list.subarray(at);
     if (page.length < 2) throw new CheckCondition(SENSE.parameterListLengthError);
     const length = page.readUInt8(1) + 2;
     if (page.length < length) throw new CheckCondition(SENSE.parameterListLengthError);
-    modes = applyPage(page.subarray(0, length), modes);
+    modes = applyPage(page.subarray(0, length), at, modes);
     at += length;
   }
   const isSame = Object.entries(modes).every(
@@ -147,36 +149,36 @@ function select(context: CommandContext, listLength: number, headBytes: number):
 function checkBlockDescriptor(
   { device }: CommandContext,
   list: Buffer,
+  at: number,
   descriptorBytes: number,
   isLong: boolean,
 ): number {
   if (descriptorBytes === 0) return 0;
   const due = isLong ? LONG_DESCRIPTOR_BYTES : SHORT_DESCRIPTOR_BYTES;
-  if (descriptorBytes !== due) throw new CheckCondition(SENSE.invalidFieldInParameterList);
-  if (list.length < due) throw new CheckCondition(SENSE.parameterListLengthError);
+  if (descriptorBytes !== due) throw invalidList(at === 8 ? 6 : 3);
+  const descriptor = list.subarray(at);
+  if (descriptor.length < due) throw new CheckCondition(SENSE.parameterListLengthError);
   const blocks = device.sizeBytes / device.logicalBlockBytes;
   const [toldBlocks, toldBytes] = isLong
-    ? [Number(list.readBigUInt64BE(0)), list.readUInt32BE(12)]
-    : [list.readUInt32BE(0), list.readUIntBE(5, 3)];
-  const isSameSize = toldBlocks === 0 || toldBlocks === blocks || (!isLong && toldBlocks === 0xffffffff);
-  if (!isSameSize || toldBytes !== device.logicalBlockBytes) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
-  }
+    ? [Number(descriptor.readBigUInt64BE(0)), descriptor.readUInt32BE(12)]
+    : [descriptor.readUInt32BE(0), descriptor.readUIntBE(5, 3)];
+  const isSameSize =
+    toldBlocks === 0 || toldBlocks === blocks || toldBlocks === (isLong ? LBA_64_MAX : 0xffffffff);
+  if (!isSameSize) throw invalidList(at);
+  if (toldBytes !== device.logicalBlockBytes) throw invalidList(at + (isLong ? 12 : 5));
   return due;
 }
 
-function applyPage(told: Buffer, modes: ModeParameters): ModeParameters {
+/** `at`: where the page begins in its list. */
+function applyPage(told: Buffer, at: number, modes: ModeParameters): ModeParameters {
   const head = told.readUInt8(0);
   const page = MODE_PAGES.find(({ code }) => code === (head & PAGE_CODE));
-  if (page === undefined || (head & SUBPAGE_FORMAT) !== 0) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
-  }
+  if (page === undefined || (head & SUBPAGE_FORMAT) !== 0) throw invalidList(at, 5);
   const current = page.encode(modes);
-  if (told.length !== current.length) throw new CheckCondition(SENSE.invalidFieldInParameterList);
+  if (told.length !== current.length) throw invalidList(at + 1);
   for (let i = 2; i < told.length; i++) {
-    if (((told[i]! ^ current[i]!) & ~page.changeable[i]! & 0xff) !== 0) {
-      throw new CheckCondition(SENSE.invalidFieldInParameterList);
-    }
+    const wrong = (told[i]! ^ current[i]!) & ~page.changeable[i]! & 0xff;
+    if (wrong !== 0) throw invalidList(at + i, Math.floor(Math.log2(wrong)));
   }
   return page.apply(told, modes);
 }

@@ -7,11 +7,14 @@ import {
   type ReservationChange,
   type ReservationType,
 } from "../persistent-reservations.ts";
-import { CheckCondition, ReservationConflict, SENSE } from "../sense.ts";
+import { CheckCondition, invalidCdb, invalidList, ReservationConflict, SENSE } from "../sense.ts";
 import { decodeTransportIds, encodeTransportId } from "../transport-id.ts";
 import { TARGET_PORT } from "../vpd/pages.ts";
 
 const LIST_BYTES = 24;
+/** SPEC_I_PT, ALL_TG_PT and APTPL in the basic parameter list. */
+const FLAGS_AT = 20;
+const SPECIFY_PORTS_BIT = 3;
 /** Room for the TransportIDs of as many ports as an initiator may register for others at once. */
 const LIST_BYTES_MAX = 16 * 1024;
 const TYPES: ReadonlySet<number> = new Set(Object.values(RESERVATION_TYPE));
@@ -135,10 +138,10 @@ function readList({ cdb, dataOut }: CommandContext, serviceAction: number): OutL
     throw new CheckCondition(SENSE.parameterListLengthError);
   }
   const list = dataOut.subarray(0, listLength);
-  const flags = list.readUInt8(20);
+  const flags = list.readUInt8(FLAGS_AT);
   const specifyPorts = (flags & CAPABILITIES.specifyPorts) !== 0 && serviceAction === ACTION.register;
   if ((flags & CAPABILITIES.specifyPorts) !== 0 && !specifyPorts && serviceAction !== ACTION.move) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
+    throw invalidList(FLAGS_AT, SPECIFY_PORTS_BIT);
   }
   if (!specifyPorts && serviceAction !== ACTION.move && listLength !== LIST_BYTES) {
     throw new CheckCondition(SENSE.parameterListLengthError);
@@ -157,13 +160,14 @@ function readPorts(list: Buffer): string[] {
   const length = list.readUInt32BE(LIST_BYTES);
   const ids = list.subarray(LIST_BYTES + 4);
   if (length !== ids.length) throw new CheckCondition(SENSE.parameterListLengthError);
-  return decodeTransportIds(ids);
+  return decodeTransportIds(ids, LIST_BYTES + 4);
 }
 
 function typeOf({ cdb }: CommandContext): ReservationType {
   const scope = cdb.readUInt8(2) >> 4;
   const type = cdb.readUInt8(2) & 0x0f;
-  if (scope !== 0 || !TYPES.has(type)) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (scope !== 0) throw invalidCdb(2, 7);
+  if (!TYPES.has(type)) throw invalidCdb(2, 3);
   return type as ReservationType;
 }
 
@@ -175,7 +179,9 @@ const register: Out = (change, { nexus }, { key, serviceActionKey, specifyPorts,
   // Without a registration there is no key yet: it has to be zero (SPC-4, table 244).
   if ((registered ?? 0n) !== key) throw new ReservationConflict();
   if (specifyPorts) {
-    if (registered !== undefined) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (registered !== undefined) throw invalidList(FLAGS_AT, SPECIFY_PORTS_BIT);
+    // All of them, or none: nobody's key is changed by another (SPC-4, table 67).
+    if (ports.some((port) => change.registrations.has(port))) throw invalidList(LIST_BYTES);
     for (const port of ports) change.register(port, serviceActionKey);
   }
   change.register(initiatorPort, serviceActionKey);
@@ -224,10 +230,9 @@ const registerAndMove: Out = (change, { dataOut, cdb, nexus }, { serviceActionKe
   const relativePort = list.readUInt16BE(18);
   const ids = list.subarray(LIST_BYTES);
   if (list.readUInt32BE(20) !== ids.length) throw new CheckCondition(SENSE.parameterListLengthError);
-  const [to, ...more] = decodeTransportIds(ids);
-  if (to === undefined || more.length > 0 || relativePort !== TARGET_PORT) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
-  }
+  const [to, ...more] = decodeTransportIds(ids, LIST_BYTES);
+  if (to === undefined || more.length > 0) throw invalidList(20);
+  if (relativePort !== TARGET_PORT) throw invalidList(18);
   change.move(nexus.initiatorPort, to, serviceActionKey, unregister);
   change.aptpl = (list.readUInt8(17) & CAPABILITIES.persistThroughPowerLoss) !== 0;
   return undefined;

@@ -1,8 +1,8 @@
 /** PRE-FETCH(10) and (16) (SBC-3, 5.10 and 5.11): brings blocks to the gateway before they are read. */
 import { nextTurn } from "../../platform/clock.ts";
 import type { BlockDevice } from "../block-device.ts";
-import { checkRange, readDevice, readLba, type ScsiCommand, STEP_BYTES } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { checkRange, lengthByte, readDevice, readLba, type ScsiCommand, STEP_BYTES } from "../command.ts";
+import { invalidCdb } from "../sense.ts";
 import { PREFETCH_BYTES_MAX } from "../vpd/pages.ts";
 
 const IMMED = 0x02;
@@ -26,7 +26,7 @@ function preFetch(
       const [lba, asked] = range(cdb);
       checkRange(device, lba, asked);
       const most = PREFETCH_BYTES_MAX / device.logicalBlockBytes;
-      if (asked > most) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (asked > most) throw invalidCdb(lengthByte(cdb));
       const left = device.sizeBytes / device.logicalBlockBytes - lba;
       const blocks = asked === 0 ? Math.min(left, most) : asked;
       const bring = () => fetchAll(device, lba * device.logicalBlockBytes, blocks * device.logicalBlockBytes);

@@ -1,13 +1,14 @@
 /** SANITIZE (SBC-4, 5.30): what the unit holds is gone, for everybody who reads the unit. */
 import { once } from "node:events";
 import type { CommandContext, ScsiCommand } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { CheckCondition, invalidCdb, invalidList, SENSE } from "../sense.ts";
 import { PASSES_MAX, type SanitizeOrder } from "../unit-state-file.ts";
 
 const IMMED = 0x80;
 /** What a CDB of SANITIZE may say: a command that destroys everything is not taken for what it might mean. */
 const USAGE = "48 bf 00 00 00 00 00 ff ff 00";
 const UNUSED = Buffer.from(USAGE.replaceAll(" ", ""), "hex").map((bits) => ~bits);
+const LIST_LENGTH_AT = 7;
 const OVERWRITE_HEAD_BYTES = 4;
 const INVERT = 0x80;
 
@@ -40,11 +41,11 @@ function sanitize(
     async execute(context) {
       const { cdb, dataOut, unit } = context;
       const unused = UNUSED.findIndex((bits, i) => i > 0 && (cdb.readUInt8(i) & bits) !== 0);
-      if (unused >= 0) throw new CheckCondition(SENSE.invalidFieldInCdb, { cdbByte: unused });
+      if (unused >= 0) throw invalidCdb(unused);
       const { progress } = unit.sanitizer;
       if (progress !== undefined) throw new CheckCondition(SENSE.sanitizeInProgress, { progress });
       const listLength = cdb.readUInt16BE(7);
-      if (dataOut.length < listLength) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (dataOut.length < listLength) throw invalidCdb(LIST_LENGTH_AT);
       await act(context, dataOut.subarray(0, listLength));
       return { dataOutBytes: listLength };
     },
@@ -52,20 +53,19 @@ function sanitize(
 }
 
 function checkEmpty(list: Buffer): void {
-  if (list.length > 0) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (list.length > 0) throw invalidCdb(LIST_LENGTH_AT);
 }
 
 function overwriteOrder(context: CommandContext, list: Buffer): SanitizeOrder {
   const { logicalBlockBytes } = context.device;
   if (list.length <= OVERWRITE_HEAD_BYTES || list.length > logicalBlockBytes + OVERWRITE_HEAD_BYTES) {
-    throw new CheckCondition(SENSE.invalidFieldInCdb);
+    throw invalidCdb(LIST_LENGTH_AT);
   }
   const flags = list.readUInt8(0);
   const passes = flags & PASSES_MAX;
   const patternBytes = list.readUInt16BE(2);
-  if (passes === 0 || patternBytes === 0 || patternBytes !== list.length - OVERWRITE_HEAD_BYTES) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
-  }
+  if (passes === 0) throw invalidList(0, 4);
+  if (patternBytes === 0 || patternBytes !== list.length - OVERWRITE_HEAD_BYTES) throw invalidList(2);
   const pattern = Buffer.from(list.subarray(OVERWRITE_HEAD_BYTES));
   return { pattern, passes, inverts: (flags & INVERT) !== 0 };
 }

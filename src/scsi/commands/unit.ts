@@ -1,6 +1,6 @@
 /** Commands about the unit as a whole (SPC-4 and SBC-3): most of them find it always ready. */
-import { allocated, type CommandResult, type ScsiCommand } from "../command.ts";
-import { CheckCondition, encodeSense, SENSE } from "../sense.ts";
+import { allocated, type CommandResult, checkRange, readLba, type ScsiCommand } from "../command.ts";
+import { encodeSense, invalidCdb, SENSE } from "../sense.ts";
 
 export const testUnitReady: ScsiCommand = {
   name: "TEST UNIT READY",
@@ -83,7 +83,8 @@ export const reportLuns: ScsiCommand = {
 export function lunList(cdb: Buffer): CommandResult {
   const selectReport = cdb.readUInt8(2);
   const allocationLength = cdb.readUInt32BE(6);
-  if (selectReport > 2 || allocationLength < 16) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (selectReport > 2) throw invalidCdb(2);
+  if (allocationLength < 16) throw invalidCdb(6);
   // Select report 1: well-known logical units only, of which there are none.
   const data = Buffer.alloc(selectReport === 1 ? 8 : 16);
   data.writeUInt32BE(data.length - 8, 0);
@@ -94,7 +95,7 @@ function synchronizeCache(
   name: string,
   opcode: number,
   usage: string,
-  lbaOf: (cdb: Buffer) => number,
+  range: (cdb: Buffer) => [lba: number, blocks: number],
 ): ScsiCommand {
   return {
     name,
@@ -104,8 +105,7 @@ function synchronizeCache(
     timeoutS: 60,
     /** Makes everything written so far durable, whatever the range: more than was asked for is always right. */
     async execute({ cdb, device }) {
-      if (lbaOf(cdb) >= device.sizeBytes / device.logicalBlockBytes)
-        throw new CheckCondition(SENSE.lbaOutOfRange);
+      checkRange(device, ...range(cdb));
       await device.flush();
       return {};
     },
@@ -116,11 +116,11 @@ export const synchronizeCache10 = synchronizeCache(
   "SYNCHRONIZE CACHE(10)",
   0x35,
   "35 00 ff ff ff ff 00 ff ff 00",
-  (cdb) => cdb.readUInt32BE(2),
+  (cdb) => [cdb.readUInt32BE(2), cdb.readUInt16BE(7)],
 );
 export const synchronizeCache16 = synchronizeCache(
   "SYNCHRONIZE CACHE(16)",
   0x91,
   "91 00 ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
-  (cdb) => Number(cdb.readBigUInt64BE(2)),
+  (cdb) => [readLba(cdb, 2), cdb.readUInt32BE(10)],
 );

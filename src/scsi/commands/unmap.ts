@@ -1,12 +1,21 @@
 /** UNMAP and WRITE SAME (10, 16) (SBC-3, 5.28, 5.44 and 5.45). */
 import { nextTurn } from "../../platform/clock.ts";
 import type { BlockDevice } from "../block-device.ts";
-import { checkProtect, checkRange, readLba, type ScsiCommand, STEP_BYTES, writeDevice } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import {
+  checkProtect,
+  checkRange,
+  lengthByte,
+  readLba,
+  type ScsiCommand,
+  STEP_BYTES,
+  writeDevice,
+} from "../command.ts";
+import { CheckCondition, invalidCdb, invalidList, SENSE } from "../sense.ts";
 import { UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX, WRITE_SAME_BYTES_MAX } from "../vpd/pages.ts";
 
 const HEAD_BYTES = 8;
 const DESCRIPTOR_BYTES = 16;
+const PBDATA_LBDATA = 0x06;
 
 export const unmap: ScsiCommand = {
   name: "UNMAP",
@@ -17,11 +26,13 @@ export const unmap: ScsiCommand = {
   timeoutS: 60,
   async execute({ cdb, dataOut, device, unit }) {
     const anchor = (cdb.readUInt8(1) & 0x01) !== 0;
-    if (anchor) throw new CheckCondition(SENSE.invalidFieldInCdb);
+    if (anchor) throw invalidCdb(1, 0);
     const listLength = cdb.readUInt16BE(7);
     if (listLength === 0) return { dataOutBytes: 0 };
     const list = dataOut.subarray(0, listLength);
-    if (list.length < HEAD_BYTES) throw new CheckCondition(SENSE.parameterListLengthError);
+    // A part of a list is not carried out: what is lost by an UNMAP does not come back.
+    if (list.length < HEAD_BYTES || list.length < listLength)
+      throw new CheckCondition(SENSE.parameterListLengthError);
     for (const { lba, blocks } of readDescriptors(list, device)) {
       const offset = lba * device.logicalBlockBytes;
       const length = blocks * device.logicalBlockBytes;
@@ -34,6 +45,7 @@ export const unmap: ScsiCommand = {
 
 function readDescriptors(list: Buffer, device: BlockDevice): { lba: number; blocks: number }[] {
   const end = Math.min(HEAD_BYTES + list.readUInt16BE(2), list.length);
+  if (Math.floor((end - HEAD_BYTES) / DESCRIPTOR_BYTES) > UNMAP_DESCRIPTORS_MAX) throw invalidList(2);
   const ranges: { lba: number; blocks: number }[] = [];
   let total = 0;
   for (let at = HEAD_BYTES; at + DESCRIPTOR_BYTES <= end; at += DESCRIPTOR_BYTES) {
@@ -42,10 +54,8 @@ function readDescriptors(list: Buffer, device: BlockDevice): { lba: number; bloc
     if (blocks === 0) continue;
     checkRange(device, lba, blocks);
     total += blocks;
+    if (total > UNMAP_BLOCKS_MAX) throw invalidList(at + 8);
     ranges.push({ lba, blocks });
-  }
-  if (ranges.length > UNMAP_DESCRIPTORS_MAX || total > UNMAP_BLOCKS_MAX) {
-    throw new CheckCondition(SENSE.invalidFieldInParameterList);
   }
   return ranges;
 }
@@ -75,15 +85,17 @@ function writeSame({ name, opcode, usage, range, hasNoData, unmapsAnything }: Wr
       const flags = cdb.readUInt8(1);
       const isUnmap = (flags & 0x08) !== 0;
       const anchor = (flags & 0x10) !== 0;
-      if (anchor) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (anchor) throw invalidCdb(1, 4);
+      // Data that is made from the block address (SBC-2): not what other targets do with such a block any more.
+      if ((flags & PBDATA_LBDATA) !== 0) throw invalidCdb(1, 2);
       // No length means: to the end of the unit (WSNZ=0).
       const blocks = asked === 0 ? device.sizeBytes / device.logicalBlockBytes - lba : asked;
       checkRange(device, lba, blocks);
       const blockBytes = device.logicalBlockBytes;
       const length = blocks * blockBytes;
-      if (length > WRITE_SAME_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (length > WRITE_SAME_BYTES_MAX) throw invalidCdb(lengthByte(cdb));
       const due = hasNoData(cdb) ? 0 : blockBytes;
-      if (dataOut.length !== due) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (dataOut.length !== due) throw due === 0 ? invalidCdb(1, 0) : invalidCdb(lengthByte(cdb));
       const pattern = due === 0 ? Buffer.alloc(blockBytes) : dataOut;
       const offset = lba * blockBytes;
       await unit.locks.shared(offset, length, async () => {
@@ -109,7 +121,7 @@ async function repeat(device: BlockDevice, offset: number, length: number, patte
 export const writeSame10 = writeSame({
   name: "WRITE SAME(10)",
   opcode: 0x41,
-  usage: "41 f8 ff ff ff ff 00 ff ff 00",
+  usage: "41 fe ff ff ff ff 00 ff ff 00",
   range: (cdb) => [cdb.readUInt32BE(2), cdb.readUInt16BE(7)],
   hasNoData: () => false,
   unmapsAnything: true,
@@ -119,7 +131,7 @@ export const writeSame10 = writeSame({
 export const writeSame16 = writeSame({
   name: "WRITE SAME(16)",
   opcode: 0x93,
-  usage: "93 f9 ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
+  usage: "93 ff ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
   range: (cdb) => [readLba(cdb, 2), cdb.readUInt32BE(10)],
   hasNoData: (cdb) => (cdb.readUInt8(1) & 0x01) !== 0,
   unmapsAnything: false,

@@ -5,6 +5,7 @@ import {
   type CommandContext,
   checkProtect,
   checkRange,
+  lengthByte,
   readDevice,
   readLba,
   type ScsiCommand,
@@ -12,9 +13,10 @@ import {
   TRANSFER_BYTES_MAX,
   writeDevice,
 } from "../command.ts";
-import { CheckCondition, SENSE } from "../sense.ts";
+import { CheckCondition, invalidCdb, SENSE } from "../sense.ts";
 
 const BYTCHK = { none: 0, whole: 1, oneBlock: 3 } as const;
+const BYTCHK_BIT = 2;
 
 interface Width {
   readonly opcode: number;
@@ -53,7 +55,7 @@ function decode(
   const [lba, blocks] = range(cdb);
   checkRange(device, lba, blocks);
   const length = blocks * device.logicalBlockBytes;
-  if (length > TRANSFER_BYTES_MAX) throw new CheckCondition(SENSE.invalidFieldInCdb);
+  if (length > TRANSFER_BYTES_MAX) throw invalidCdb(lengthByte(cdb));
   return [lba * device.logicalBlockBytes, length, (cdb.readUInt8(1) >> 1) & 0x03];
 }
 
@@ -65,11 +67,11 @@ function verify(width: Width): ScsiCommand {
     access: "read",
     timeoutS: 30,
     async execute(context) {
-      const { dataOut, device } = context;
+      const { cdb, dataOut, device } = context;
       const [offset, length, check] = decode(context, width);
-      if (check === 2) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (check === 2) throw invalidCdb(1, BYTCHK_BIT);
       const due = check === BYTCHK.none ? 0 : check === BYTCHK.oneBlock ? device.logicalBlockBytes : length;
-      if (length > 0 && dataOut.length < due) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (length > 0 && dataOut.length < due) throw invalidCdb(lengthByte(cdb));
       const expected = check === BYTCHK.none ? undefined : dataOut.subarray(0, due);
       await compareWithDevice(device, offset, length, expected);
       return { dataOutBytes: length === 0 ? 0 : due };
@@ -122,7 +124,7 @@ function writeAndVerify(width: Width): ScsiCommand {
     async execute(context) {
       const { dataOut, device, unit } = context;
       const [offset, length, check] = decode(context, width);
-      if (check > BYTCHK.whole) throw new CheckCondition(SENSE.invalidFieldInCdb);
+      if (check > BYTCHK.whole) throw invalidCdb(1, BYTCHK_BIT);
       const there = Math.min(length, dataOut.length);
       const usable = there - (there % device.logicalBlockBytes);
       if (usable > 0) {

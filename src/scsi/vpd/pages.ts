@@ -1,6 +1,7 @@
 /** Vital product data pages (SPC-4, 7.8; SBC-3, 6.6): one function a page, and the table of them. */
 import { type CommandContext, TRANSFER_BYTES_MAX } from "../command.ts";
 import type { UnitIdentity } from "../logical-unit.ts";
+import { thirdPartyCopyDescriptors } from "./third-party-copy.ts";
 
 /** UNMAP: at most this many blocks a command (512 MiB of 512-byte blocks). */
 export const UNMAP_BLOCKS_MAX = 1024 * 1024;
@@ -80,16 +81,7 @@ const extendedInquiry: VpdPage = () => {
   return page(0x86, body);
 };
 
-/** Third-party copy (8Fh): the supported commands descriptor. */
-const thirdPartyCopy: VpdPage = () => {
-  const commands = Buffer.from([0x83, 1, 0x00, 0x84, 2, 0x00, 0x03]);
-  const padding = Buffer.alloc((4 - ((commands.length + 1) % 4)) % 4);
-  const content = Buffer.concat([Buffer.from([commands.length]), commands, padding]);
-  const head = Buffer.alloc(4);
-  head.writeUInt16BE(0x0001, 0);
-  head.writeUInt16BE(content.length, 2);
-  return page(0x8f, Buffer.concat([head, content]));
-};
+const thirdPartyCopy: VpdPage = ({ device }) => page(0x8f, thirdPartyCopyDescriptors(device));
 
 /** `codeSet` carries the protocol identifier (5h, iSCSI) in its upper half where PIV is set in `type`. */
 function designator(codeSet: number, type: number, body: Buffer): Buffer {
