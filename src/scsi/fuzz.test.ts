@@ -69,8 +69,8 @@ describe("any bytes are answered", () => {
   for (const inline of [true, false]) {
     test(inline ? "by a device that is quick" : "by a device that takes its time", async () => {
       const commands = fc.array(fc.tuple(cdbs, dataOuts, fc.boolean()), { minLength: 1, maxLength: 12 });
-      const property = fc.asyncProperty(commands, async (list) => {
-        const device = new MemoryDevice(SIZE_BYTES);
+      const property = fc.asyncProperty(commands, fc.constantFrom(512, 4096), async (list, blockBytes) => {
+        const device = new MemoryDevice(SIZE_BYTES, blockBytes);
         device.inline = inline;
         const unit = new TestUnit(device, new MemoryStore(), hurried);
         const sessions = [unit.login(1), unit.login(2)];

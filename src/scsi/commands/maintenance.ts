@@ -2,7 +2,7 @@
  * MAINTENANCE IN (SPC-4): REPORT TARGET PORT GROUPS (6.37), REPORT SUPPORTED OPERATION CODES (6.35) and REPORT
  * SUPPORTED TASK MANAGEMENT FUNCTIONS (6.36).
  */
-import { allocated, type CommandContext, type CommandTraits, type ScsiCommand } from "../command.ts";
+import { allocated, type CommandContext, type CommandTraits, NACA, type ScsiCommand } from "../command.ts";
 import { invalidCdb } from "../sense.ts";
 import { TARGET_PORT, TARGET_PORT_GROUP } from "../vpd/pages.ts";
 
@@ -127,7 +127,10 @@ function oneCommand(
 }
 
 function usageOf({ usage }: CommandTraits): Buffer {
-  return Buffer.from(usage.replaceAll(" ", ""), "hex");
+  const map = Buffer.from(usage.replaceAll(" ", ""), "hex");
+  // NACA is looked at, whatever the command.
+  map.writeUInt8(map.readUInt8(map.length - 1) | NACA, map.length - 1);
+  return map;
 }
 
 function timeoutsOf({ timeoutS }: CommandTraits): Buffer {

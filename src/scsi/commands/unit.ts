@@ -43,7 +43,7 @@ export const requestSense: ScsiCommand = {
 export const startStopUnit: ScsiCommand = {
   name: "START STOP UNIT",
   opcode: 0x1b,
-  usage: "1b 01 00 0f f7 00",
+  usage: "1b 00 00 00 f5 00",
   // Starting what runs already hurts nobody (SPC-4, table 65).
   access: (cdb) => ((cdb.readUInt8(4) & 0xf1) === 0x01 ? "any" : "write"),
   timeoutS: 60,
