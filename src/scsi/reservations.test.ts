@@ -139,6 +139,45 @@ describe("persistent reservations", () => {
     assert.equal(await out(survivor, ACTION.preempt, { type: 1, key: 2n, newKey: 77n }), CONFLICT);
   });
 
+  test("preempt to another type: all that stay registered are told, whatever the type was", async () => {
+    for (const [before, after, told] of [
+      [1, 3, [0x2a04]],
+      [5, 6, [0x2a04]],
+      [3, 3, []],
+    ] as const) {
+      const unit = new TestUnit(new MemoryDevice(65_536));
+      const [victim, survivor, bystander] = [unit.login(1), unit.login(2), unit.login(3)];
+      for (const [i, node] of [victim, survivor, bystander].entries()) {
+        await out(node, ACTION.register, { newKey: BigInt(i + 1) });
+      }
+      await out(victim, ACTION.reserve, { type: before, key: 1n });
+      assert.equal(await out(survivor, ACTION.preempt, { type: after, key: 2n, newKey: 1n }), 0);
+      assert.deepEqual(await attentions(victim), [0x2a05]);
+      assert.deepEqual(await attentions(survivor), []);
+      assert.deepEqual(await attentions(bystander), told, `${before} to ${after}`);
+    }
+  });
+
+  test("who preempts itself is not told of it; it stays registered where it holds the reservation", async () => {
+    const unit = new TestUnit(new MemoryDevice(65_536));
+    const [one, two] = [unit.login(1), unit.login(2)];
+    await out(one, ACTION.register, { newKey: 1n });
+    await out(two, ACTION.register, { newKey: 2n });
+    await out(one, ACTION.reserve, { type: 1, key: 1n });
+    assert.equal(await out(one, ACTION.preempt, { type: 6, key: 1n, newKey: 1n }), 0);
+    assert.deepEqual(await keys(one), [2n, 1n].sort());
+    assert.deepEqual(await attentions(two), [0x2a04]);
+    assert.equal(await out(two, ACTION.preemptAndAbort, { type: 6, key: 2n, newKey: 2n }), 0);
+    assert.equal(two.aborts, 0);
+    assert.deepEqual(await attentions(two), []);
+    assert.deepEqual(await keys(one), [1n]);
+    assert(await mayWrite(one));
+    // With nobody to preempt, a key of zero is like any other that nobody has (SPC-4, figure 9).
+    await out(one, ACTION.release, { type: 6, key: 1n });
+    assert.equal(await out(one, ACTION.preempt, { type: 1, key: 1n }), CONFLICT);
+    assert.deepEqual(await keys(one), [1n]);
+  });
+
   test("clear and release tell those whom it concerns", async () => {
     const unit = new TestUnit(new MemoryDevice(65_536));
     const [one, two] = [unit.login(1), unit.login(2)];
@@ -185,6 +224,12 @@ describe("persistent reservations", () => {
     const target = encodeTransportId(three.nexus.initiatorPort);
     list.writeUInt32BE(target.length, 20);
     const whole = Buffer.concat([list, target]);
+    // One of the ports is registered already: nobody is registered, and nobody's key is changed.
+    const again = Buffer.concat([length, id]);
+    const four = unit.login(4);
+    const refused = await out(four, ACTION.register, { newKey: 9n, flags: 0x08, more: again });
+    assert.equal(refused, STATUS.checkCondition);
+    assert.deepEqual(await keys(four), [5n, 5n]);
     const moved = await one.send([0x5f, ACTION.move, 0, 0, 0, 0, 0, 0, whole.length], whole);
     assert.equal(moved.status, 0);
     assert(await mayWrite(three));
