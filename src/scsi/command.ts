@@ -4,7 +4,7 @@ import type { BlockDevice } from "./block-device.ts";
 import type { LogicalUnit } from "./logical-unit.ts";
 import type { Nexus } from "./nexus.ts";
 import type { Access } from "./persistent-reservations.ts";
-import { invalidCdb, outOfRange } from "./sense.ts";
+import { CheckCondition, invalidCdb, outOfRange, SENSE } from "./sense.ts";
 
 export interface CommandContext {
   readonly cdb: Buffer;
@@ -101,6 +101,11 @@ export async function writeDevice(
 
 /** Long ranges are gone through in parts of this size, so that many such commands take little memory. */
 export const STEP_BYTES = 256 * 1024;
+
+/** Between the parts: throws where nobody waits for the command any more, so that ABORT TASK and resets soon end. */
+export function checkWanted({ signal }: Pick<CommandContext, "signal">): void {
+  if (signal.aborted) throw new CheckCondition(SENSE.abortedCommand);
+}
 
 const FUA = 0x08;
 

@@ -1,7 +1,7 @@
 /** GET LBA STATUS (SBC-3, 5.4). */
 import { nextTurn } from "../../platform/clock.ts";
 import type { BlockDevice } from "../block-device.ts";
-import { checkRange, readLba, type ScsiCommand } from "../command.ts";
+import { type CommandContext, checkRange, checkWanted, readLba, type ScsiCommand } from "../command.ts";
 
 const HEAD_BYTES = 8;
 const DESCRIPTOR_BYTES = 16;
@@ -38,7 +38,7 @@ export const getLbaStatus: ScsiCommand = {
   usage: "9e 1f ff ff ff ff ff ff ff ff ff ff ff ff 00 00",
   access: "read",
   timeoutS: 30,
-  async execute({ cdb, device }) {
+  async execute({ cdb, device, signal }) {
     const lba = readLba(cdb, 2);
     checkRange(device, lba, 1);
     const allocationLength = cdb.readUInt32BE(10);
@@ -46,7 +46,11 @@ export const getLbaStatus: ScsiCommand = {
     const from = lba * device.logicalBlockBytes;
     const aligned = Math.ceil(from / device.physicalBlockBytes) * device.physicalBlockBytes;
     const start = aligned < device.sizeBytes ? aligned : from;
-    const extents = await extentsFrom(device, start, Math.min(Math.max(room, 1), DESCRIPTORS_MAX));
+    const extents = await extentsFrom(
+      { device, signal },
+      start,
+      Math.min(Math.max(room, 1), DESCRIPTORS_MAX),
+    );
     const data = Buffer.alloc(HEAD_BYTES + DESCRIPTOR_BYTES * extents.length);
     data.writeUInt32BE(data.length - 4, 0);
     for (const [i, extent] of extents.entries()) {
@@ -61,7 +65,11 @@ export const getLbaStatus: ScsiCommand = {
 };
 
 /** At most `max` extents, of one status each. */
-async function extentsFrom(device: BlockDevice, start: number, max: number): Promise<Extent[]> {
+async function extentsFrom(
+  { device, signal }: Pick<CommandContext, "device" | "signal">,
+  start: number,
+  max: number,
+): Promise<Extent[]> {
   const extents: Extent[] = [];
   const buffer = Buffer.allocUnsafe(SCAN_STEP_BYTES);
   const { sizeBytes, physicalBlockBytes, logicalBlockBytes } = device;
@@ -94,7 +102,10 @@ async function extentsFrom(device: BlockDevice, start: number, max: number): Pro
       last.end = Math.min(at, last.start + LBA_COUNT_MAX * logicalBlockBytes);
       if (last.end < at || extents.length === max) return extents;
     }
-    if (scanned % TURN_BYTES < SCAN_STEP_BYTES) await nextTurn();
+    if (scanned % TURN_BYTES < SCAN_STEP_BYTES) {
+      await nextTurn();
+      checkWanted({ signal });
+    }
   }
   return extents;
 }

@@ -1,7 +1,15 @@
 /** PRE-FETCH(10) and (16) (SBC-3, 5.10 and 5.11): brings blocks to the gateway before they are read. */
 import { nextTurn } from "../../platform/clock.ts";
 import type { BlockDevice } from "../block-device.ts";
-import { checkRange, lengthByte, readDevice, readLba, type ScsiCommand, STEP_BYTES } from "../command.ts";
+import {
+  checkRange,
+  checkWanted,
+  lengthByte,
+  readDevice,
+  readLba,
+  type ScsiCommand,
+  STEP_BYTES,
+} from "../command.ts";
 import { invalidCdb } from "../sense.ts";
 import { PREFETCH_BYTES_MAX } from "../vpd/pages.ts";
 
@@ -22,19 +30,20 @@ function preFetch(
     access: "read",
     timeoutS: 60,
     /** GOOD says that it was tried: whether the blocks stay is up to the cache. */
-    async execute({ cdb, device }) {
+    async execute({ cdb, device, signal }) {
       const [lba, asked] = range(cdb);
       checkRange(device, lba, asked);
       const most = PREFETCH_BYTES_MAX / device.logicalBlockBytes;
       if (asked > most) throw invalidCdb(lengthByte(cdb));
       const left = device.sizeBytes / device.logicalBlockBytes - lba;
       const blocks = asked === 0 ? Math.min(left, most) : asked;
-      const bring = () => fetchAll(device, lba * device.logicalBlockBytes, blocks * device.logicalBlockBytes);
-      if ((cdb.readUInt8(1) & IMMED) === 0) await bring();
+      const bring = (whileWanted: () => void) =>
+        fetchAll(device, lba * device.logicalBlockBytes, blocks * device.logicalBlockBytes, whileWanted);
+      if ((cdb.readUInt8(1) & IMMED) === 0) await bring(() => checkWanted({ signal }));
       else if (!underWay.has(device)) {
         underWay.add(device);
         // What can't be brought now will say so when it is read.
-        void bring()
+        void bring(() => {})
           .catch(() => {})
           .finally(() => underWay.delete(device));
       }
@@ -43,11 +52,18 @@ function preFetch(
   };
 }
 
-async function fetchAll(device: BlockDevice, offset: number, length: number): Promise<void> {
+/** `whileWanted` throws where it is to end early. */
+async function fetchAll(
+  device: BlockDevice,
+  offset: number,
+  length: number,
+  whileWanted: () => void,
+): Promise<void> {
   const buffer = Buffer.allocUnsafe(Math.min(STEP_BYTES, length));
   for (let at = 0; at < length; at += buffer.length) {
     await readDevice(device, offset + at, buffer, Math.min(buffer.length, length - at));
     await nextTurn();
+    whileWanted();
   }
 }
 

@@ -2,8 +2,10 @@
 import { nextTurn } from "../../platform/clock.ts";
 import type { BlockDevice } from "../block-device.ts";
 import {
+  type CommandContext,
   checkProtect,
   checkRange,
+  checkWanted,
   lengthByte,
   readLba,
   type ScsiCommand,
@@ -24,7 +26,7 @@ export const unmap: ScsiCommand = {
   access: "write",
   isWrite: true,
   timeoutS: 60,
-  async execute({ cdb, dataOut, device, unit }) {
+  async execute({ cdb, dataOut, device, unit, signal }) {
     const anchor = (cdb.readUInt8(1) & 0x01) !== 0;
     if (anchor) throw invalidCdb(1, 0);
     const listLength = cdb.readUInt16BE(7);
@@ -37,6 +39,7 @@ export const unmap: ScsiCommand = {
       const offset = lba * device.logicalBlockBytes;
       const length = blocks * device.logicalBlockBytes;
       await unit.locks.shared(offset, length, () => device.unmap(offset, length));
+      checkWanted({ signal });
     }
     if (unit.modes.isWriteThrough) await device.flush();
     return { dataOutBytes: listLength };
@@ -79,7 +82,7 @@ function writeSame({ name, opcode, usage, range, hasNoData, unmapsAnything }: Wr
     access: "write",
     isWrite: true,
     timeoutS: 60,
-    async execute({ cdb, dataOut, device, unit }) {
+    async execute({ cdb, dataOut, device, unit, signal }) {
       checkProtect(cdb);
       const [lba, asked] = range(cdb);
       const flags = cdb.readUInt8(1);
@@ -101,7 +104,7 @@ function writeSame({ name, opcode, usage, range, hasNoData, unmapsAnything }: Wr
       await unit.locks.shared(offset, length, async () => {
         if (isUnmap && (unmapsAnything || pattern.every((byte) => byte === 0))) {
           await device.unmap(offset, length);
-        } else await repeat(device, offset, length, pattern);
+        } else await repeat({ device, signal }, offset, length, pattern);
       });
       if (unit.modes.isWriteThrough) await device.flush();
       return { dataOutBytes: due };
@@ -109,11 +112,17 @@ function writeSame({ name, opcode, usage, range, hasNoData, unmapsAnything }: Wr
   };
 }
 
-async function repeat(device: BlockDevice, offset: number, length: number, pattern: Buffer): Promise<void> {
+async function repeat(
+  { device, signal }: Pick<CommandContext, "device" | "signal">,
+  offset: number,
+  length: number,
+  pattern: Buffer,
+): Promise<void> {
   const chunk = Buffer.alloc(Math.min(STEP_BYTES, length), pattern);
   for (let at = 0; at < length; at += chunk.length) {
     await writeDevice(device, offset + at, chunk, Math.min(chunk.length, length - at));
     await nextTurn();
+    checkWanted({ signal });
   }
 }
 

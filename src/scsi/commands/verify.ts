@@ -1,10 +1,10 @@
 /** VERIFY and WRITE AND VERIFY (10, 12, 16) (SBC-3, 5.30 to 5.33 and 5.38 to 5.40). */
 import { nextTurn } from "../../platform/clock.ts";
-import type { BlockDevice } from "../block-device.ts";
 import {
   type CommandContext,
   checkProtect,
   checkRange,
+  checkWanted,
   lengthByte,
   readDevice,
   readLba,
@@ -73,7 +73,7 @@ function verify(width: Width): ScsiCommand {
       const due = check === BYTCHK.none ? 0 : check === BYTCHK.oneBlock ? device.logicalBlockBytes : length;
       if (length > 0 && dataOut.length < due) throw invalidCdb(lengthByte(cdb));
       const expected = check === BYTCHK.none ? undefined : dataOut.subarray(0, due);
-      await compareWithDevice(device, offset, length, expected);
+      await compareWithDevice(context, offset, length, expected);
       return { dataOutBytes: length === 0 ? 0 : due };
     },
   };
@@ -83,8 +83,8 @@ function verify(width: Width): ScsiCommand {
  * Reads the range, and compares it with `expected`, which is as long as the range or one block that is to be found all
  * over it; throws MISCOMPARE.
  */
-export async function compareWithDevice(
-  device: BlockDevice,
+async function compareWithDevice(
+  { device, signal }: Pick<CommandContext, "device" | "signal">,
   offset: number,
   length: number,
   expected: Buffer | undefined,
@@ -101,6 +101,7 @@ export async function compareWithDevice(
       }
     }
     if (at + step < length) await nextTurn();
+    checkWanted({ signal });
   }
 }
 
@@ -133,7 +134,7 @@ function writeAndVerify(width: Width): ScsiCommand {
           await writeDevice(device, offset, dataOut, usable);
           await device.flush();
           const expected = check === BYTCHK.whole ? dataOut.subarray(0, usable) : undefined;
-          await compareWithDevice(device, offset, usable, expected);
+          await compareWithDevice(context, offset, usable, expected);
         });
       }
       return { dataOutBytes: length };
