@@ -28,6 +28,11 @@ export function findNode() {
  * system map and clear each of them costs as much as decoding what was read.
  */
 const MALLOC = { MALLOC_MMAP_THRESHOLD_: "262144", MALLOC_TRIM_THRESHOLD_: "16777216" };
+/**
+ * Threads that wait for disks: syncs may take all of Node's usual four for long, and reads of guests would wait behind
+ * them.
+ */
+const POOL = { UV_THREADPOOL_SIZE: "16" };
 const PARENT_POLL_MS = 200;
 /** Where the child finds the pipe whose end tells it that this process is gone. */
 const LIFELINE_FD = 3;
@@ -41,7 +46,9 @@ const LIFELINE_FD = 3;
 export function runNode(args, { lifeline = false } = {}) {
   const child = spawn(findNode(), args, {
     stdio: lifeline ? ["inherit", "inherit", "inherit", "pipe"] : "inherit",
-    env: lifeline ? { ...MALLOC, ...process.env, SLUICEGATE_LIFELINE_FD: String(LIFELINE_FD) } : process.env,
+    env: lifeline
+      ? { ...MALLOC, ...POOL, ...process.env, SLUICEGATE_LIFELINE_FD: String(LIFELINE_FD) }
+      : process.env,
   });
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   // Under "npm start" the parent is npm: when that was killed, nobody is left to whom the gateway belongs.

@@ -7,8 +7,8 @@
 import { join, resolve } from "node:path";
 import { type ObjectStore, StoreError } from "./objects/object-store.ts";
 import { systemClock } from "./platform/clock.ts";
-import { systemDisk } from "./platform/disk.ts";
 import { systemRandom } from "./platform/random.ts";
+import { systemDisk } from "./platform/system-disk.ts";
 import { KEY_FILE, VAULT_JSON_COPY, withStore } from "./server-vault-access.ts";
 import { slotName, type VaultSecret } from "./vault/key-slots.ts";
 import { VAULT_JSON_KEY } from "./vault/keys.ts";

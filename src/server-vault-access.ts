@@ -7,8 +7,8 @@ import { join, resolve } from "node:path";
 import type { ObjectStore } from "./objects/object-store.ts";
 import { openStore } from "./objects/open-store.ts";
 import { systemClock } from "./platform/clock.ts";
-import { systemDisk } from "./platform/disk.ts";
 import { systemRandom } from "./platform/random.ts";
+import { systemDisk } from "./platform/system-disk.ts";
 import { Vault } from "./vault/vault.ts";
 
 /** In a data folder: the key file of its vault, and the copy of `vault.json` that serves while the bucket is away. */

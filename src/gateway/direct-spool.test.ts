@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { systemDisk } from "../platform/disk.ts";
+import { systemDisk } from "../platform/system-disk.ts";
 import { DIRECT_BLOCK_BYTES, DirectSpool, SpoolError } from "./direct-spool.ts";
 import { DirectTokens } from "./direct-tokens.ts";
 

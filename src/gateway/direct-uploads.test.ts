@@ -9,7 +9,7 @@ import { SeededRandom } from "../../test/kit/seeded-random.ts";
 import { Catalog } from "../catalog/catalog.ts";
 import type { SnapshotRow } from "../catalog/schema.ts";
 import { nextTurn } from "../platform/clock.ts";
-import { systemDisk } from "../platform/disk.ts";
+import { systemDisk } from "../platform/system-disk.ts";
 import { DirectError } from "./direct-error.ts";
 import { DIRECT_BLOCK_BYTES, DirectSpool } from "./direct-spool.ts";
 import { DirectUploads, type NewDirectSnapshot } from "./direct-uploads.ts";

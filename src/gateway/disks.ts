@@ -15,8 +15,8 @@ import {
 import { basename, join, resolve } from "node:path";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { DiskRow } from "../catalog/schema.ts";
-import { systemDisk } from "../platform/disk.ts";
 import type { DiskId, GatewayId } from "../platform/ids.ts";
+import { systemDisk } from "../platform/system-disk.ts";
 import { DiskNodes } from "./disk-nodes.ts";
 import { GatewayError } from "./errors.ts";
 import type { DiskLocation } from "./ports.ts";

@@ -19,6 +19,22 @@ export function libcFunction(prototype: string): ((...args: number[]) => number)
  * where there is none. A buffer is handed over as where its bytes are: nobody but the caller sees to its length.
  */
 export function processFunction(prototype: string): (...args: Argument[]) => unknown {
-  const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi");
-  return koffi.load(null).func(prototype) as unknown as (...args: Argument[]) => unknown;
+  return koffi().load(null).func(prototype) as unknown as (...args: Argument[]) => unknown;
+}
+
+/** Where the bytes of a view are, for as long as it lives. */
+export function addressOf(bytes: Uint8Array): number {
+  return Number(koffi().address(bytes));
+}
+
+/** The errno of the last call that failed, right after it. */
+export function lastError(): number {
+  return koffi().errno();
+}
+
+let loaded: typeof import("koffi") | undefined;
+
+function koffi(): typeof import("koffi") {
+  loaded ??= createRequire(import.meta.url)("koffi") as typeof import("koffi");
+  return loaded;
 }

@@ -9,8 +9,8 @@ import type { Socket } from "node:net";
 import { BHS_BYTES, DIGEST_BYTES, paddedLength } from "../iscsi/bhs.ts";
 import { crc32c } from "../iscsi/crc32c.ts";
 
-const SLAB_BYTES = 2 * 1024 * 1024;
-const FLUSH_BYTES = 1024 * 1024;
+const SLAB_BYTES = 1024 * 1024;
+const FLUSH_BYTES = 512 * 1024;
 const SPARE_SLABS_MAX = 8;
 /** What has to wait and is no longer than this waits in a buffer of its own, not in a slab. */
 const COPY_BYTES_MAX = 256 * 1024;

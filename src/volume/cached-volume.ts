@@ -12,13 +12,14 @@ import { strict as assert } from "node:assert";
 import { nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
+import { BRINGS_MAX, EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import type { ClosedEpoch } from "./epoch-state.ts";
 import { Epochs } from "./epochs.ts";
 import { ALL_PIECES, BLOCK_BYTES, coveredPieces, PIECE_BYTES, touchedPieces } from "./geometry.ts";
+import type { Lacking } from "./lacking.ts";
 import { ownFilesGone } from "./own-files.ts";
 import { ReadAhead, RUN_BLOCKS } from "./read-ahead.ts";
-import { SlotChains } from "./slot-chains.ts";
+import { type BaseReader, SlotChains } from "./slot-chains.ts";
 import { NO_SLOT, type SlotPool } from "./slot-pool.ts";
 import type { VolumeWorld } from "./volume-world.ts";
 
@@ -143,17 +144,23 @@ export class CachedVolume extends EngineVolume {
     return this.epochs.unsavedBlocks;
   }
 
-  override tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {
+  protected override readHere(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking: Lacking | undefined,
+  ): boolean {
     this.check();
     assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
     if (this.baseRootKey !== undefined && this.#uncovered(offsetBytes, lengthBytes) >= 0) return false;
-    this.#hits += 1;
-    this.#readAhead.touched(Math.floor(offsetBytes / BLOCK_BYTES));
     try {
-      this.#compose(offsetBytes, target, targetOffset, lengthBytes, undefined, 0);
+      if (!this.#compose(offsetBytes, target, targetOffset, lengthBytes, undefined, 0, lacking)) return false;
     } catch (error) {
       throw this.storageError(error, "read");
     }
+    this.#hits += 1;
+    this.#readAhead.touched(Math.floor(offsetBytes / BLOCK_BYTES));
     return true;
   }
 
@@ -472,7 +479,7 @@ export class CachedVolume extends EngineVolume {
 
   /**
    * Puts a range together from slots and, where they have nothing, from `base`: the content of blocks from
-   * `baseFirst` on. Without `base`, what no slot has is zeros.
+   * `baseFirst` on. Without `base`, what no slot has is zeros. See `SlotChains.read` for `lacking`.
    */
   #compose(
     offsetBytes: number,
@@ -481,26 +488,47 @@ export class CachedVolume extends EngineVolume {
     lengthBytes: number,
     base: Buffer | undefined,
     baseFirst: number,
-  ): void {
+    lacking: Lacking | undefined,
+  ): boolean {
     const end = offsetBytes + lengthBytes;
+    let isThere = true;
     assert(base === undefined || baseFirst * BLOCK_BYTES + base.length >= end);
     for (let at = offsetBytes; at < end; ) {
       const block = Math.floor(at / BLOCK_BYTES);
       const stop = Math.min((block + 1) * BLOCK_BYTES, end);
       const to = targetOffset + at - offsetBytes;
       const baseOffset = (block - baseFirst) * BLOCK_BYTES;
-      this.#chains.read(block, at - block * BLOCK_BYTES, target, to, stop - at, (offset, into, i, length) => {
+      const readBase: BaseReader = (offset, into, i, length) => {
         if (base === undefined) into.fill(0, i, i + length);
         else base.copy(into, i, baseOffset + offset, baseOffset + offset + length);
-      });
+        return true;
+      };
+      const isRead = this.#chains.read(
+        block,
+        at - block * BLOCK_BYTES,
+        target,
+        to,
+        stop - at,
+        readBase,
+        lacking,
+      );
+      isThere &&= isRead;
       at = stop;
     }
+    return isThere;
   }
 
   async #readPart(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
     const first = Math.floor(offset / BLOCK_BYTES);
     const last = Math.floor((offset + length - 1) / BLOCK_BYTES);
-    while (!this.tryRead(offset, target, targetOffset, length)) {
+    for (let brings = 0; ; ) {
+      const lacking = brings < BRINGS_MAX ? this.lacking.cleared() : undefined;
+      if (this.readHere(offset, target, targetOffset, length, lacking)) return;
+      if (lacking?.isAny === true) {
+        brings += 1;
+        await lacking.bring();
+        continue;
+      }
       const coming = this.#readAhead.fetchOf(this.#uncovered(offset, length));
       if (coming !== undefined) {
         await coming;
@@ -522,7 +550,7 @@ export class CachedVolume extends EngineVolume {
       // Another root may mean that a newer version of a block was uploaded, and its slot taken away, meanwhile.
       if (rootKey !== this.baseRootKey) continue;
       this.#keep(first, count, base);
-      this.#compose(offset, target, targetOffset, length, base, first);
+      this.#compose(offset, target, targetOffset, length, base, first, undefined);
       return;
     }
   }
@@ -643,6 +671,7 @@ export class CachedVolume extends EngineVolume {
   }
 }
 
-function fillZeros(_offset: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+function fillZeros(_offset: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {
   target.fill(0, targetOffset, targetOffset + lengthBytes);
+  return true;
 }

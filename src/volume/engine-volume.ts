@@ -7,39 +7,41 @@
 import { strict as assert } from "node:assert";
 import { delay, nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
-import { SyncError } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
 import type { SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
 import { type ClosedEpoch, CutRefused, type EpochState } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
+import { Lacking } from "./lacking.ts";
 import { readPatiently } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
+import { StoppableVolume } from "./stoppable-volume.ts";
 import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
 import { isZeros, ZEROS } from "./zeros.ts";
 
+/**
+ * So often a read lets its bytes be brought into memory before it waits for the disk with the thread that serves: memory
+ * may be so short that they are gone each time. A read has parts on several places of a disk.
+ */
+export const BRINGS_MAX = 40;
+
 /** The progress of a restored volume towards its own disk, 0 to 1, or undefined. */
 export type RestoreProgress = number | undefined;
 
-export abstract class EngineVolume {
-  readonly volumeId: VolumeId;
+export abstract class EngineVolume extends StoppableVolume {
   readonly logicalBlockBytes = 512;
   readonly physicalBlockBytes = 4096;
-  protected readonly world: VolumeWorld;
-  protected readonly epochs: Epochs;
   protected readonly parentRootKey: string | undefined;
+  /** What the last attempt to read has not found in memory. */
+  protected readonly lacking = new Lacking();
   readonly #flush = new GroupCommit(() => {
     this.#unsyncedBytes = 0;
     return this.syncAll();
   });
   #sizeBytes: number;
   #unsyncedBytes = 0;
-  #failure: string | undefined;
-  /** That the files are not to be trusted is being written down. */
-  #suspecting: Promise<void> | undefined;
-  #stopping = false;
   /** Cuts are made durable one after the other, so that a durable one never has a lost one below it. */
   #durability: Promise<void> = Promise.resolve();
 
@@ -50,26 +52,15 @@ export abstract class EngineVolume {
     epochs: Epochs,
     parentRootKey: string | undefined,
   ) {
+    super(volumeId, world, epochs);
     assert(sizeBytes > 0 && sizeBytes % BLOCK_BYTES === 0);
-    this.volumeId = volumeId;
     this.#sizeBytes = sizeBytes;
-    this.world = world;
-    this.epochs = epochs;
     this.parentRootKey = parentRootKey;
   }
 
   /** It may grow while initiators use it. */
   get sizeBytes(): number {
     return this.#sizeBytes;
-  }
-
-  /** Why the volume has stopped, if it has. */
-  get failure(): string | undefined {
-    return this.#failure;
-  }
-
-  get stopping(): boolean {
-    return this.#stopping;
   }
 
   abstract get restoreProgress(): RestoreProgress;
@@ -113,7 +104,11 @@ export abstract class EngineVolume {
     return this.epochs.closed.length;
   }
 
-  abstract tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean;
+  /** Reads where neither the vault nor a disk has to be waited for; see `BlockDevice.tryRead`. */
+  tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {
+    return this.readHere(offsetBytes, target, targetOffset, lengthBytes, this.lacking.cleared());
+  }
+
   abstract tryWrite(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): boolean;
   abstract read(
     offsetBytes: number,
@@ -141,7 +136,7 @@ export abstract class EngineVolume {
       const length = Math.min(ZEROS.length, lengthBytes - at);
       await nextTurn();
       // What is zeros already is not dirty for that.
-      if (this.tryRead(offsetBytes + at, now, 0, length) && isZeros(now, 0, length)) {
+      if (this.readHere(offsetBytes + at, now, 0, length, undefined) && isZeros(now, 0, length)) {
         this.giveBack(offsetBytes + at, length);
         continue;
       }
@@ -150,6 +145,18 @@ export abstract class EngineVolume {
       }
     }
   }
+
+  /**
+   * Reads what is on this machine: answers false, with `target` undefined in content, where the vault has to be asked;
+   * and, with `lacking`, where a disk would have to be waited for, which is noted there then.
+   */
+  protected abstract readHere(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking: Lacking | undefined,
+  ): boolean;
 
   /** Bytes from the offset on, at most `lengthBytes`, that are known to be zeros without being looked at. */
   abstract emptyBytes(offsetBytes: number, lengthBytes: number): number;
@@ -236,12 +243,12 @@ export abstract class EngineVolume {
   /** The epoch whose upload is due, ready to be read; undefined if there is none. */
   async nextUpload(): Promise<PendingUpload | undefined> {
     const closed = this.epochs.closed[0];
-    if (closed === undefined || this.#failure !== undefined || this.#stopping) return undefined;
+    if (closed === undefined || this.failure !== undefined || this.stopping) return undefined;
     // What the bucket has must be here too after a loss of power: the next root is made of this one and of what
     // changes here from now on.
     while (!closed.durable) {
       await this.#durability;
-      if (this.#failure !== undefined || this.#stopping) return undefined;
+      if (this.failure !== undefined || this.stopping) return undefined;
       // The cut has just been made: its turn comes when its caller goes on.
       if (!closed.durable) await nextTurn();
     }
@@ -291,15 +298,10 @@ export abstract class EngineVolume {
     return lostBlocks;
   }
 
-  /** Another gateway has become the volume's writer: this one stops serving it, for good (invariant 6). */
-  fence(reason: string): void {
-    this.fail(reason);
-  }
-
   /** Stops serving, makes everything durable and lets go of the files; `open` finds all as it was. */
   async close(): Promise<void> {
     await this.endService();
-    if (this.#failure === undefined) {
+    if (this.failure === undefined) {
       await this.#flush.run();
       await this.syncMaps();
       await this.epochs.markClean();
@@ -310,9 +312,9 @@ export abstract class EngineVolume {
 
   /** Nobody is served any more, and nothing goes on in the background. */
   protected async endService(): Promise<void> {
-    this.#stopping = true;
+    this.beginToStop();
     await this.#durability;
-    await this.#suspecting;
+    await this.suspected;
     this.quiesce();
   }
 
@@ -336,61 +338,6 @@ export abstract class EngineVolume {
   /** To be told of every write: an addition, for it is on the hot path. */
   protected wrote(lengthBytes: number): void {
     this.#unsyncedBytes += lengthBytes;
-  }
-
-  /** Throws where the volume has stopped for good. */
-  protected throwIfFailed(): void {
-    if (this.#failure !== undefined) throw new DeviceError("hardwareError", this.#failure);
-  }
-
-  /** Throws unless the volume serves. */
-  protected check(): void {
-    this.throwIfFailed();
-    if (this.#stopping) throw new DeviceError("notReady", "the volume is being closed");
-  }
-
-  /**
-   * Stops the volume for good: its files can't be relied on any more. Other volumes go on. Writes that were not synced
-   * may be lost, so the next start has to look at what is there as after a loss of power.
-   */
-  protected fail(reason: string): void {
-    if (this.#failure !== undefined) return;
-    this.#failure = reason;
-    this.world.onStopped?.(this.volumeId, reason);
-    this.#suspecting = this.epochs.markSuspect().catch((problem: unknown) => {
-      const why = problem instanceof Error ? problem.message : String(problem);
-      this.#failure = `${reason}; nor can this be recorded: ${why}`;
-    });
-  }
-
-  /**
-   * What the initiator is told of a failure of local files, and what becomes of the volume.
-   *
-   * - No room: this write is refused and nothing of it is acknowledged; the volume goes on.
-   * - A read that fails: these bytes can't be had; others may.
-   * - Anything else: the volume stops. A failed sync above all: it is never tried again.
-   */
-  protected storageError(error: unknown, what: "read" | "write"): DeviceError {
-    if (error instanceof DeviceError) return error;
-    const reason = error instanceof Error ? error.message : String(error);
-    const code = error instanceof SyncError ? "" : (error as { code?: unknown } | null)?.code;
-    if (code === "ENOSPC" || code === "EDQUOT") {
-      return new DeviceError("noSpace", `no room on the local disk: ${reason}`, { cause: error });
-    }
-    if (what === "read" && code === "EIO") {
-      return new DeviceError("mediumError", `the local disk failed a read: ${reason}`, { cause: error });
-    }
-    this.fail(`local storage failed: ${reason}`);
-    return new DeviceError("hardwareError", this.#failure ?? reason, { cause: error });
-  }
-
-  /** Runs an action that changes the volume's files. */
-  protected async guarded<T>(action: () => Promise<T>): Promise<T> {
-    try {
-      return await action();
-    } catch (error) {
-      throw this.storageError(error, "write");
-    }
   }
 
   /** Holds a write back that takes slots of a pool which fills up. */
@@ -427,7 +374,7 @@ export abstract class EngineVolume {
   }
 
   async #makeDurable(closed: ClosedEpoch): Promise<void> {
-    while (this.#failure === undefined && !closed.durable) {
+    while (this.failure === undefined && !closed.durable) {
       try {
         await this.guarded(async () => {
           await Promise.all([this.#flush.run(), closed.dirty.sync()]);
@@ -437,7 +384,7 @@ export abstract class EngineVolume {
       } catch (error) {
         // Either the volume has stopped, and `failure` tells why; no later cut becomes durable then. Or there is no
         // room: until there is, the cut waits, and those behind it with it.
-        if (this.#failure !== undefined || this.#stopping) return;
+        if (this.failure !== undefined || this.stopping) return;
         if (!(error instanceof DeviceError)) throw error;
         await delay(this.world.clock, NO_ROOM_RETRY_MS);
       }

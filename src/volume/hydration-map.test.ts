@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import fc from "fast-check";
-import { systemDisk } from "../platform/disk.ts";
+import { systemDisk } from "../platform/system-disk.ts";
 import { HydrationMap } from "./hydration-map.ts";
 
 const BLOCKS = 100_003;

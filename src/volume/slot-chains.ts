@@ -7,11 +7,21 @@
 import { strict as assert } from "node:assert";
 import { BlockTable, NO_ENTRY } from "./block-table.ts";
 import { BLOCK_BYTES, PIECE_BYTES, touchedPieces } from "./geometry.ts";
+import type { Lacking } from "./lacking.ts";
 import type { SlotPool } from "./slot-pool.ts";
 
 /** Where a run of pieces is: a slot, or the base. */
 export type PieceSource = number;
 export const FROM_BASE: PieceSource = -1;
+
+/** Reads what no slot of a block has, with offsets inside the block; see `SlotChains.read` for `lacking`. */
+export type BaseReader = (
+  offsetInBlock: number,
+  target: Buffer,
+  targetOffset: number,
+  lengthBytes: number,
+  lacking: Lacking | undefined,
+) => boolean;
 
 export class SlotChains {
   readonly pool: SlotPool;
@@ -140,16 +150,21 @@ export class SlotChains {
     return FROM_BASE;
   }
 
-  /** Reads a range of one block; `readBase` is asked for what no slot has, with offsets inside the block. */
+  /**
+   * Reads a range of one block; `readBase` is asked for what no slot has. With `lacking` it does not wait for disks: it
+   * answers false where something has to come from one, and all of that has been asked for.
+   */
   read(
     block: number,
     offsetInBlock: number,
     target: Buffer,
     targetOffset: number,
     lengthBytes: number,
-    readBase: (offsetInBlock: number, target: Buffer, targetOffset: number, lengthBytes: number) => void,
-  ): void {
+    readBase: BaseReader,
+    lacking?: Lacking,
+  ): boolean {
     const end = offsetInBlock + lengthBytes;
+    let isThere = true;
     let at = offsetInBlock;
     while (at < end) {
       const source = this.sourceOf(block, Math.floor(at / PIECE_BYTES));
@@ -157,10 +172,14 @@ export class SlotChains {
       while (stop < end && this.sourceOf(block, stop / PIECE_BYTES) === source) stop += PIECE_BYTES;
       stop = Math.min(stop, end);
       const to = targetOffset + at - offsetInBlock;
-      if (source === FROM_BASE) readBase(at, target, to, stop - at);
-      else this.pool.read(source, at, target, to, stop - at);
+      const isRead =
+        source === FROM_BASE
+          ? readBase(at, target, to, stop - at, lacking)
+          : this.pool.read(source, at, target, to, stop - at, lacking);
+      isThere &&= isRead;
       at = stop;
     }
+    return isThere;
   }
 
   /**

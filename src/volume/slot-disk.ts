@@ -17,6 +17,7 @@ import { crc32 } from "node:zlib";
 import type { Disk, DiskFile } from "../platform/disk.ts";
 import { GroupCommit } from "../platform/group-commit.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
+import { type Lacking, readOrNote } from "./lacking.ts";
 import {
   DESCRIPTOR_BYTES,
   decodeDescriptor,
@@ -188,8 +189,26 @@ export class SlotDisk {
     return this.#dataOffset + slot * BLOCK_BYTES;
   }
 
-  read(slot: number, offsetInSlot: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
-    this.file.readSync(target, targetOffset, lengthBytes, this.positionOf(slot) + offsetInSlot);
+  /**
+   * Reads a part of a slot. With `lacking` it does not wait for the disk: it answers false, and notes there what has to
+   * come from it.
+   */
+  read(
+    slot: number,
+    offsetInSlot: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking?: Lacking,
+  ): boolean {
+    return readOrNote(
+      this.file,
+      target,
+      targetOffset,
+      lengthBytes,
+      this.positionOf(slot) + offsetInSlot,
+      lacking,
+    );
   }
 
   write(slot: number, offsetInSlot: number, source: Buffer, sourceOffset: number, lengthBytes: number): void {

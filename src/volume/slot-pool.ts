@@ -14,6 +14,7 @@ import type { Disk } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import { CacheOrder } from "./cache-order.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
+import type { Lacking } from "./lacking.ts";
 import { type FoundSlot, NEVER_USED, SlotDisk, SlotDiskError, type SlotDiskOptions } from "./slot-disk.ts";
 import type { SlotOwner, SlotPoolOptions } from "./slot-owner.ts";
 import { NOBODY, SlotStates } from "./slot-states.ts";
@@ -249,12 +250,20 @@ export class SlotPool {
     this.#release(slot, !clean);
   }
 
-  read(slot: number, offsetInSlot: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+  /** See `SlotDisk.read`. */
+  read(
+    slot: number,
+    offsetInSlot: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking?: Lacking,
+  ): boolean {
     assert(offsetInSlot + lengthBytes <= BLOCK_BYTES);
     this.#order.used(slot);
     const { disk, base } = this.#diskOf(slot);
     try {
-      disk.read(slot - base, offsetInSlot, target, targetOffset, lengthBytes);
+      return disk.read(slot - base, offsetInSlot, target, targetOffset, lengthBytes, lacking);
     } catch (error) {
       // Bytes that can't be read are the trouble of those who want them; a disk that is gone is everybody's.
       if ((error as { code?: unknown }).code !== "EIO") this.#failDisk(disk, error);

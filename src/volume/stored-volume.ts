@@ -13,12 +13,13 @@ import { nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { Disk, DiskFile } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
+import { BRINGS_MAX, EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import type { ClosedEpoch } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, Epochs } from "./epochs.ts";
 import { BLOCK_BYTES, touchedPieces } from "./geometry.ts";
 import { HydrationMap } from "./hydration-map.ts";
 import { Hydrator } from "./hydrator.ts";
+import { type Lacking, readOrNote } from "./lacking.ts";
 import { Merger } from "./merger.ts";
 import { ownFilesGone } from "./own-files.ts";
 import { BLOCKS_PER_REGION, REGION_BYTES, RegionLog } from "./region-log.ts";
@@ -160,18 +161,29 @@ export class StoredVolume extends EngineVolume {
     return hydration === undefined ? undefined : hydration.hydratedBlocks / hydration.blockCount;
   }
 
-  override tryRead(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): boolean {
+  protected override readHere(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking: Lacking | undefined,
+  ): boolean {
     this.check();
     assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
     if (this.#hydration !== undefined && this.#missing(offsetBytes, lengthBytes, false) >= 0) return false;
-    if (this.#chains.size === 0) this.#readHome(offsetBytes, target, targetOffset, lengthBytes);
-    else this.#readBlocks(offsetBytes, target, targetOffset, lengthBytes);
-    return true;
+    return this.#chains.size === 0
+      ? this.#readHome(offsetBytes, target, targetOffset, lengthBytes, lacking)
+      : this.#readBlocks(offsetBytes, target, targetOffset, lengthBytes, lacking);
   }
 
   override async read(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
-    while (!this.tryRead(offset, target, targetOffset, length)) {
-      await this.#hydrateAt(this.#missing(offset, length, false));
+    for (let brings = 0; ; ) {
+      const lacking = brings < BRINGS_MAX ? this.lacking.cleared() : undefined;
+      if (this.readHere(offset, target, targetOffset, length, lacking)) return;
+      if (lacking?.isAny === true) {
+        brings += 1;
+        await lacking.bring();
+      } else await this.#hydrateAt(this.#missing(offset, length, false));
     }
   }
 
@@ -408,33 +420,67 @@ export class StoredVolume extends EngineVolume {
     this.#home.writeSync(content, offset, count * BLOCK_BYTES, first * BLOCK_BYTES);
   }
 
-  #readHome(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+  #readHome(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking: Lacking | undefined,
+  ): boolean {
     try {
-      this.#home.readSync(target, targetOffset, lengthBytes, offsetBytes);
+      return readOrNote(this.#home, target, targetOffset, lengthBytes, offsetBytes, lacking);
     } catch (error) {
       throw this.storageError(error, "read");
     }
   }
 
-  #readBlocks(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): void {
+  #readBlocks(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+    lacking: Lacking | undefined,
+  ): boolean {
     const end = offsetBytes + lengthBytes;
-    let at = offsetBytes;
-    while (at < end) {
+    let isThere = true;
+    for (let at = offsetBytes; at < end; ) {
       const block = Math.floor(at / BLOCK_BYTES);
-      const stop = Math.min((block + 1) * BLOCK_BYTES, end);
-      this.#readBlock(block, at - block * BLOCK_BYTES, target, targetOffset + at - offsetBytes, stop - at);
+      const start = block * BLOCK_BYTES;
+      const stop = Math.min(start + BLOCK_BYTES, end);
+      const isRead = this.#readBlock(
+        block,
+        at - start,
+        target,
+        targetOffset + at - offsetBytes,
+        stop - at,
+        lacking,
+      );
+      isThere &&= isRead;
       at = stop;
     }
+    return isThere;
   }
 
-  #readBlock(block: number, offsetInBlock: number, target: Buffer, to: number, lengthBytes: number): void {
+  #readBlock(
+    block: number,
+    offsetInBlock: number,
+    target: Buffer,
+    to: number,
+    lengthBytes: number,
+    lacking: Lacking | undefined,
+  ): boolean {
     const start = block * BLOCK_BYTES;
     if (this.#chains.newest(block) === undefined) {
-      this.#readHome(start + offsetInBlock, target, to, lengthBytes);
-      return;
+      return this.#readHome(start + offsetInBlock, target, to, lengthBytes, lacking);
     }
-    this.#chains.read(block, offsetInBlock, target, to, lengthBytes, (offset, into, at, length) =>
-      this.#readHome(start + offset, into, at, length),
+    return this.#chains.read(
+      block,
+      offsetInBlock,
+      target,
+      to,
+      lengthBytes,
+      (offset, into, at, length) => this.#readHome(start + offset, into, at, length, lacking),
+      lacking,
     );
   }
 
@@ -492,7 +538,7 @@ export class StoredVolume extends EngineVolume {
         source,
         from,
         lengthBytes,
-        (offset, into, to, length) => this.#readBlock(block, offset, into, to, length),
+        (offset, into, to, length) => this.#readBlock(block, offset, into, to, length, undefined),
       );
       // The mark stands before the slot counts, and not without it: see #isFrozen.
       this.epochs.dirty.mark(block, touchedPieces(offsetInBlock, lengthBytes));

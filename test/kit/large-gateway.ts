@@ -16,9 +16,9 @@ import { createDiskFile } from "../../src/gateway/disks.ts";
 import { recordOf } from "../../src/gateway/snapshot-records.ts";
 import { DirectoryStore } from "../../src/objects/directory.ts";
 import { systemClock } from "../../src/platform/clock.ts";
-import { systemDisk } from "../../src/platform/disk.ts";
 import { makeGatewayId, makeSnapshotId, makeVolumeId } from "../../src/platform/ids.ts";
 import { systemRandom } from "../../src/platform/random.ts";
+import { systemDisk } from "../../src/platform/system-disk.ts";
 import { Vault } from "../../src/vault/vault.ts";
 
 export interface LargeGateway {

@@ -94,6 +94,8 @@ export interface DiskFaults {
   failingSyncs: number;
   /** Probability that a write finds no room, in part or at all. */
   fullness: number;
+  /** Probability that what is to be read is not in memory. */
+  absence: number;
   /** A file whose syncs do not end. */
   stalled: string | undefined;
   /** Places that have their room already: paths, and up to which byte. */
@@ -106,6 +108,7 @@ export class SimDisk implements Disk {
   readonly faults: DiskFaults = {
     failingSyncs: 0,
     fullness: 0,
+    absence: 0.2,
     stalled: undefined,
     preallocated: [],
   };
@@ -331,6 +334,21 @@ class Handle implements DiskFile {
     this.#check();
     if (positionBytes + lengthBytes > this.#file.current.length) throw new Error(`${this.path} ends before`);
     this.#file.current.copy(target, targetOffset, positionBytes, positionBytes + lengthBytes);
+  }
+
+  tryReadSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): boolean {
+    this.#check();
+    if (this.#random.chance(this.#faults.absence)) {
+      // What the target holds then is undefined.
+      target.fill(0xee, targetOffset, targetOffset + lengthBytes);
+      return false;
+    }
+    this.readSync(target, targetOffset, lengthBytes, positionBytes);
+    return true;
+  }
+
+  async bring(): Promise<void> {
+    await later(this.#random);
   }
 
   async write(

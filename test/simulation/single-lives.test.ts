@@ -1,6 +1,7 @@
 /** What has lost data, or would have, and is met too rarely by random lives: each as its own short one. */
 import { strict as assert } from "node:assert";
 import { describe, test } from "node:test";
+import type { EngineVolume } from "../../src/volume/engine-volume.ts";
 import { BLOCK_BYTES } from "../../src/volume/geometry.ts";
 import { GATEWAY, SingleLife } from "./single-life.ts";
 
@@ -235,5 +236,74 @@ describe("disks that are not the ones they were", () => {
       await assert.rejects(life.open({ ...definition, isNew: false }), /own files/);
       if (kind === "stored") assert.equal(life.disk.readFile("/disk-1")?.[BLOCK_BYTES], 5);
     }
+  });
+});
+
+describe("a read that waits for a disk", () => {
+  /** Starts a read of block 1; what is to be read is not in memory until it is settled. */
+  const startRead = (life: SingleLife, volume: EngineVolume) => {
+    life.disk.faults.absence = 1;
+    const bytes = Buffer.alloc(BLOCK_BYTES);
+    assert.equal(volume.tryRead(BLOCK_BYTES, bytes, 0, BLOCK_BYTES), false);
+    const reading = volume.read(BLOCK_BYTES, bytes, 0, BLOCK_BYTES);
+    return async () => {
+      life.disk.faults.absence = 0;
+      await life.settled(reading);
+      assert(bytes.every((byte) => byte === bytes[0]));
+      return bytes[0];
+    };
+  };
+
+  for (const kind of ["stored", "cached"] as const) {
+    test(`finds what was written meanwhile: a ${kind} volume`, async () => {
+      const life = new SingleLife();
+      await life.storage();
+      const definition = life.definition(kind, 1);
+      if (kind === "stored") life.disk.addDisk("/disk-1", 8 * BLOCK_BYTES);
+      const volume = await life.open(definition);
+      await life.write(volume, 1, 1);
+      // Frozen, so that the next version has another place.
+      life.vault.unavailable = 1;
+      await life.cut(definition);
+      const read = startRead(life, volume);
+      await life.write(volume, 1, 2);
+      assert.equal(await read(), 2);
+    });
+  }
+
+  test("does not take what its place holds for another block by now", async () => {
+    const life = new SingleLife();
+    await life.storage();
+    const definition = life.definition("cached", 1, { sizeBytes: 64 * BLOCK_BYTES });
+    const volume = await life.open(definition);
+    await life.write(volume, 1, 1);
+    await life.snapshot(definition);
+    const read = startRead(life, volume);
+    // The slot is clean: others take it, all of the cache.
+    for (let block = 2; block < 40; block++) {
+      await life.write(volume, block, 100);
+      if (block % 6 === 0) await life.snapshot(definition);
+    }
+    assert.equal(await read(), 1);
+  });
+
+  test("ends when the volume is closed", async () => {
+    const life = new SingleLife();
+    await life.storage();
+    life.disk.addDisk("/disk-1", 8 * BLOCK_BYTES);
+    const volume = await life.open(life.definition("stored", 1));
+    await life.write(volume, 1, 1);
+    const read = startRead(life, volume);
+    await Promise.all([assert.rejects(read(), /closed/), life.settled(life.fleet.close())]);
+  });
+
+  test("comes to an end where memory is so short that nothing stays", async () => {
+    const life = new SingleLife();
+    await life.storage();
+    life.disk.addDisk("/disk-1", 8 * BLOCK_BYTES);
+    const volume = await life.open(life.definition("stored", 1));
+    await life.write(volume, 1, 7);
+    life.disk.faults.absence = 1;
+    assert.equal(await life.read(volume, 1), 7);
   });
 });
