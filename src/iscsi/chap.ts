@@ -53,8 +53,10 @@ export function decodeBinaryValue(text: string): Buffer | undefined {
   const prefix = text.slice(0, 2).toLowerCase();
   const digits = text.slice(2);
   let bytes: Buffer;
-  if (prefix === "0x" && /^([0-9a-fA-F]{2})+$/.test(digits)) bytes = Buffer.from(digits, "hex");
-  else if (prefix === "0b" && /^[A-Za-z0-9+/]+={0,2}$/.test(digits)) bytes = Buffer.from(digits, "base64");
+  // An odd number of digits: the zero in front was left out.
+  if (prefix === "0x" && /^[0-9a-fA-F]+$/.test(digits)) {
+    bytes = Buffer.from(digits.length % 2 === 0 ? digits : `0${digits}`, "hex");
+  } else if (prefix === "0b" && /^[A-Za-z0-9+/]+={0,2}$/.test(digits)) bytes = Buffer.from(digits, "base64");
   else return undefined;
   return bytes.length > 0 && bytes.length <= CHALLENGE_BYTES_MAX ? bytes : undefined;
 }

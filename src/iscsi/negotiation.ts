@@ -23,6 +23,9 @@ export interface SessionParameters {
 export const RECV_DATA_SEGMENT_BYTES = 256 * 1024;
 const BURST_BYTES_MAX = 16 * 1024 * 1024 - 1024;
 const FIRST_BURST_BYTES = 256 * 1024;
+/** RFC 7143 itself; 2 would be RFC 7144. */
+const PROTOCOL_LEVEL = 1;
+const TASK_REPORTING = "RFC3720";
 
 /** The values before any negotiation (RFC 7143, 13). */
 export function defaultParameters(): SessionParameters {
@@ -91,6 +94,11 @@ function digest(key: "headerDigest" | "dataDigest"): Rule {
   };
 }
 
+/** Settled beforehand, whichever of the two the initiator wants. */
+function settled(outcome: "Yes" | "No"): Rule {
+  return (value) => (value === "Yes" || value === "No" ? outcome : REJECT);
+}
+
 /** Declared by each side for itself: we say ours, once, beside the answers. */
 const DECLARED = "MaxRecvDataSegmentLength";
 
@@ -106,19 +114,32 @@ const RULES: Readonly<Record<string, Rule>> = {
   DefaultTime2Retain: lower("defaultTime2Retain", 0, 3600, 0),
   MaxOutstandingR2T: lower("maxOutstandingR2T", 1, 65535, 1),
   ErrorRecoveryLevel: lower("errorRecoveryLevel", 0, 2, 0),
-  DataPDUInOrder: () => "Yes",
-  DataSequenceInOrder: () => "Yes",
-  // Withdrawn from the standard and still sent by old initiators.
-  OFMarker: () => "No",
-  IFMarker: () => "No",
-  OFMarkInt: () => "Irrelevant",
-  IFMarkInt: () => "Irrelevant",
-  iSCSIProtocolLevel: (value) => (numeric(value, 0, 31) === undefined ? REJECT : "1"),
-  TaskReporting: () => "RFC3720",
+  DataPDUInOrder: settled("Yes"),
+  DataSequenceInOrder: settled("Yes"),
+  // Withdrawn from the standard and still sent by old initiators; none of them may be called unknown (13.23).
+  OFMarker: settled("No"),
+  IFMarker: settled("No"),
+  OFMarkInt: () => REJECT,
+  IFMarkInt: () => REJECT,
+  iSCSIProtocolLevel: (value) => {
+    const theirs = numeric(value, 0, 31);
+    return theirs === undefined ? REJECT : String(Math.min(theirs, PROTOCOL_LEVEL));
+  },
+  TaskReporting: (value) => (value.split(",").includes(TASK_REPORTING) ? TASK_REPORTING : REJECT),
+  // For targets to say, or not before full feature phase.
+  TargetAlias: () => REJECT,
+  TargetAddress: () => REJECT,
+  TargetPortalGroupTag: () => REJECT,
+  SendTargets: () => REJECT,
 };
 
 /** Keys that name things and want no answer. */
 const NAMING = new Set(["InitiatorName", "InitiatorAlias", "TargetName", "SessionType"]);
+
+/** Whether the standard knows the key: where it has no place it is answered Reject, and never NotUnderstood (6.2). */
+export function isKnownKey(key: string): boolean {
+  return key === DECLARED || NAMING.has(key) || Object.hasOwn(RULES, key);
+}
 
 /**
  * Settles the initiator's offers one after the other; answers what the target says. `declare`: this is the first
@@ -142,7 +163,11 @@ export function negotiate(
     answers.push([key, rule === undefined ? "NotUnderstood" : rule(value, parameters)]);
   }
   if (declare) answers.push([DECLARED, String(RECV_DATA_SEGMENT_BYTES)]);
-  // FirstBurstLength must not exceed MaxBurstLength (13.14).
-  parameters.firstBurstLength = Math.min(parameters.firstBurstLength, parameters.maxBurstLength);
+  // FirstBurstLength must not exceed MaxBurstLength (13.14), in whichever order they were said.
+  if (parameters.firstBurstLength > parameters.maxBurstLength) {
+    parameters.firstBurstLength = parameters.maxBurstLength;
+    const answer = answers.find(([key, value]) => key === "FirstBurstLength" && value !== REJECT);
+    if (answer !== undefined) answer[1] = String(parameters.firstBurstLength);
+  }
   return answers;
 }

@@ -18,12 +18,29 @@ import {
   encodeBinaryValue,
   isSameResponse,
 } from "../iscsi/chap.ts";
+import { LOGIN_STATUS } from "../iscsi/pdu/login.ts";
 import type { Random } from "../platform/random.ts";
 import type { ChapCredential } from "./directory.ts";
 
-/** The initiator has not proved what it has to. The reason is for the log and holds no secret. */
+/**
+ * The initiator has not proved what it has to, or what it says is not what is due: the standard wants the two told apart
+ * by their status (RFC 7143, 12.1). The reason is for the log and holds no secret.
+ */
 export class AuthenticationFailure extends Error {
   override readonly name = "AuthenticationFailure";
+  readonly status: number;
+  constructor(reason: string, status: number = LOGIN_STATUS.authenticationFailure) {
+    super(reason);
+    this.status = status;
+  }
+}
+
+function missing(key: string): AuthenticationFailure {
+  return new AuthenticationFailure(`${key} is missing`, LOGIN_STATUS.missingParameter);
+}
+
+function malformed(reason: string): AuthenticationFailure {
+  return new AuthenticationFailure(reason, LOGIN_STATUS.initiatorError);
 }
 
 type Keys = ReadonlyMap<string, string>;
@@ -64,12 +81,25 @@ export class Authentication {
   /** Takes one whole text of the security stage; answers the target's keys. Throws an AuthenticationFailure. */
   step(keys: Keys): Answers {
     const method = keys.get("AuthMethod");
-    if (method !== undefined) return this.#chooseMethod(method.split(","));
-    if (this.#claim === undefined) return [];
+    if (method !== undefined) {
+      const chosen = this.#chooseMethod(method.split(","));
+      // Some do not wait for the method to be settled.
+      return this.#state === "algorithm" && keys.has("CHAP_A")
+        ? [...chosen, ...this.#challengeBy(keys)]
+        : chosen;
+    }
     if (this.#state === "algorithm") return this.#challengeBy(keys);
-    if (this.#state === "response") return this.#check(keys, this.#claim);
+    if (this.#state === "response" && this.#claim !== undefined) return this.#check(keys, this.#claim);
+    refuseChap(keys);
     // Nothing said: nothing answered, and no stage left.
     return [];
+  }
+
+  /** Takes what is said here of another stage's text: where nothing has to be proved, that is harmless. */
+  late(keys: Keys): Answers {
+    refuseChap(keys);
+    const method = keys.get("AuthMethod");
+    return method === undefined ? [] : this.#chooseMethod(method.split(","));
   }
 
   #chooseMethod(offered: readonly string[]): Answers {
@@ -88,7 +118,7 @@ export class Authentication {
 
   #challengeBy(keys: Keys): Answers {
     const list = keys.get("CHAP_A");
-    if (list === undefined) throw new AuthenticationFailure("CHAP_A is missing");
+    if (list === undefined) throw missing("CHAP_A");
     const algorithm = chooseAlgorithm(list);
     if (algorithm === undefined) throw new AuthenticationFailure("no CHAP algorithm in common");
     this.#algorithm = algorithm;
@@ -104,17 +134,19 @@ export class Authentication {
 
   #check(keys: Keys, claim: Claim): Answers {
     const algorithm = this.#algorithm;
-    const response = decodeBinaryValue(keys.get("CHAP_R") ?? "");
-    if (algorithm === undefined || response === undefined) {
-      throw new AuthenticationFailure("CHAP_R is missing or no binary value");
-    }
+    const name = keys.get("CHAP_N");
+    const responseText = keys.get("CHAP_R");
+    if (name === undefined) throw missing("CHAP_N");
+    if (responseText === undefined) throw missing("CHAP_R");
+    const response = decodeBinaryValue(responseText);
+    if (algorithm === undefined || response === undefined) throw malformed("CHAP_R is no binary value");
     const { credential } = claim;
     // Without a credential the work is the same, with a secret that nobody has.
     const secret = credential?.secretToAuthenticateInitiator ?? this.#random.bytes(16).toString("hex");
     const expected = chapResponse(algorithm, this.#identifier, secret, this.#challenge);
     const isRight = isSameResponse(expected, response);
     if (credential === undefined) throw new AuthenticationFailure("the target has no credential for it");
-    if (keys.get("CHAP_N")?.toLowerCase() !== claim.initiatorName.toLowerCase()) {
+    if (name.toLowerCase() !== claim.initiatorName.toLowerCase()) {
       throw new AuthenticationFailure("CHAP_N is not the initiator's name");
     }
     if (!isRight) throw new AuthenticationFailure("the secret is wrong");
@@ -128,13 +160,13 @@ export class Authentication {
     const identifierText = keys.get("CHAP_I");
     const challengeText = keys.get("CHAP_C");
     if (identifierText === undefined && challengeText === undefined) return [];
-    const identifier = /^(0[xX][0-9a-fA-F]{1,2}|\d{1,3})$/.test(identifierText ?? "")
+    if (identifierText === undefined) throw missing("CHAP_I");
+    if (challengeText === undefined) throw missing("CHAP_C");
+    const identifier = /^(0[xX][0-9a-fA-F]{1,2}|\d{1,3})$/.test(identifierText)
       ? Number(identifierText)
       : Number.NaN;
-    const challenge = decodeBinaryValue(challengeText ?? "");
-    if (challenge === undefined || !(identifier <= 255)) {
-      throw new AuthenticationFailure("CHAP_I or CHAP_C is missing or no value");
-    }
+    const challenge = decodeBinaryValue(challengeText);
+    if (challenge === undefined || !(identifier <= 255)) throw malformed("CHAP_I or CHAP_C is no value");
     if (challenge.equals(this.#challenge)) {
       throw new AuthenticationFailure("the initiator sent the target's challenge back");
     }
@@ -147,4 +179,9 @@ export class Authentication {
       ["CHAP_R", encodeBinaryValue(chapResponse(algorithm, identifier, secret, challenge))],
     ];
   }
+}
+
+/** CHAP's keys where none is due. */
+function refuseChap(keys: Keys): void {
+  for (const key of keys.keys()) if (key.startsWith("CHAP_")) throw malformed(`${key} out of order`);
 }

@@ -5,7 +5,14 @@ import { RECV_DATA_SEGMENT_BYTES } from "../iscsi/negotiation.ts";
 import { ProtocolError } from "../iscsi/protocol-error.ts";
 import { type Clock, nextTurn } from "../platform/clock.ts";
 import type { TargetLimits } from "./limits.ts";
-import { LOGIN_DATA_BYTES_MAX, type LoggedIn, Login, type LoginHost, type LoginRefusal } from "./login.ts";
+import {
+  LOGIN_DATA_BYTES_MAX,
+  type LoggedIn,
+  Login,
+  type LoginHost,
+  type LoginRefusal,
+  type LoginStep,
+} from "./login.ts";
 import { type PduHandler, PduReceiver } from "./receiver.ts";
 import type { Session } from "./session.ts";
 import { Transmitter, totalBacklogBytes } from "./transmitter.ts";
@@ -114,6 +121,11 @@ export class Connection implements PduHandler {
     else this.#logIn(bhs, data);
   }
 
+  onTooLong(bhs: Buffer): void {
+    if (this.#ended || this.#session !== undefined || opcodeOf(bhs) !== REQUEST.login) return;
+    this.#answerLogin(this.#login.tooLong(bhs));
+  }
+
   collectInto(bhs: Buffer, lengthBytes: number): Buffer | undefined {
     return this.#session?.collectInto(bhs, lengthBytes);
   }
@@ -174,6 +186,8 @@ export class Connection implements PduHandler {
       action();
       this.transmitter.flush();
     } catch (error) {
+      // Whoever was told so already hears the end of it, in order.
+      if (this.#ended && error instanceof ProtocolError) return;
       // A fault of our own must not take the other sessions with it (invariant 10): it ends this connection, by name.
       const reason = error instanceof Error ? error.message : String(error);
       this.transmitter.flush();
@@ -182,8 +196,13 @@ export class Connection implements PduHandler {
   }
 
   #logIn(bhs: Buffer, data: Buffer): void {
-    if (opcodeOf(bhs) !== REQUEST.login) throw new ProtocolError("not a login request");
-    const step = this.#login.step(bhs, data);
+    const isLogin = opcodeOf(bhs) === REQUEST.login;
+    const step = isLogin ? this.#login.step(bhs, data) : this.#login.interrupted();
+    if (step === undefined) throw new ProtocolError("not a login request");
+    this.#answerLogin(step);
+  }
+
+  #answerLogin(step: LoginStep): void {
     const at = this.transmitter.reserve(step.data.length);
     step.header.copy(this.transmitter.slab, at);
     step.data.copy(this.transmitter.slab, this.transmitter.dataOffset(at));

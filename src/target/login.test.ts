@@ -14,7 +14,16 @@ const OUT = "target-secret-1";
 const SECURITY = 0;
 const OPERATIONAL = 1;
 const FULL = 3;
-const STATUS = { ok: 0, initiatorError: 0x0200, authentication: 0x0201, notFound: 0x0203 };
+const STATUS = {
+  ok: 0,
+  initiatorError: 0x0200,
+  authentication: 0x0201,
+  notFound: 0x0203,
+  tooManyConnections: 0x0206,
+  missing: 0x0207,
+  noSession: 0x020a,
+  duringLogin: 0x020b,
+};
 
 type Keys = Record<string, string>;
 
@@ -26,6 +35,7 @@ class Caller {
   hasRoom = true;
   isid = 1;
   tsih = 0;
+  cid = 0;
 
   constructor(credentials: readonly ChapCredential[] = []) {
     this.entry = {
@@ -38,7 +48,7 @@ class Caller {
       directory: { list: () => [this.entry], find: (name) => (name === TARGET ? this.entry : undefined) },
       random: new SeededRandom(3),
       newTsih: () => 7,
-      hasSession: (tsih) => this.sessions.has(tsih),
+      hasSession: (tsih, _name, isid) => this.sessions.has(tsih) && isid.readUInt32BE(0) === 1,
       hasRoom: () => this.hasRoom,
     });
   }
@@ -49,6 +59,7 @@ class Caller {
     bhs.writeUInt8((nsg === undefined ? 0 : 0x80 | nsg) | (more ? 0x40 : 0) | (csg << 2), 1);
     bhs.writeUInt32BE(this.isid, 8);
     bhs.writeUInt16BE(this.tsih, 14);
+    bhs.writeUInt16BE(this.cid, 20);
     const data = Buffer.isBuffer(keys) ? keys : encodeText(Object.entries(keys));
     return new Answer(this.login.step(bhs, data));
   }
@@ -157,20 +168,74 @@ describe("login stages (RFC 7143, 6.3)", () => {
     const again = new Caller();
     again.introduce(SECURITY, OPERATIONAL);
     assert.equal(again.introduce(OPERATIONAL, FULL).status, STATUS.ok, "names may be repeated");
-    const other = new Caller();
-    other.introduce(SECURITY, OPERATIONAL);
-    other.isid = 2;
-    assert.equal(other.send(OPERATIONAL, FULL, {}).status, STATUS.initiatorError, "another ISID");
+    for (const field of ["isid", "tsih", "cid"] as const) {
+      const other = new Caller();
+      other.introduce(SECURITY, OPERATIONAL);
+      other[field] += 1;
+      assert.equal(other.send(OPERATIONAL, FULL, {}).status, STATUS.initiatorError, `another ${field}`);
+    }
+  });
+
+  test("a request that is the last of its stage and goes on (T and C) is refused", () => {
+    const caller = new Caller();
+    const answer = caller.send(OPERATIONAL, FULL, { InitiatorName: INITIATOR }, true);
+    assert.equal(answer.status, STATUS.initiatorError);
+    assert(answer.step.refusal);
+  });
+
+  test("what is no login request is refused in the middle of a login, and has no answer before one", () => {
+    const caller = new Caller();
+    assert.equal(caller.login.interrupted(), undefined);
+    caller.introduce(SECURITY, OPERATIONAL);
+    const step = caller.login.interrupted();
+    assert(step?.refusal);
+    assert.equal(new Answer(step).status, STATUS.duringLogin);
+  });
+
+  test("a login without end is refused", () => {
+    const caller = new Caller();
+    let { status, step } = caller.introduce(SECURITY, undefined);
+    let rounds = 1;
+    for (; status === STATUS.ok && rounds < 1000; rounds++) {
+      ({ status, step } = caller.send(SECURITY, undefined, {}));
+    }
+    assert(rounds < 1000 && step.refusal);
+    assert.equal(status, STATUS.initiatorError);
+  });
+
+  test("keys of other stages, and of others: what can be settled is, what can't is refused", () => {
+    // Operational keys in the security stage: some initiators say all they have at once.
+    const hasty = new Caller().introduce(SECURITY, FULL, { AuthMethod: "None", MaxBurstLength: "4096" });
+    assert.equal(hasty.keys.MaxBurstLength, "4096");
+    assert.equal(hasty.step.done?.parameters.maxBurstLength, 4096);
+    const late = new Caller().introduce(OPERATIONAL, FULL, { AuthMethod: "CHAP,None" });
+    assert.equal(late.keys.AuthMethod, "None");
+    assert(late.step.done);
+    for (const stage of [SECURITY, OPERATIONAL]) {
+      const answer = new Caller().introduce(stage, FULL, { CHAP_A: "5" });
+      assert.equal(answer.status, STATUS.initiatorError);
+    }
+    const others = { SendTargets: "All", TargetAlias: "x", TargetPortalGroupTag: "2" };
+    const answered = new Caller().introduce(OPERATIONAL, undefined, others);
+    assert.deepEqual(
+      [answered.keys.SendTargets, answered.keys.TargetAlias, answered.status],
+      ["Reject", "Reject", STATUS.ok],
+    );
   });
 
   test("a session has one connection: a second is told so, a stranger's TSIH too", () => {
     const caller = new Caller();
     caller.sessions.add(9);
     caller.tsih = 9;
-    assert.equal(caller.introduce(OPERATIONAL, FULL).status, 0x0206);
+    assert.equal(caller.introduce(OPERATIONAL, FULL).status, STATUS.tooManyConnections);
     const stranger = new Caller();
     stranger.tsih = 10;
-    assert.equal(stranger.introduce(OPERATIONAL, FULL).status, 0x020a);
+    assert.equal(stranger.introduce(OPERATIONAL, FULL).status, STATUS.noSession);
+    const guesser = new Caller();
+    guesser.sessions.add(9);
+    guesser.tsih = 9;
+    guesser.isid = 2;
+    assert.equal(guesser.introduce(OPERATIONAL, FULL).status, STATUS.noSession, "another's session");
     const full = new Caller();
     full.hasRoom = false;
     assert.equal(full.introduce(OPERATIONAL, FULL).status, 0x0302);
@@ -228,30 +293,73 @@ describe("CHAP (RFC 7143, 12.1)", () => {
     assert.equal(answer.keys.CHAP_R, encodeBinaryValue(chapResponse(sha256, 0x21, OUT, challenge)));
   });
 
-  const wrong: Record<string, { secret?: string; credential?: ChapCredential; more?: (a: Answer) => Keys }> =
-    {
-      "a wrong secret": { secret: "initiator-secreT" },
-      "a wrong name": { more: () => ({ CHAP_N: "iqn.1994-05.com.example:other" }) },
-      "our own challenge sent back": {
-        credential: MUTUAL,
-        more: ({ keys }) => ({ CHAP_I: "1", CHAP_C: keys.CHAP_C ?? "" }),
-      },
-      "a proof wanted that the target can't give": { more: () => ({ CHAP_I: "1", CHAP_C: "0x0102" }) },
-      "a challenge without an identifier": { credential: MUTUAL, more: () => ({ CHAP_C: "0x0102" }) },
-      "a challenge that is none": { credential: MUTUAL, more: () => ({ CHAP_I: "1", CHAP_C: "0xzz" }) },
-      "a challenge without end": {
-        credential: MUTUAL,
-        more: () => ({ CHAP_I: "1", CHAP_C: `0x${"00".repeat(1025)}` }),
-      },
-      "a response that is none": { more: () => ({ CHAP_R: "0x" }) },
-      "an initiator that the target does not know": {
-        credential: { ...ONE_WAY, initiatorName: "iqn.1994-05.com.example:other" },
-      },
-    };
-  for (const [what, { secret, credential, more }] of Object.entries(wrong)) {
+  test("an initiator that says its algorithms along with the method is challenged at once", () => {
+    const caller = new Caller([ONE_WAY]);
+    const { keys } = caller.introduce(SECURITY, undefined, { AuthMethod: "None,CHAP", CHAP_A: "5" });
+    assert.deepEqual([keys.AuthMethod, keys.CHAP_A], ["CHAP", "5"]);
+    const md5 = chooseAlgorithm("5");
+    const challenge = decodeBinaryValue(keys.CHAP_C ?? "");
+    assert(md5 && challenge);
+    const response = chapResponse(md5, Number(keys.CHAP_I), IN, challenge).toString("base64");
+    const answer = caller.send(SECURITY, FULL, { CHAP_N: INITIATOR, CHAP_R: `0B${response}` });
+    assert(answer.step.done);
+  });
+
+  test("binary values: both spellings of both forms, and a zero in front left out", () => {
+    for (const text of ["0x0a0b", "0X0A0B", "0xa0b", "0bCgs=", "0BCgs="]) {
+      assert.deepEqual(decodeBinaryValue(text), Buffer.of(0x0a, 0x0b), text);
+    }
+    for (const text of ["", "0x", "0b", "0a0b", "0x0g", "0b=", "1x00"]) {
+      assert.equal(decodeBinaryValue(text), undefined, text);
+    }
+  });
+
+  interface Wrong {
+    readonly secret?: string;
+    readonly credential?: ChapCredential;
+    readonly more?: (challenge: Answer) => Keys;
+    readonly status?: number;
+  }
+  // A value that proves nothing is one thing, a step that is not as it has to be another (12.1).
+  const wrong: Record<string, Wrong> = {
+    "a wrong secret": { secret: "initiator-secreT" },
+    "a wrong name": { more: () => ({ CHAP_N: "iqn.1994-05.com.example:other" }) },
+    "our own challenge sent back": {
+      credential: MUTUAL,
+      more: ({ keys }) => ({ CHAP_I: "1", CHAP_C: keys.CHAP_C ?? "" }),
+    },
+    "a proof wanted that the target can't give": { more: () => ({ CHAP_I: "1", CHAP_C: "0x0102" }) },
+    "a challenge without an identifier": {
+      credential: MUTUAL,
+      more: () => ({ CHAP_C: "0x0102" }),
+      status: STATUS.missing,
+    },
+    "a challenge that is none": {
+      credential: MUTUAL,
+      more: () => ({ CHAP_I: "1", CHAP_C: "0xzz" }),
+      status: STATUS.initiatorError,
+    },
+    "an identifier that is none": {
+      credential: MUTUAL,
+      more: () => ({ CHAP_I: "256", CHAP_C: "0x0102" }),
+      status: STATUS.initiatorError,
+    },
+    "a challenge without end": {
+      credential: MUTUAL,
+      more: () => ({ CHAP_I: "1", CHAP_C: `0x${"00".repeat(1025)}` }),
+      status: STATUS.initiatorError,
+    },
+    "a response that is none": { more: () => ({ CHAP_R: "0x" }), status: STATUS.initiatorError },
+    "a response of another length": { more: () => ({ CHAP_R: "0x00" }) },
+    "the algorithms once more": { more: () => ({ CHAP_A: "5" }), status: STATUS.initiatorError },
+    "an initiator that the target does not know": {
+      credential: { ...ONE_WAY, initiatorName: "iqn.1994-05.com.example:other" },
+    },
+  };
+  for (const [what, { secret, credential, more, status }] of Object.entries(wrong)) {
     test(`refused: ${what}`, () => {
       const answer = prove(new Caller([credential ?? ONE_WAY]), secret ?? IN, "7,5", more ?? (() => ({})));
-      assert.equal(answer.status, STATUS.authentication);
+      assert.equal(answer.status, status ?? STATUS.authentication);
       assert.equal(answer.step.done, undefined);
       assert.deepEqual(answer.keys, {});
       assert(!JSON.stringify(answer.step.refusal).includes(IN), "no secret in what is logged");
@@ -271,7 +379,13 @@ describe("CHAP (RFC 7143, 12.1)", () => {
     assert.equal(mute.send(SECURITY, OPERATIONAL, { CHAP_A: "5" }).transit, undefined);
     const hasty = new Caller([ONE_WAY]);
     assert.equal(hasty.introduce(SECURITY, FULL, { AuthMethod: "CHAP" }).transit, undefined);
-    assert.equal(hasty.send(SECURITY, FULL, {}).status, STATUS.authentication);
+    assert.equal(hasty.send(SECURITY, FULL, {}).status, STATUS.missing);
+    const half = new Caller([ONE_WAY]);
+    half.introduce(SECURITY, FULL, { AuthMethod: "CHAP", CHAP_A: "5" });
+    assert.equal(half.send(SECURITY, FULL, { CHAP_N: INITIATOR }).status, STATUS.missing);
+    const swapped = new Caller([ONE_WAY]);
+    swapped.introduce(SECURITY, FULL, { AuthMethod: "CHAP" });
+    assert.equal(swapped.send(SECURITY, FULL, { CHAP_N: INITIATOR, CHAP_R: "0x00" }).status, STATUS.missing);
     const unknown = new Caller([ONE_WAY]);
     unknown.introduce(SECURITY, undefined, { AuthMethod: "CHAP" });
     assert.equal(unknown.send(SECURITY, undefined, { CHAP_A: "1,6" }).status, STATUS.authentication);

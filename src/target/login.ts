@@ -59,7 +59,8 @@ export interface LoginHost {
   readonly random: Random;
   /** A session handle that no session has. */
   newTsih(): number;
-  hasSession(tsih: number): boolean;
+  /** Whether that initiator port has a session of that handle. */
+  hasSession(tsih: number, initiatorName: string, isid: Buffer): boolean;
   /** Whether a session of this initiator may be opened now, or stands already and would be replaced. */
   hasRoom(entry: TargetEntry | undefined, initiatorName: string, isid: Buffer): boolean;
   /** Where whoever has come to the target by this portal is to go instead, `HOST:PORT`, or undefined. */
@@ -106,7 +107,8 @@ export class Login {
   #declared = false;
   #initiatorName = "";
   #targetName = "";
-  #isid: Buffer | undefined;
+  /** The first request: what identifies the connection stays as it was said there. */
+  #first: LoginRequest | undefined;
   #entry: TargetEntry | undefined;
   #credential: ChapCredential | undefined;
   #authentication: Authentication | undefined;
@@ -117,12 +119,12 @@ export class Login {
     this.#reached = reached;
   }
 
-  /** Answers one Login Request. Throws a ProtocolError where the connection can only be dropped. */
+  /** Answers one Login Request. */
   step(bhs: Buffer, data: Buffer): LoginStep {
     const request = decodeLoginRequest(bhs);
     this.#rounds += 1;
-    if (this.#rounds > ROUNDS_MAX) throw new ProtocolError("a login of too many rounds");
     try {
+      if (this.#rounds > ROUNDS_MAX) throw new ProtocolError("a login of too many rounds");
       return this.#answer(request, data);
     } catch (error) {
       if (error instanceof LoginRedirected) {
@@ -131,13 +133,27 @@ export class Login {
         return this.#refuse(request, error.status, error.message, text);
       }
       if (error instanceof LoginRefused) return this.#refuse(request, error.status, error.message);
-      if (error instanceof AuthenticationFailure) {
-        return this.#refuse(request, LOGIN_STATUS.authenticationFailure, error.message);
-      }
+      if (error instanceof AuthenticationFailure) return this.#refuse(request, error.status, error.message);
       if (error instanceof ProtocolError)
         return this.#refuse(request, LOGIN_STATUS.initiatorError, error.message);
       throw error;
     }
+  }
+
+  /**
+   * Answers what is no Login Request in the middle of a login (RFC 7143, 6.3); undefined where none has begun: then the
+   * connection can only be dropped.
+   */
+  interrupted(): LoginStep | undefined {
+    const first = this.#first;
+    if (first === undefined) return undefined;
+    return this.#refuse(first, LOGIN_STATUS.invalidDuringLogin, "a PDU that is no login request");
+  }
+
+  /** Answers a Login Request whose data is more than one may carry: it is not waited for. */
+  tooLong(bhs: Buffer): LoginStep {
+    const reason = "a login request of too much data";
+    return this.#refuse(decodeLoginRequest(bhs), LOGIN_STATUS.initiatorError, reason);
   }
 
   #answer(request: LoginRequest, data: Buffer): LoginStep {
@@ -158,7 +174,7 @@ export class Login {
       answers.push(...authentication.step(new Map(offers)));
     } else if (!authentication.isDone) {
       throw new AuthenticationFailure("the target wants CHAP, and the initiator has left it out");
-    }
+    } else answers.push(...authentication.late(new Map(offers)));
     const operational = request.currentStage === STAGE.operational;
     const others = offers.filter(([key]) => !Authentication.owns(key));
     answers.push(...negotiate(others, this.#parameters, operational && !this.#declared));
@@ -183,10 +199,14 @@ export class Login {
     if (transit && (!forward || nextStage <= currentStage)) {
       throw new LoginRefused(LOGIN_STATUS.initiatorError, `from stage ${currentStage} to ${nextStage}`);
     }
-    if (this.#isid !== undefined && !request.isid.equals(this.#isid)) {
-      throw new LoginRefused(LOGIN_STATUS.initiatorError, "the ISID has changed");
+    if (transit && request.moreKeys) {
+      throw new LoginRefused(LOGIN_STATUS.initiatorError, "a login request with both T and C");
     }
-    this.#isid = request.isid;
+    const first = this.#first ?? request;
+    if (!request.isid.equals(first.isid) || request.tsih !== first.tsih || request.cid !== first.cid) {
+      throw new LoginRefused(LOGIN_STATUS.initiatorError, "the ISID, the TSIH or the CID has changed");
+    }
+    this.#first = first;
     this.#stage = currentStage;
   }
 
@@ -212,7 +232,7 @@ export class Login {
     if (type !== "Discovery" && type !== "Normal") {
       throw new LoginRefused(LOGIN_STATUS.sessionTypeNotSupported, "a SessionType that there is not");
     }
-    this.#checkTsih(request.tsih);
+    this.#checkTsih(request);
     if (type === "Discovery") {
       this.#authentication = new Authentication(undefined, this.#host.random);
       return [];
@@ -240,16 +260,16 @@ export class Login {
   }
 
   /** MaxConnections is 1: no second connection joins a session (and none takes one over at recovery level 0). */
-  #checkTsih(tsih: number): void {
+  #checkTsih({ tsih, isid }: LoginRequest): void {
     if (tsih === 0) return;
-    if (this.#host.hasSession(tsih)) {
+    if (this.#host.hasSession(tsih, this.#initiatorName, isid)) {
       throw new LoginRefused(LOGIN_STATUS.tooManyConnections, "a session has one connection here");
     }
     throw new LoginRefused(LOGIN_STATUS.sessionDoesNotExist, `there is no session ${tsih}`);
   }
 
   /** While logging in, the target may have gone, or may want another proof now. */
-  #checkStillThere(): void {
+  #checkStillThere(isid: Buffer): void {
     const entry = this.#entry;
     if (entry !== undefined) {
       const now = this.#host.directory.find(entry.targetName);
@@ -258,7 +278,7 @@ export class Login {
         throw new AuthenticationFailure("the credentials have changed meanwhile");
       }
     }
-    if (!this.#host.hasRoom(entry, this.#initiatorName, this.#isid ?? Buffer.alloc(6))) {
+    if (!this.#host.hasRoom(entry, this.#initiatorName, isid)) {
       throw new LoginRefused(LOGIN_STATUS.outOfResources, "too many sessions");
     }
   }
@@ -276,7 +296,7 @@ export class Login {
     const moreKeys = this.#unsent.length > 0;
     const goesOn = transit && !moreKeys;
     const done = goesOn && request.nextStage === STAGE.fullFeature;
-    if (done) this.#checkStillThere();
+    if (done) this.#checkStillThere(request.isid);
     const tsih = done ? this.#host.newTsih() : 0;
     const header = this.#header(
       request,

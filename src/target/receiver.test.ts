@@ -41,6 +41,8 @@ class Recorder implements PduHandler {
   readonly got: Pdu[] = [];
   /** Opcodes of PDUs whose data had not kept its digest. */
   readonly badData: number[] = [];
+  /** Opcodes of PDUs that have announced too much. */
+  readonly tooLong: number[] = [];
   #target: Buffer | undefined;
   readonly #patience: () => boolean;
 
@@ -50,6 +52,10 @@ class Recorder implements PduHandler {
 
   onPdu(bhs: Buffer, data: Buffer): void {
     this.got.push({ opcode: bhs.readUInt8(0), data: Buffer.from(data) });
+  }
+
+  onTooLong(bhs: Buffer): void {
+    this.tooLong.push(bhs.readUInt8(0));
   }
 
   collectInto(bhs: Buffer, lengthBytes: number): Buffer | undefined {

@@ -18,6 +18,8 @@ export interface PduHandler {
   onPdu(bhs: Buffer, data: Buffer): void;
   /** A PDU whose data segment has not kept its digest: its header can be believed, its data is gone. */
   onDataDigestError(bhs: Buffer): void;
+  /** A PDU announces more data than was agreed: no byte of it is waited for, the connection ends. */
+  onTooLong(bhs: Buffer): void;
   /** Where a data segment that has not arrived whole is to be collected; undefined: nowhere special. */
   collectInto(bhs: Buffer, lengthBytes: number): Buffer | undefined;
   /** The data segment asked for by `collectInto` is complete, and right unless its digest says otherwise. */
@@ -183,6 +185,7 @@ export class PduReceiver {
 
   #checkLength(bhs: Buffer): void {
     if (dataSegmentLengthOf(bhs) > this.dataSegmentBytesMax) {
+      this.#handler.onTooLong(bhs);
       throw new ProtocolError("a data segment longer than was agreed");
     }
   }

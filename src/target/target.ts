@@ -190,12 +190,18 @@ export class Target implements ConnectionHost, SessionHost {
   newTsih(): number {
     // There are fewer sessions than handles.
     do this.#tsih = (this.#tsih % TSIH_MAX) + 1;
-    while (this.hasSession(this.#tsih));
+    while (this.#sessionOf(this.#tsih) !== undefined);
     return this.#tsih;
   }
 
-  hasSession(tsih: number): boolean {
-    return [...this.#connections].some(({ session }) => session?.tsih === tsih);
+  hasSession(tsih: number, initiatorName: string, isid: Buffer): boolean {
+    const session = this.#sessionOf(tsih);
+    return session?.initiatorName === initiatorName && session.isid.equals(isid);
+  }
+
+  #sessionOf(tsih: number): Session | undefined {
+    for (const { session } of this.#connections) if (session?.tsih === tsih) return session;
+    return undefined;
   }
 
   hasRoom(entry: TargetEntry | undefined, initiatorName: string, isid: Buffer): boolean {

@@ -1,6 +1,5 @@
 /** Login Request and Login Response (RFC 7143, 11.12 and 11.13). */
 import { AT, BHS_BYTES, RESPONSE } from "../bhs.ts";
-import { ProtocolError } from "../protocol-error.ts";
 
 export const STAGE = { security: 0, operational: 1, fullFeature: 3 } as const;
 
@@ -26,7 +25,7 @@ const CONTINUE = 0x40;
 
 export function decodeLoginRequest(bhs: Buffer): LoginRequest {
   const flags = bhs.readUInt8(1);
-  const request: LoginRequest = {
+  return {
     immediate: (bhs.readUInt8(0) & 0x40) !== 0,
     transit: (flags & TRANSIT) !== 0,
     moreKeys: (flags & CONTINUE) !== 0,
@@ -41,8 +40,6 @@ export function decodeLoginRequest(bhs: Buffer): LoginRequest {
     cmdSN: bhs.readUInt32BE(AT.cmdSN),
     expStatSN: bhs.readUInt32BE(AT.expStatSN),
   };
-  if (request.transit && request.moreKeys) throw new ProtocolError("a login request with both T and C");
-  return request;
 }
 
 export interface LoginResponse {

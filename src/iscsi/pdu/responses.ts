@@ -38,6 +38,7 @@ export function writeScsiResponse(
   status: number,
   residualFlags: number,
   residualCount: number,
+  expDataSN: number,
   dataBytes: number,
   counters: Counters,
 ): void {
@@ -45,6 +46,7 @@ export function writeScsiResponse(
   to[at + 3] = status;
   to.writeUInt32BE(task, at + AT.initiatorTaskTag);
   writeCounters(to, at, counters);
+  to.writeUInt32BE(expDataSN, at + AT.dataSN);
   to.writeUInt32BE(residualCount, at + AT.residualCount);
 }
 
