@@ -30,6 +30,7 @@ export const SENSE = {
   sanitizeCommandFailed: { key: 0x3, asc: 0x31, ascq: 0x03 },
   internalTargetFailure: { key: 0x4, asc: 0x44, ascq: 0x00 },
   invalidCommandOperationCode: { key: 0x5, asc: 0x20, ascq: 0x00 },
+  invalidFieldInCommandInformationUnit: { key: 0x5, asc: 0x0e, ascq: 0x03 },
   lbaOutOfRange: { key: 0x5, asc: 0x21, ascq: 0x00 },
   invalidFieldInCdb: { key: 0x5, asc: 0x24, ascq: 0x00 },
   invalidFieldInParameterList: { key: 0x5, asc: 0x26, ascq: 0x00 },

@@ -1,4 +1,5 @@
 /** SendTargets (RFC 7143, appendix C). */
+import { isKnownKey } from "../iscsi/negotiation.ts";
 import { encodeText } from "../iscsi/text-keys.ts";
 import type { TargetDirectory, TargetEntry } from "./directory.ts";
 
@@ -17,7 +18,7 @@ export interface PortalRedirect {
 
 const GROUP_TAG = 1;
 
-/** The answer to a text request: the targets asked for, each with all portals; NotUnderstood for all other keys. */
+/** The answer to a text request: the targets asked for, each with all portals; all other keys are refused. */
 export function sendTargetsText(
   keys: readonly (readonly [string, string])[],
   directory: TargetDirectory,
@@ -27,7 +28,8 @@ export function sendTargetsText(
   const answers: [string, string][] = [];
   for (const [key, value] of keys) {
     if (key !== "SendTargets") {
-      answers.push([key, "NotUnderstood"]);
+      // What names things wants no answer; what a login settles is not settled again.
+      if (key !== "InitiatorAlias") answers.push([key, isKnownKey(key) ? "Reject" : "NotUnderstood"]);
       continue;
     }
     for (const entry of chosen(value, directory, own)) {

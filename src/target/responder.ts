@@ -127,14 +127,14 @@ export class Responder {
     transmitter.commit(at, length);
   }
 
-  /** GOOD, with the residual of a command that has used or had `lengthBytes`. */
-  good(bhs: Buffer, lengthBytes: number, expected: number): void {
+  /** GOOD, with the residual of a command that has used or had `lengthBytes`; `expDataSN` as for `status`. */
+  good(bhs: Buffer, lengthBytes: number, expected: number, expDataSN: number): void {
     const flags = residualFlags(lengthBytes, expected);
-    this.status(bhs, GOOD, flags, flags === 0 ? 0 : Math.abs(lengthBytes - expected));
+    this.status(bhs, GOOD, expDataSN, flags, flags === 0 ? 0 : Math.abs(lengthBytes - expected));
   }
 
-  /** A SCSI Response. */
-  status(bhs: Buffer, outcome: FailedCommand, flags = 0, residual = 0): void {
+  /** A SCSI Response. `expDataSN`: how many R2T or Data-In PDUs the command has had (RFC 7143, 11.4.8). */
+  status(bhs: Buffer, outcome: FailedCommand, expDataSN: number, flags = 0, residual = 0): void {
     const transmitter = this.#transmitter;
     const sense = outcome.sense;
     const dataBytes = sense === undefined ? 0 : sense.length + 2;
@@ -147,6 +147,7 @@ export class Responder {
       outcome.status,
       flags,
       residual,
+      expDataSN,
       dataBytes,
       counters,
     );

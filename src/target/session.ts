@@ -154,6 +154,11 @@ export class Session implements ManagedSession, WriteSink {
       return;
     }
     if (!this.#responder.inOrder(bhs)) return;
+    // The reserved tag names no task that could be answered; a NOP-Out with it wants no answer (RFC 7143, 11.2.1.8).
+    if (opcode !== REQUEST.nopOut && bhs.readUInt32BE(AT.initiatorTaskTag) === TAG_NONE) {
+      this.#responder.reject(bhs, REJECT_REASON.invalidPduField);
+      return;
+    }
     switch (opcode) {
       case REQUEST.scsiCommand:
         if (this.entry === undefined) this.#responder.reject(bhs, REJECT_REASON.protocolError);
@@ -185,7 +190,8 @@ export class Session implements ManagedSession, WriteSink {
     }
     // The header was whole: its number is used up.
     if (!NUMBERED.has(opcode) || !this.#responder.inOrder(bhs)) return;
-    if (opcode === REQUEST.scsiCommand) this.#fail(bhs, DATA_FAULT.protocolServiceCrcError);
+    if (opcode !== REQUEST.scsiCommand || this.#isTagInUse(bhs.readUInt32BE(AT.initiatorTaskTag))) return;
+    this.#fail(bhs, DATA_FAULT.protocolServiceCrcError);
   }
 
   /** The data segment of a Data-Out PDU goes straight to its place, if it is the one that is due. */
@@ -202,7 +208,7 @@ export class Session implements ManagedSession, WriteSink {
   }
 
   failed(task: WriteTask, fault: SenseCode): void {
-    this.#fail(task.bhs, fault);
+    this.#fail(task.bhs, fault, task.r2tCount);
   }
 
   /** The peer has taken all that was sent. */
@@ -249,6 +255,7 @@ export class Session implements ManagedSession, WriteSink {
     this.#dropHeld();
     const running = [...this.#running.values()];
     for (const task of running) abortTask(task);
+    this.#reads.onDrained();
     await Promise.all(running.map((task) => task.done));
   }
 
@@ -263,35 +270,43 @@ export class Session implements ManagedSession, WriteSink {
     const running = this.#running.get(tag);
     if (running === undefined) return false;
     abortTask(running);
+    this.#reads.onDrained();
     await running.done;
     return true;
   }
 
   #command(bhs: Buffer, data: Buffer): void {
     const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
-    const isWrite = (bhs.readUInt8(1) & FLAG_WRITE) !== 0;
+    const flags = bhs.readUInt8(1);
+    const isWrite = (flags & FLAG_WRITE) !== 0;
     if (this.#isTagInUse(bhs.readUInt32BE(AT.initiatorTaskTag))) {
       this.#responder.reject(bhs, REJECT_REASON.invalidPduField);
       return;
     }
     // Immediate commands keep to no window.
     if (this.#taskCount >= this.#host.limits.tasksPerSessionMax + IMMEDIATE_TASKS_MAX) {
-      this.#responder.status(bhs, TASK_SET_FULL);
+      this.#responder.status(bhs, TASK_SET_FULL, 0);
+      return;
+    }
+    // No command here goes both ways.
+    if (isWrite && (flags & FLAG_READ) !== 0) {
+      this.#fail(bhs, SENSE.invalidFieldInCommandInformationUnit);
       return;
     }
     const { immediateData, firstBurstLength } = this.#parameters;
-    if (isWrite && data.length > (immediateData ? firstBurstLength : 0)) {
+    const immediateMax = isWrite && immediateData ? Math.min(expected, firstBurstLength) : 0;
+    if (data.length > immediateMax) {
       this.#fail(bhs, DATA_FAULT.unexpectedUnsolicitedData);
       return;
     }
-    if (!isWrite || data.length >= expected) {
-      this.#execute(bhs, isWrite ? data.subarray(0, expected) : EMPTY, undefined);
+    if (!isWrite || data.length === expected) {
+      this.#execute(bhs, data, undefined);
       return;
     }
     // No command writes so much: a buffer of that size is not even asked for.
     if (expected > TRANSFER_BYTES_MAX) this.#fail(bhs, SENSE.invalidFieldInCdb);
     // What the initiator sends unasked for this command belongs to no task then, and is passed over.
-    else if (!this.#writes.begin(bhs, data, expected)) this.#responder.status(bhs, TASK_SET_FULL);
+    else if (!this.#writes.begin(bhs, data, expected)) this.#responder.status(bhs, TASK_SET_FULL, 0);
   }
 
   /** Tasks that are not answered yet. */
@@ -304,8 +319,8 @@ export class Session implements ManagedSession, WriteSink {
   }
 
   /** Ends a command with CHECK CONDITION. */
-  #fail(bhs: Buffer, code: SenseCode): void {
-    this.#respondFailed(bhs, new CheckCondition(code), true);
+  #fail(bhs: Buffer, code: SenseCode, expDataSN = 0): void {
+    this.#respondFailed(bhs, new CheckCondition(code), true, expDataSN);
   }
 
   #giveBack(task: WriteTask): void {
@@ -332,7 +347,7 @@ export class Session implements ManagedSession, WriteSink {
       if (!unit.isCalm || this.#nexus.hasAttention) admit(unit, this.#nexus, cdb);
       isTransfer = decodeTransfer(cdb, device, transfer);
     } catch (error) {
-      this.#respondFailed(bhs, error, false);
+      this.#respondFailed(bhs, error, false, owner?.r2tCount ?? 0);
       if (owner !== undefined) this.#giveBack(owner);
       return;
     }
@@ -376,17 +391,18 @@ export class Session implements ManagedSession, WriteSink {
     const expected = hasDataOut ? bhs.readUInt32BE(AT.expectedDataTransferLength) : 0;
     const usable = Math.min(lengthBytes, dataOut.length);
     const length = usable - (usable % device.logicalBlockBytes);
+    const expDataSN = owner?.r2tCount ?? 0;
     let inline: boolean;
     try {
       inline = length === 0 || (locks.isFree && device.tryWrite(offsetBytes, dataOut, 0, length));
     } catch (error) {
-      this.#respondFailed(bhs, error, true);
+      this.#respondFailed(bhs, error, true, expDataSN);
       if (owner !== undefined) this.#giveBack(owner);
       return;
     }
     if (inline && !fua) {
       if (owner !== undefined) this.#giveBack(owner);
-      this.#responder.good(bhs, lengthBytes, expected);
+      this.#responder.good(bhs, lengthBytes, expected, expDataSN);
       return;
     }
     // Lent bytes are gone when this call returns.
@@ -398,7 +414,8 @@ export class Session implements ManagedSession, WriteSink {
       if (fua) await device.flush();
     };
     const header = Buffer.from(bhs);
-    this.#run(header, owner, true, action, () => this.#responder.good(header, lengthBytes, expected));
+    const respond = () => this.#responder.good(header, lengthBytes, expected, expDataSN);
+    this.#run(header, owner, true, action, respond, () => expDataSN);
   }
 
   #read(bhs: Buffer, device: BlockDevice): void {
@@ -407,14 +424,14 @@ export class Session implements ManagedSession, WriteSink {
     const expected = hasDataIn ? bhs.readUInt32BE(AT.expectedDataTransferLength) : 0;
     const total = Math.min(lengthBytes, expected);
     if (total === 0) {
-      this.#responder.good(bhs, lengthBytes, expected);
+      this.#responder.good(bhs, lengthBytes, expected, 0);
       return;
     }
     const progress = { done: 0, dataSN: 0 };
     try {
       if (this.#reads.inline(bhs, device, offsetBytes, total, lengthBytes, progress)) return;
     } catch (error) {
-      this.#respondFailed(bhs, error, false);
+      this.#respondFailed(bhs, error, false, progress.dataSN);
       return;
     }
     const header = Buffer.from(bhs);
@@ -422,7 +439,14 @@ export class Session implements ManagedSession, WriteSink {
     const isWanted = () => !this.#closed && this.#running.get(tag)?.aborted === false;
     const action = () =>
       this.#reads.slowly(header, device, offsetBytes, total, lengthBytes, progress, isWanted);
-    this.#run(header, undefined, false, action, () => {});
+    this.#run(
+      header,
+      undefined,
+      false,
+      action,
+      () => {},
+      () => progress.dataSN,
+    );
   }
 
   /** Any command but READ and WRITE; without a unit, one for a LUN that is not there. */
@@ -440,8 +464,8 @@ export class Session implements ManagedSession, WriteSink {
           ? await executeWithoutUnit(cdb)
           : await executeCommand(unit, this.#nexus, cdb, data, abort.signal);
     };
-    const respond = () => this.#respondData(header, result, hasDataOut);
-    this.#run(header, owner, hasDataOut, action, respond, abort);
+    const respond = () => this.#respondData(header, result, hasDataOut, owner?.r2tCount ?? 0);
+    this.#run(header, owner, hasDataOut, action, respond, () => owner?.r2tCount ?? 0, abort);
   }
 
   /** Runs `action` as a task that can be aborted; `respond` sends its answer unless it was. */
@@ -451,6 +475,7 @@ export class Session implements ManagedSession, WriteSink {
     isWrite: boolean,
     action: () => Promise<void>,
     respond: () => void,
+    expDataSN: () => number,
     abort?: AbortController,
   ): void {
     const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
@@ -464,19 +489,24 @@ export class Session implements ManagedSession, WriteSink {
     const start = Promise.resolve().then(action);
     const done = start.then(
       () => finish(respond),
-      (error: unknown) => finish(() => this.#respondFailed(bhs, error, isWrite)),
+      (error: unknown) => finish(() => this.#respondFailed(bhs, error, isWrite, expDataSN())),
     );
     const task: RunningTask = { aborted: false, abort, done };
     this.#running.set(tag, task);
   }
 
-  #respondData(bhs: Buffer, { dataIn, dataOutBytes }: CommandResult, hasDataOut: boolean): void {
+  #respondData(
+    bhs: Buffer,
+    { dataIn, dataOutBytes }: CommandResult,
+    hasDataOut: boolean,
+    expDataSN: number,
+  ): void {
     const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
     const length = dataIn?.length ?? 0;
     const total = (bhs.readUInt8(1) & FLAG_READ) !== 0 ? Math.min(length, expected) : 0;
     if (dataIn === undefined || total === 0) {
       // A command that says nothing of its Data-Out has used what there was: no residual to tell.
-      this.#responder.good(bhs, dataOutBytes ?? (hasDataOut ? expected : length), expected);
+      this.#responder.good(bhs, dataOutBytes ?? (hasDataOut ? expected : length), expected, expDataSN);
       return;
     }
     const { transmitter } = this.connection;
@@ -489,9 +519,9 @@ export class Session implements ManagedSession, WriteSink {
     }
   }
 
-  #respondFailed(bhs: Buffer, error: unknown, isWrite: boolean): void {
+  #respondFailed(bhs: Buffer, error: unknown, isWrite: boolean, expDataSN: number): void {
     const descriptorFormat = this.#unit?.modes.descriptorSense === true;
-    this.#responder.status(bhs, failureOf(error, isWrite, descriptorFormat));
+    this.#responder.status(bhs, failureOf(error, isWrite, descriptorFormat), expDataSN);
   }
 
   #textRequest(bhs: Buffer, data: Buffer): void {

@@ -39,7 +39,7 @@ export class TextExchange {
     this.#in = this.#in.length === 0 ? Buffer.from(data) : Buffer.concat([this.#in, data]);
     if (!continues && this.#rest.length === 0) {
       try {
-        this.#rest = this.#answer(decodeText(this.#in));
+        this.#rest = this.#answer(saidOnce(decodeText(this.#in)));
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
         this.#isOpen = false;
@@ -55,4 +55,10 @@ export class TextExchange {
     this.#isOpen = !ends;
     return { data: part, ends, more, transferTag: ends ? TAG_NONE : TRANSFER_TAG };
   }
+}
+
+/** A key is said once in a text (RFC 7143, 6.2): what it asks for is not answered over and over. */
+function saidOnce(keys: readonly [string, string][]): readonly [string, string][] {
+  if (new Set(keys.map(([key]) => key)).size < keys.length) throw new ProtocolError("a text key said twice");
+  return keys;
 }

@@ -146,6 +146,10 @@ export class WriteCollector {
 
   #took(task: WriteTask, bhs: Buffer, dataBytes: number): void {
     if (!task.took(bhs, dataBytes)) return;
+    if (task.isShort) {
+      this.#fail(task, DATA_FAULT.incorrectAmountOfData);
+      return;
+    }
     if (!task.complete) {
       this.#solicit(task);
       return;

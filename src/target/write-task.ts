@@ -9,6 +9,7 @@ import type { SenseCode } from "../scsi/sense.ts";
  * are ABORTED COMMAND: the initiator may send the command again.
  */
 export const DATA_FAULT = {
+  incorrectAmountOfData: { key: 0xb, asc: 0x0c, ascq: 0x0d },
   unexpectedUnsolicitedData: { key: 0xb, asc: 0x0c, ascq: 0x0c },
   protocolServiceCrcError: { key: 0xb, asc: 0x47, ascq: 0x05 },
   dataPhaseError: { key: 0xb, asc: 0x4b, ascq: 0x00 },
@@ -52,6 +53,11 @@ export class WriteTask {
     return this.#transferTag;
   }
 
+  /** How many R2Ts have asked for its data. */
+  get r2tCount(): number {
+    return this.#r2tSN;
+  }
+
   get complete(): boolean {
     return this.receivedBytes >= this.expectedBytes;
   }
@@ -71,6 +77,11 @@ export class WriteTask {
   /** Where the data of the PDU that `check` has passed goes. */
   place(dataBytes: number): Buffer {
     return this.buffer.subarray(this.receivedBytes, this.receivedBytes + dataBytes);
+  }
+
+  /** What was asked for has not come whole, although the PDU that `took` had last says that it is all. */
+  get isShort(): boolean {
+    return this.#transferTag !== TAG_NONE && this.receivedBytes < this.#burstEnd;
   }
 
   /** The PDU's data is in place. Answers whether its sequence has ended: it says so, or nothing more is due in it. */
