@@ -23,6 +23,12 @@ export interface BlockDevice {
   read(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): Promise<void>;
 
   /**
+   * All of this is going to be read, piece by piece: what has to come from far away may be sent for at once. A device
+   * that has all of it at hand may do without.
+   */
+  expect?(offsetBytes: number, lengthBytes: number): void;
+
+  /**
    * Writes inline, or answers false with nothing written. True means acknowledged: every later read sees it, and
    * it survives the death of the process (not of the power: see `flush`).
    */

@@ -65,6 +65,11 @@ export class ReadPath {
     const buffer = this.#buffers.take(Math.ceil(most / logicalBlockBytes) * logicalBlockBytes);
     if (buffer === undefined) throw new DeviceError("busy", "no buffer for a read");
     try {
+      const rest = total - progress.done;
+      if (rest > SLOW_READ_BYTES) {
+        const whole = Math.ceil(rest / logicalBlockBytes) * logicalBlockBytes;
+        device.expect?.(offsetBytes + progress.done, whole);
+      }
       while (progress.done < total && isWanted()) {
         if (this.#connection.isTurnOver) await this.#connection.nextTurn();
         const wanted = Math.min(SLOW_READ_BYTES, total - progress.done);

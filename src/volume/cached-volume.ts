@@ -48,6 +48,8 @@ export interface SlotLocation {
 
 /** Looked through at once for what holds nothing. */
 const EMPTY_BYTES_MAX = 2 ** 30;
+/** Of a read so much is sent for at once. */
+const EXPECTED_BYTES_MAX = 4 * 1024 * 1024;
 /** Blocks handled between two turns of the event loop. */
 const CLEAN_BATCH = 2048;
 
@@ -162,6 +164,16 @@ export class CachedVolume extends EngineVolume {
     this.#hits += 1;
     this.#readAhead.touched(Math.floor(offsetBytes / BLOCK_BYTES));
     return true;
+  }
+
+  override expect(offsetBytes: number, lengthBytes: number): void {
+    this.check();
+    assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
+    if (this.baseRootKey === undefined) return;
+    const first = this.#uncovered(offsetBytes, lengthBytes);
+    if (first < 0) return;
+    const end = Math.ceil((offsetBytes + Math.min(lengthBytes, EXPECTED_BYTES_MAX)) / BLOCK_BYTES);
+    if (first < end) this.#readAhead.expected(first, end - first);
   }
 
   override async read(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {

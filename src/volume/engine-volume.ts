@@ -146,6 +146,11 @@ export abstract class EngineVolume extends StoppableVolume {
     }
   }
 
+  /** See `BlockDevice.expect`. */
+  expect(_offsetBytes: number, _lengthBytes: number): void {
+    // On a disk of its own, the system reads ahead.
+  }
+
   /**
    * Reads what is on this machine: answers false, with `target` undefined in content, where the vault has to be asked;
    * and, with `lacking`, where a disk would have to be waited for, which is noted there then.

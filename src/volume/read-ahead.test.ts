@@ -68,4 +68,26 @@ describe("read-ahead", () => {
     await ahead.fetchOf(33);
     assert.equal(ahead.fetchOf(33), undefined);
   });
+
+  test("what is expected is fetched at once, in runs, and not what is on its way", async () => {
+    const { ahead, fetched, pending } = made();
+    ahead.expected(100, 40);
+    assert.deepEqual(fetched, range(100, 140));
+    assert.equal(pending.length, 3);
+    assert(ahead.fetchOf(100) === ahead.fetchOf(115) && ahead.fetchOf(115) !== ahead.fetchOf(116));
+    ahead.expected(90, 60);
+    assert.deepEqual(fetched.slice(40), [...range(90, 100), ...range(140, 150)]);
+    // It was no sequence: nothing is fetched beyond.
+    assert.equal(fetched.length, 60);
+  });
+
+  test("who expects one stretch after the other is a sequential reader", () => {
+    const { ahead, fetched } = made();
+    ahead.expected(0, 16);
+    ahead.expected(16, 16);
+    assert.deepEqual(
+      fetched.sort((a, b) => a - b),
+      range(0, 32 + 2 * RUN_BLOCKS),
+    );
+  });
 });

@@ -39,6 +39,24 @@ export class ReadAhead {
     return fetched;
   }
 
+  /**
+   * These blocks are going to be read one after the other, and are not here: they are all fetched, side by side, but for
+   * those on their way already.
+   */
+  expected(first: number, count: number): void {
+    this.missed(first, count);
+    for (let at = first; at < first + count; ) {
+      if (this.#running.has(at)) {
+        at += 1;
+        continue;
+      }
+      let end = at + 1;
+      while (end < first + count && end - at < RUN_BLOCKS && !this.#running.has(end)) end += 1;
+      this.#run(at, end - at);
+      at = end;
+    }
+  }
+
   /** A read has found the block. On the hot path: two comparisons. */
   touched(block: number): void {
     if (block >= this.#trigger && block < this.#next) this.#start();
@@ -63,6 +81,10 @@ export class ReadAhead {
     this.#trigger = Math.max(this.#trigger, first - (DEPTH - 1) * RUN_BLOCKS);
     // Where the reader goes on from what was fetched ahead, its next miss is sequential again.
     this.#lastMissEnd = this.#next;
+    this.#run(first, count);
+  }
+
+  #run(first: number, count: number): void {
     const done = () => {
       for (let block = first; block < first + count; block++) {
         if (this.#running.get(block) === fetch) this.#running.delete(block);

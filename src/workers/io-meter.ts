@@ -158,6 +158,10 @@ export class MeteredDevice implements Required<BlockDevice> {
     this.#add(UNMAPPED_BYTES, lengthBytes);
   }
 
+  expect(offsetBytes: number, lengthBytes: number): void {
+    this.#device.expect?.(offsetBytes, lengthBytes);
+  }
+
   emptyBytes(offsetBytes: number, lengthBytes: number): number {
     return this.#device.emptyBytes?.(offsetBytes, lengthBytes) ?? 0;
   }

@@ -307,3 +307,42 @@ describe("a read that waits for a disk", () => {
     assert.equal(await life.read(volume, 1), 7);
   });
 });
+
+describe("what is expected to be read", () => {
+  const expecting = async () => {
+    const life = new SingleLife();
+    await life.storage();
+    const source = life.definition("cached", 1);
+    const from = await life.open(source);
+    for (let block = 0; block < 8; block++) await life.write(from, block, 7);
+    const parentRootKey = await life.snapshot(source);
+    const volume = await life.open(life.definition("cached", 2, { parentRootKey }));
+    return { life, volume };
+  };
+
+  test("is fetched in one piece, and not again when it is read", async () => {
+    const { life, volume } = await expecting();
+    const { readBlocks } = life.vault;
+    const fetches: string[] = [];
+    life.vault.readBlocks = (rootKey, first, count, ...rest) => {
+      fetches.push(`${first}+${count}`);
+      return readBlocks.call(life.vault, rootKey, first, count, ...rest);
+    };
+    volume.expect(BLOCK_BYTES + 512, 4 * BLOCK_BYTES);
+    for (let block = 1; block < 6; block++) assert.equal(await life.read(volume, block), 7);
+    assert.deepEqual(fetches, ["1+5"]);
+  });
+
+  test("does not cover what is written before it comes, and may fail: then it is fetched when it is read", async () => {
+    const { life, volume } = await expecting();
+    volume.expect(0, 8 * BLOCK_BYTES);
+    await life.write(volume, 2, 8);
+    for (let block = 0; block < 8; block++) assert.equal(await life.read(volume, block), block === 2 ? 8 : 7);
+    const other = await expecting();
+    other.life.vault.unavailable = 1;
+    other.volume.expect(0, 8 * BLOCK_BYTES);
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+    other.life.vault.unavailable = 0;
+    for (let block = 0; block < 8; block++) assert.equal(await other.life.read(other.volume, block), 7);
+  });
+});
