@@ -8,6 +8,7 @@ import { openStore } from "./objects/open-store.ts";
 import { systemClock } from "./platform/clock.ts";
 import type { Random } from "./platform/random.ts";
 import { systemRandom } from "./platform/random.ts";
+import { unfinishedImports } from "./server-import.ts";
 import type { HostPort, StartOptions } from "./server-options.ts";
 import { whyNotListen } from "./server-portal.ts";
 import { KEY_FILE, VAULT_LOCATION_FILE, withVault } from "./server-vault-access.ts";
@@ -36,7 +37,7 @@ export async function examine(options: StartOptions): Promise<Finding[]> {
   const findings: Finding[] = [checkNode(process.versions.node), ...checkFolder(dataDir)];
   const isRunning = await answers(dataDir);
   if (!isRunning) findings.push(checkMemory(process.availableMemory()));
-  findings.push(...checkKey(dataDir), ...checkDisks(dataDir, options.devices));
+  findings.push(...checkKey(dataDir), ...checkDisks(dataDir, options.devices), ...checkImports(dataDir));
   if (isRunning) findings.push({ check: "ports", status: "ok", message: "the gateway is running" });
   else {
     findings.push(await checkPort("API", options.listen));
@@ -134,6 +135,16 @@ export function checkKey(dataDir: string): Finding[] {
     ];
   }
   return [{ check: "vault key", status: "ok", message: "it is there. Is there a copy of it elsewhere?" }];
+}
+
+/** Imports that have not ended: while one is only broken off, the collection of garbage waits for it. */
+export function checkImports(dataDir: string): Finding[] {
+  return unfinishedImports(dataDir).map(({ name, startedAtMs }) => ({
+    ...{ check: "imports", status: "warning" },
+    message: `the import of ${name}, begun ${new Date(startedAtMs).toISOString()}, has not ended`,
+    advice:
+      "If it is not running: call it again, and it goes on; or take what it has left away with --abandon.",
+  }));
 }
 
 /** Local disks: those named are there, and sparse files can't outgrow what they lie on. */

@@ -1,4 +1,4 @@
-/** Snapshots out of EBS into the vault. */
+/** Snapshots out of EBS, for an import into the vault. */
 import { createHash } from "node:crypto";
 import {
   type EBSClient,
@@ -6,59 +6,52 @@ import {
   GetSnapshotBlockCommand,
   ListSnapshotBlocksCommand,
 } from "@aws-sdk/client-ebs";
-import { NO_GATEWAY, volumeArn } from "./gateway/arn.ts";
 import { DIRECT_BLOCK_BYTES } from "./gateway/direct-spool.ts";
-import { systemClock } from "./platform/clock.ts";
-import { makeSnapshotId, makeVolumeId, type SnapshotId, type VolumeId } from "./platform/ids.ts";
-import { systemRandom } from "./platform/random.ts";
+import type { SnapshotId } from "./platform/ids.ts";
 import { AT_A_TIME, type EbsEndpoint, ebsClient } from "./server-ebs-client.ts";
-import { TransferError, type TransferProgress } from "./server-transfer.ts";
-import { withVault } from "./server-vault-access.ts";
-import type { EpochSource } from "./vault/upload.ts";
+import {
+  IMPORT_BLOCK_BYTES,
+  type ImportContent,
+  type ImportOptions,
+  importSnapshot,
+} from "./server-import.ts";
+import { TransferError } from "./server-transfer.ts";
 
 const GIB = 1024 ** 3;
 const LIST_MAX = 10_000;
-const BLOCK_BYTES = 64 * 1024;
-const PER_UNIT = DIRECT_BLOCK_BYTES / BLOCK_BYTES;
-const ALL_PIECES = 0xffff;
+const PER_UNIT = DIRECT_BLOCK_BYTES / IMPORT_BLOCK_BYTES;
 
-/** Makes a snapshot of an EBS snapshot; answers its id. */
-export function importFromEbs(options: {
-  readonly dataDir: string;
-  readonly remoteId: string;
-  readonly ebs: EbsEndpoint;
-  readonly description: string;
-  readonly region: string;
-  readonly accountId: string;
-  readonly onProgress: (progress: TransferProgress) => void;
-}): Promise<SnapshotId> {
-  const { dataDir, remoteId, ebs, description, region, accountId, onProgress } = options;
-  return withVault(dataDir, async (vault) => {
-    const client = ebsClient(ebs);
-    try {
-      const remote = await listRemote(client, remoteId);
-      const epoch = new RemoteEpoch(client, remoteId, remote);
-      const uploaded = await vault.uploadEpoch(epoch, ({ doneBlocks, totalBlocks }) =>
-        onProgress({ doneBytes: doneBlocks * BLOCK_BYTES, totalBytes: totalBlocks * BLOCK_BYTES }),
-      );
-      const snapshotId = makeSnapshotId(systemRandom);
-      const { volumeId, sizeBytes, cutAtMs } = epoch;
-      await vault.records.putSnapshot({
-        ...{ snapshotId, volumeId, description, tags: [], rootKey: uploaded.rootKey },
-        volumeArn: volumeArn({ region, accountId }, NO_GATEWAY, volumeId),
-        volumeSizeBytes: sizeBytes,
-        startedAtMs: cutAtMs,
-        completedAtMs: systemClock.nowMs(),
-        fullBytes: uploaded.fullBytes,
-      });
-      return snapshotId;
-    } catch (error) {
-      if (!(error instanceof EBSServiceException)) throw error;
-      throw new TransferError(`EBS: ${error.message}`, { cause: error });
-    } finally {
-      client.destroy();
-    }
-  });
+/** Makes a snapshot of an EBS snapshot; answers its id. One that has broken off goes on where it was. */
+export async function importFromEbs(
+  remoteId: string,
+  ebs: EbsEndpoint,
+  options: ImportOptions,
+): Promise<SnapshotId> {
+  const client = ebsClient(ebs);
+  try {
+    const remote = await listRemote(client, remoteId);
+    return await importSnapshot(
+      {
+        name: `ebs:${remoteId}`,
+        identity: ebsIdentity(remoteId, ebs),
+        fingerprint: createHash("sha256").update(remote.indexes).update(`${remote.sizeBytes}`).digest("hex"),
+        open: async () => new RemoteContent(client, remoteId, remote),
+      },
+      options,
+    );
+  } catch (error) {
+    if (!(error instanceof EBSServiceException)) throw error;
+    throw new TransferError(`EBS: ${error.message} (called again, an import that had begun goes on)`, {
+      cause: error,
+    });
+  } finally {
+    client.destroy();
+  }
+}
+
+/** What an import of the EBS snapshot is known by. */
+export function ebsIdentity(remoteId: string, { endpoint, region }: EbsEndpoint): readonly unknown[] {
+  return ["ebs", endpoint, region, remoteId];
 }
 
 interface RemoteBlocks {
@@ -90,53 +83,51 @@ async function listRemote(client: EBSClient, SnapshotId: string): Promise<Remote
   return { sizeBytes, indexes };
 }
 
-/** An EBS snapshot as the only epoch of a volume of its own; some blocks are fetched ahead. */
-class RemoteEpoch implements EpochSource {
-  readonly volumeId: VolumeId = makeVolumeId(systemRandom);
-  readonly epoch = 1;
-  readonly kind = "checkpoint";
-  readonly cutAtMs = systemClock.nowMs();
-  readonly blockBytes = BLOCK_BYTES;
+/** An EBS snapshot; some blocks are fetched ahead. */
+class RemoteContent implements ImportContent {
   readonly sizeBytes: number;
-  readonly dirtyBlockCount: number;
+  readonly runCount: number;
   readonly #client: EBSClient;
   readonly #remoteId: string;
   readonly #indexes: Uint32Array;
   readonly #coming = new Map<number, Promise<Buffer>>();
   /** Of the page that is being fetched. */
   #tokens = new Map<number, string>();
-  #next = 0;
+  /** The run that is fetched next. */
+  #next: number | undefined;
 
   constructor(client: EBSClient, remoteId: string, { sizeBytes, indexes }: RemoteBlocks) {
     this.#client = client;
     this.#remoteId = remoteId;
     this.#indexes = indexes;
     this.sizeBytes = sizeBytes;
-    this.dirtyBlockCount = indexes.length * PER_UNIT;
+    this.runCount = indexes.length;
   }
 
-  *dirtyBlocks(): Iterable<readonly number[]> {
-    for (const index of this.#indexes) yield Array.from({ length: PER_UNIT }, (_, i) => index * PER_UNIT + i);
+  blocksOf(run: number): readonly number[] {
+    const first = (this.#indexes[run] ?? 0) * PER_UNIT;
+    return Array.from({ length: PER_UNIT }, (_, i) => first + i);
   }
 
-  dirtyPieces(): number {
-    return ALL_PIECES;
-  }
-
-  async readBlocks(blocks: readonly number[], into: Buffer): Promise<void> {
-    while (this.#coming.size < AT_A_TIME && this.#next < this.#indexes.length) {
-      const next = this.#indexes[this.#next] ?? 0;
+  async read(run: number, into: Buffer): Promise<void> {
+    this.#next ??= run;
+    while (this.#coming.size < AT_A_TIME && this.#next < this.runCount) {
+      const next = this.#next;
       this.#next += 1;
-      const fetching = this.#fetch(next, await this.#tokenOf(next));
+      const index = this.#indexes[next] ?? 0;
+      const fetching = this.#fetch(index, await this.#tokenOf(index));
       // It is waited for in its turn; until then nobody hears of its failure.
       fetching.catch(() => {});
       this.#coming.set(next, fetching);
     }
-    const index = (blocks[0] ?? 0) / PER_UNIT;
-    const content = await this.#coming.get(index);
-    if (content === undefined) throw new TransferError(`block ${index} is out of its turn`);
-    this.#coming.delete(index);
+    const content = await this.#coming.get(run);
+    if (content === undefined) throw new TransferError(`run ${run} of ${this.#remoteId} is out of its turn`);
+    this.#coming.delete(run);
     content.copy(into);
+  }
+
+  close(): void {
+    this.#coming.clear();
   }
 
   async #tokenOf(index: number): Promise<string> {

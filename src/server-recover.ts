@@ -22,13 +22,10 @@ import type { VolumeId } from "./platform/ids.ts";
 import { systemRandom } from "./platform/random.ts";
 import { systemDisk } from "./platform/system-disk.ts";
 import { makeKeyFile } from "./server-keys.ts";
-import { KEY_FILE } from "./server-vault-access.ts";
+import { KEY_FILE, OWNER_BYTES, OWNER_FILE } from "./server-vault-access.ts";
 import type { VaultSecret } from "./vault/key-slots.ts";
 import type { SnapshotRecord } from "./vault/snapshot-record.ts";
 import { Vault } from "./vault/vault.ts";
-
-const OWNER_FILE = "owner-id";
-const OWNER_BYTES = 16;
 
 /** Something stands in the way of a recovery; the message says what to do. */
 export class RecoveryError extends Error {

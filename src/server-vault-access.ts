@@ -15,7 +15,10 @@ import { Vault } from "./vault/vault.ts";
 export const KEY_FILE = "vault.key";
 export const VAULT_JSON_COPY = "vault.json";
 export const VAULT_LOCATION_FILE = "vault-location.json";
-const OWNER_BYTES = 16;
+/** Who the folder's gateway is to the vault: so many bytes. */
+export const OWNER_FILE = "owner-id";
+export const OWNER_BYTES = 16;
+const INDEX_OF_A_COMMAND = /^vault-index-(\d+)\.sqlite/;
 
 /** The folder is not a gateway's; the message says what to do. */
 export class DataFolderError extends Error {
@@ -47,13 +50,32 @@ export async function withStore<T>(dataDir: string, action: (store: ObjectStore)
   }
 }
 
-/** Opens the vault of the data folder as a reader, or writer, of its own: nothing of the gateway's is touched. */
-export function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<T>): Promise<T> {
+/** Who the gateway of the data folder is to leases; undefined where it was never started. */
+export function gatewayOwnerId(dataDir: string): string | undefined {
+  return systemDisk.readFile(join(resolve(dataDir), OWNER_FILE))?.toString("hex");
+}
+
+/** Who a command is to the vault, and where its index is: for one that goes on where another process was. */
+export interface VaultAccess {
+  readonly ownerId: string;
+  readonly indexPath: string;
+}
+
+/**
+ * Opens the vault of the data folder as a reader, or writer, of its own: nothing of the gateway's is touched. Without
+ * `access` it is nobody who was there before, and leaves nothing.
+ */
+export function withVault<T>(
+  dataDir: string,
+  action: (vault: Vault) => Promise<T>,
+  access?: VaultAccess,
+): Promise<T> {
   return withStore(dataDir, async (store) => {
     const folder = resolve(dataDir);
     const keyFile = systemDisk.readFile(join(folder, KEY_FILE));
     if (keyFile === undefined) throw notAFolder(dataDir);
-    const indexPath = join(folder, `vault-index-${process.pid}.sqlite`);
+    clearIndexes(folder);
+    const indexPath = access?.indexPath ?? join(folder, `vault-index-${process.pid}.sqlite`);
     const copy = systemDisk.readFile(join(folder, VAULT_JSON_COPY));
     // Where the folder's own vault is away (a disk that is not mounted, say), none is made in its place.
     const known = copy === undefined ? undefined : (JSON.parse(copy.toString("utf8")) as { vaultId: string });
@@ -62,7 +84,7 @@ export function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<
         store,
         keyFile,
         indexPath,
-        ownerId: systemRandom.bytes(OWNER_BYTES).toString("hex"),
+        ownerId: access?.ownerId ?? systemRandom.bytes(OWNER_BYTES).toString("hex"),
         random: systemRandom,
         clock: systemClock,
         ...(known !== undefined && { knownVaultId: known.vaultId }),
@@ -73,9 +95,28 @@ export function withVault<T>(dataDir: string, action: (vault: Vault) => Promise<
         await vault.close();
       }
     } finally {
-      for (const suffix of ["", "-wal", "-shm"]) rmSync(indexPath + suffix, { force: true });
+      if (access === undefined)
+        for (const suffix of ["", "-wal", "-shm"]) rmSync(indexPath + suffix, { force: true });
     }
   });
+}
+
+/** Takes the indexes of commands away that were killed. */
+function clearIndexes(folder: string): void {
+  for (const name of systemDisk.list(folder)) {
+    const pid = Number(INDEX_OF_A_COMMAND.exec(name)?.[1] ?? 0);
+    if (pid > 0 && !isRunning(pid)) rmSync(join(folder, name), { force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It is somebody else's where this user may not ask.
+    return (error as NodeJS.ErrnoException).code !== "ESRCH";
+  }
 }
 
 function notAFolder(dataDir: string): DataFolderError {

@@ -23,12 +23,18 @@ import { adminServicesOf, createWatch } from "./server-admin.ts";
 import { createLog } from "./server-log.ts";
 import type { HostPort, StartOptions } from "./server-options.ts";
 import { checkListen, connect, reachableAddress } from "./server-portal.ts";
-import { DataFolderError, KEY_FILE, rememberVault, VAULT_JSON_COPY } from "./server-vault-access.ts";
+import {
+  DataFolderError,
+  KEY_FILE,
+  OWNER_BYTES,
+  OWNER_FILE,
+  rememberVault,
+  VAULT_JSON_COPY,
+} from "./server-vault-access.ts";
 import { DataPlane } from "./workers/data-plane.ts";
 import { RemoteError } from "./workers/rpc.ts";
 
 const KEY_BYTES = 32;
-const OWNER_FILE = "owner-id";
 const TOKEN_KEY_FILE = "token.key";
 // The same folder up from a source tree and from a built one.
 const { version: VERSION } = JSON.parse(
@@ -92,7 +98,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     ...location,
     indexPath: join(dataDir, "vault-index.sqlite"),
     keyFile: key.bytes,
-    ownerId: secretFile(join(dataDir, OWNER_FILE), 16).toString("hex"),
+    ownerId: secretFile(join(dataDir, OWNER_FILE), OWNER_BYTES).toString("hex"),
     vaultJsonCachePath: join(dataDir, VAULT_JSON_COPY),
     volumesFolder: join(dataDir, "volumes"),
     advertisedPortals: options.iscsiAdvertise.map(portalOf),

@@ -240,7 +240,10 @@ onEbs(
 onEbs(
   snapshot
     .command("import <file>")
-    .description("make a snapshot of a disk image, or of an EBS snapshot: ebs:snap-…")
+    .description(
+      "make a snapshot of a disk image, or of an EBS snapshot: ebs:snap-…; one that broke off goes on",
+    )
+    .option("--abandon", "take away what one that broke off has left, instead")
     .option("--format <format>", "raw or qcow2; without it what the file's name says")
     .option("--description <text>", "what it is", "sluicegate snapshot import")
     .option("--account <number>", "the account in ARNs", process.env.SLUICEGATE_ACCOUNT ?? "000000000000"),

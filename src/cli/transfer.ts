@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { stayAlive } from "../platform/clock.ts";
 import type { EbsEndpoint } from "../server-ebs-client.ts";
 import { exportToEbs } from "../server-ebs-export.ts";
-import { importFromEbs } from "../server-ebs-import.ts";
-import { exportSnapshot, type ImageFormat, importImage, type TransferProgress } from "../server-transfer.ts";
+import { ebsIdentity, importFromEbs } from "../server-ebs-import.ts";
+import { exportSnapshot, type ImageFormat, imageIdentity, imageSource } from "../server-image.ts";
+import { abandonImport, importSnapshot } from "../server-import.ts";
+import type { TransferProgress } from "../server-transfer.ts";
 import { ApiClient, ENDPOINT_FILE } from "./client.ts";
 import { ClientError, EXIT } from "./failure.ts";
 import { clearBar, showBar } from "./progress-bar.ts";
@@ -63,20 +65,36 @@ export async function snapshotExport(
   }
 }
 
-/** Makes a snapshot of a disk image, or with `ebs:SNAPSHOT` in place of a path of an EBS snapshot. */
+/**
+ * Makes a snapshot of a disk image, or with `ebs:SNAPSHOT` in place of a path of an EBS snapshot. One that has broken off
+ * goes on when it is called again; with `abandon` what it has left is taken away instead.
+ */
 export async function snapshotImport(
   path: string,
-  choice: Choice & EbsChoice & { readonly description: string; readonly account: string },
+  choice: Choice &
+    EbsChoice & { readonly description: string; readonly account: string; readonly abandon?: boolean },
 ): Promise<void> {
   const letGo = stayAlive();
+  const remoteId = path.startsWith(EBS_PREFIX) ? path.slice(EBS_PREFIX.length) : undefined;
   try {
-    const made = {
+    if (choice.abandon === true) {
+      const identity = remoteId === undefined ? imageIdentity(path) : ebsIdentity(remoteId, ebsOf(choice));
+      if (!(await abandonImport(choice.data, identity)))
+        throw new ClientError(`no import of ${path} has been broken off`);
+      process.stdout.write(`nothing is left of the import of ${path}\n`);
+      return;
+    }
+    const options = {
       ...{ dataDir: choice.data, description: choice.description },
       ...{ region: choice.region, accountId: choice.account, onProgress },
+      onResume: (doneBytes: number) => {
+        process.stderr.write(`it had broken off, and goes on at ${Math.round(doneBytes / MIB)} MiB\n`);
+      },
     };
-    const snapshotId = path.startsWith(EBS_PREFIX)
-      ? await importFromEbs({ ...made, remoteId: path.slice(EBS_PREFIX.length), ebs: ebsOf(choice) })
-      : await importImage({ ...made, path, format: formatOf(path, choice.format) });
+    const snapshotId =
+      remoteId === undefined
+        ? await importSnapshot(imageSource(path, formatOf(path, choice.format)), options)
+        : await importFromEbs(remoteId, ebsOf(choice), options);
     clearBar();
     // A gateway that does not run finds it when it starts.
     if (existsSync(join(choice.data, ENDPOINT_FILE)))

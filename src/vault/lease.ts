@@ -76,6 +76,21 @@ export class Leases {
     }
   }
 
+  /**
+   * Makes another the owner of a volume that is ours, or nobody's: from then on we may not write it any more. Throws
+   * "fenced" where it is another's already.
+   */
+  async give(volumeId: VolumeId, ownerId: string): Promise<void> {
+    try {
+      const highest = await this.#highest(volumeId);
+      if (highest > 0 && (await this.#owner(volumeId, highest)) === ownerId) return;
+      const generation = await this.acquire(volumeId);
+      await this.#take(volumeId, generation + 1, ownerId);
+    } catch (error) {
+      throw fromStoreError(error, `the lease of ${volumeId}`);
+    }
+  }
+
   /** Throws "fenced" where the volume has an owner, and it is not us. */
   async check(volumeId: VolumeId): Promise<void> {
     try {
@@ -95,11 +110,9 @@ export class Leases {
     return highest;
   }
 
-  async #take(volumeId: VolumeId, generation: number): Promise<void> {
+  async #take(volumeId: VolumeId, generation: number, ownerId = this.#ownerId): Promise<void> {
     const key = leaseKey(volumeId, generation);
-    await this.#store.put(key, this.#sealer.sealJson(key, { format: 1, ownerId: this.#ownerId }), {
-      ifAbsent: true,
-    });
+    await this.#store.put(key, this.#sealer.sealJson(key, { format: 1, ownerId }), { ifAbsent: true });
   }
 
   async #owner(volumeId: VolumeId, generation: number): Promise<unknown> {

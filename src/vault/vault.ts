@@ -433,6 +433,11 @@ export class Vault {
     return this.#leases.takeOver(volumeId);
   }
 
+  /** Makes another the only writer of a volume that is ours, or nobody's. */
+  giveLease(volumeId: VolumeId, ownerId: string): Promise<void> {
+    return this.#leases.give(volumeId, ownerId);
+  }
+
   /** Rejects with "fenced" where another gateway has become the volume's writer. */
   checkLease(volumeId: VolumeId): Promise<void> {
     return this.#leases.check(volumeId);

@@ -1,16 +1,33 @@
 /** Snapshots to disk images and back, beside the running gateway. */
 import { strict as assert } from "node:assert";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { GatewayProcess, sluicegate } from "../clients/gateway.ts";
+import { fileURLToPath } from "node:url";
+import { childrenOf, GatewayProcess, sluicegate } from "../clients/gateway.ts";
 import { isEqual, qemuIo, runOk, volumeUrl, writeImage } from "../clients/iscsi.ts";
 import { SeededRandom } from "../kit/seeded-random.ts";
 import { fileStore, s3Store } from "./store.ts";
-import { completed, createSnapshot, GIB, makeCached, makeStored } from "./volume-kit.ts";
+import { completed, createSnapshot, GIB, makeCached, makeStored, until } from "./volume-kit.ts";
 
 const MIB = 1024 ** 2;
+const command = fileURLToPath(new URL("../../bin/sluicegate.js", import.meta.url));
 const SIZES = ["--cache-size", "256MiB", "--upload-buffer-size", "256MiB"];
 
 for (const store of [fileStore, s3Store]) {
@@ -22,6 +39,16 @@ for (const store of [fileStore, s3Store]) {
     const snapshot = (...args: string[]) => sluicegate("snapshot", ...args, "--data", gateway.dataDir);
     const image = join(folder, "image");
     let snapshotId = "";
+
+    /** Starts a command and kills it as soon as `isFar`. */
+    const killOnItsWay = async (args: readonly string[], isFar: () => boolean) => {
+      const all = [command, "snapshot", ...args, "--data", gateway.dataDir];
+      const child = spawn(process.execPath, all, { stdio: "ignore" });
+      const exited = once(child, "exit");
+      await until("it is on its way", async () => (isFar() ? true : undefined));
+      for (const pid of [...childrenOf(child.pid ?? 0), child.pid ?? 0]) process.kill(pid, "SIGKILL");
+      await exited;
+    };
 
     before(() => gateway.start());
     after(async () => {
@@ -74,7 +101,7 @@ for (const store of [fileStore, s3Store]) {
       assert.match(snapshot("import", join(folder, "nowhere")).stderr, /there is no file/);
     });
 
-    // Only where the bucket's objects are files that can be damaged.
+    // The same on every store, and only here can objects be damaged.
     if (store !== fileStore) return;
     test("damage leaves holes, if that is wanted", () => {
       const packs = join(bucket, "the-vault", "packs");
@@ -98,6 +125,56 @@ for (const store of [fileStore, s3Store]) {
       const expected = readFileSync(image);
       expected.fill(0, hole * 65536, (hole + 1) * 65536);
       assert(readFileSync(holed).subarray(0, expected.length).equals(expected));
+    });
+
+    test("what is killed on its way goes on: an import with the part that it was at, an export where it was", async () => {
+      const large = join(folder, "large");
+      writeFileSync(large, randomBytes(300 * MIB));
+      const parts = join(gateway.dataDir, "imports");
+      const journal = () => {
+        const [name] = existsSync(parts) ? readdirSync(parts) : [];
+        const path = join(parts, name ?? "", "import.json");
+        return name !== undefined && existsSync(path) ? readFileSync(path, "utf8") : "";
+      };
+      await killOnItsWay(["import", large], () => journal().includes('"epoch":2'));
+      const { part } = JSON.parse(journal()) as { part: { to: number } };
+      const resumed = snapshot("import", large);
+      assert.equal(resumed.status, 0, resumed.stderr);
+      const at = Number(/goes on at (\d+) MiB/.exec(resumed.stderr)?.[1]);
+      assert(at > 0 && at <= part.to * 4, resumed.stderr);
+      assert.deepEqual(readdirSync(parts), []);
+      const id = resumed.stdout.trim();
+      const { Snapshots } = await gateway.boto.ec2("describe_snapshots", { SnapshotIds: [id] });
+      assert.equal(Snapshots[0].State, "completed");
+
+      const raw = join(folder, "large.raw");
+      const exports = join(gateway.dataDir, "exports");
+      const doneBlocks = () => {
+        const [name] = existsSync(exports) ? readdirSync(exports) : [];
+        const note = join(exports, name ?? "", "written.json");
+        const text = name !== undefined && existsSync(note) ? readFileSync(note, "utf8") : "{}";
+        return (JSON.parse(text) as { doneBlocks?: number }).doneBlocks ?? 0;
+      };
+      await killOnItsWay(["export", id, raw], () => doneBlocks() > 0);
+      const done = doneBlocks();
+      // What counts as written is not written again: it stays as somebody has changed it.
+      const part0 = openSync(`${raw}.part`, "r+");
+      writeSync(part0, Buffer.alloc(1, 1), 0, 1, 0);
+      closeSync(part0);
+      const exported = snapshot("export", id, raw);
+      assert.equal(exported.status, 0, exported.stderr);
+      assert(done > 0 && !existsSync(`${raw}.part`));
+      assert.deepEqual(readdirSync(exports), []);
+      const expected = readFileSync(large);
+      expected[0] = 1;
+      assert(readFileSync(raw).subarray(0, expected.length).equals(expected));
+      rmSync(raw);
+
+      await killOnItsWay(["import", large], () => journal() !== "");
+      const abandoned = snapshot("import", large, "--abandon");
+      assert.equal(abandoned.status, 0, abandoned.stderr);
+      assert.deepEqual(readdirSync(parts), []);
+      assert.match(snapshot("import", large, "--abandon").stderr, /no import of .* has been broken off/);
     });
   });
 }
