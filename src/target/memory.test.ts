@@ -2,9 +2,11 @@
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, test } from "node:test";
+import { ManualClock } from "../../test/kit/manual-clock.ts";
 import type { RawInitiator } from "../../test/kit/raw-initiator.ts";
 import { expect, OTHER, RESPONSE, TargetKit } from "../../test/kit/target-kit.ts";
 import { nextTurn } from "../platform/clock.ts";
+import { DataBuffers } from "./data-buffers.ts";
 import { DEFAULT_TARGET_LIMITS } from "./limits.ts";
 import { totalBacklogBytes } from "./transmitter.ts";
 
@@ -16,6 +18,49 @@ const LIMITS = {
   totalBufferBytesMax: 8 * MIB,
   totalBacklogBytesMax: 8 * MIB,
 };
+
+describe("buffers of writes", () => {
+  const clock = new ManualClock();
+  const buffers = new DataBuffers(64 * MIB, clock);
+  const many = (count: number, bytes: number) =>
+    Array.from({ length: count }, () => {
+      const buffer = buffers.take(bytes);
+      assert(buffer?.length === bytes);
+      return buffer;
+    });
+  const giveAll = (all: readonly Buffer[]) => {
+    for (const buffer of all) buffers.give(buffer);
+  };
+
+  test("are kept while they are needed again, and go back to the system when they have not been for a while", () => {
+    giveAll(many(32, MIB));
+    assert.equal(buffers.freeBytes, 32 * MIB);
+    // A few are in use again and again, as those of a session that writes.
+    for (let i = 0; i < 12; i++) {
+      giveAll(many(3, MIB));
+      clock.advance(5_000);
+    }
+    assert.equal(buffers.freeBytes, 3 * MIB);
+    clock.advance(20_000);
+    assert.equal(buffers.freeBytes, 0);
+    assert.equal(clock.nextDueMs, undefined, "nothing to do, and no timer for it");
+  });
+
+  test("have a limit, with those that are kept, whatever their sizes", () => {
+    const before = process.memoryUsage().arrayBuffers;
+    for (const bytes of [MIB, 64 * KIB, 4 * MIB, 4 * KIB, 16 * MIB]) {
+      const all = many((64 * MIB) / bytes, bytes);
+      assert.equal(buffers.take(1), undefined);
+      assert.equal(buffers.usedBytes + buffers.freeBytes, 64 * MIB);
+      giveAll(all);
+    }
+    // At once, without the collector of garbage.
+    assert(process.memoryUsage().arrayBuffers - before < 80 * MIB);
+    clock.advance(20_000);
+    assert(process.memoryUsage().arrayBuffers - before < 16 * MIB);
+    assert.deepEqual([buffers.usedBytes, buffers.freeBytes], [0, 0]);
+  });
+});
 
 describe("memory that peers take", () => {
   let kit: TargetKit;
@@ -79,6 +124,27 @@ describe("memory that peers take", () => {
       received += (await expect(first, RESPONSE.dataIn)).data.length;
     await turns(1);
     assert.equal(totalBacklogBytes(), 0);
+  });
+
+  test("what waited for many peers is given back as they go, and does not wait for a collection of garbage", async () => {
+    const roomy = new TargetKit({ ...LIMITS, totalBacklogBytesMax: 64 * MIB });
+    await roomy.start();
+    const before = process.memoryUsage().arrayBuffers;
+    const peers: RawInitiator[] = [];
+    for (let i = 0; i < 24; i++) {
+      const peer = await roomy.loggedIn(`deaf-${i}`, LARGE_PDUS);
+      peer.socket.pause();
+      for (let tag = 1; tag <= 64; tag++) peer.read10(tag, 0, MIB / 512);
+      peers.push(peer);
+    }
+    while (roomy.target.backlogBytes < 64 * MIB) await nextTurn();
+    const held = process.memoryUsage().arrayBuffers - before;
+    assert(held > 64 * MIB, `${held} bytes are held`);
+    for (const peer of peers) peer.close();
+    while (roomy.target.connectionCount > 0) await nextTurn();
+    await roomy.stop();
+    const left = process.memoryUsage().arrayBuffers - before;
+    assert(left < 32 * MIB, `${left} of ${held} bytes are left`);
   });
 
   test("small answers to a peer that does not read cost what they are, not a slab each", async () => {

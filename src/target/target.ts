@@ -12,6 +12,7 @@ import type { TargetDirectory, TargetEntry } from "./directory.ts";
 import { isLoopback, isWildcard, type Portal, type PortalRedirect, portalText } from "./discovery.ts";
 import { DEFAULT_TARGET_LIMITS, type TargetLimits } from "./limits.ts";
 import { isStillAdmitted, type LoggedIn, type LoginRefusal } from "./login.ts";
+import { tidy } from "./released-memory.ts";
 import { Session, type SessionHost } from "./session.ts";
 
 export interface TargetOptions {
@@ -46,6 +47,7 @@ const RECEIVE_BYTES = 256 * 1024;
 const LOGOUT_GRACE_MS = 1_000;
 const SETTLE_MS_MAX = 3_000;
 const TSIH_MAX = 0xffff;
+const TIDY_AFTER_MS = 5_000;
 
 export class Target implements ConnectionHost, SessionHost {
   readonly clock: Clock;
@@ -65,6 +67,7 @@ export class Target implements ConnectionHost, SessionHost {
   /** One logical unit for each device that somebody has asked for. */
   readonly #units = new WeakMap<BlockDevice, LogicalUnit>();
   #tsih = 0;
+  #isTidyDue = false;
   /** Told when the last connection is gone. */
   #onEmpty: () => void = () => {};
 
@@ -73,7 +76,7 @@ export class Target implements ConnectionHost, SessionHost {
     this.directory = options.directory;
     this.random = options.random ?? systemRandom;
     this.limits = options.limits ?? DEFAULT_TARGET_LIMITS;
-    this.buffers = new DataBuffers(this.limits.totalBufferBytesMax);
+    this.buffers = new DataBuffers(this.limits.totalBufferBytesMax, options.clock);
     this.#onEvent = options.onEvent ?? (() => {});
     this.#advertised = options.advertised ?? [];
     this.#redirects = options.redirects ?? [];
@@ -259,6 +262,7 @@ export class Target implements ConnectionHost, SessionHost {
 
   closed(connection: Connection): void {
     this.#connections.delete(connection);
+    this.#tidyLater();
     if (this.#connections.size === 0) this.#onEmpty();
     const { session } = connection;
     if (session?.isBusy) {
@@ -266,6 +270,16 @@ export class Target implements ConnectionHost, SessionHost {
       void session.settled().then(() => this.#lingering.delete(session));
     }
     this.#onEvent({ type: "closed", remoteAddress: connection.remoteAddress });
+  }
+
+  /** What waited for peers that have gone is given back in a while. */
+  #tidyLater(): void {
+    if (this.#isTidyDue) return;
+    this.#isTidyDue = true;
+    this.clock.after(TIDY_AFTER_MS, () => {
+      this.#isTidyDue = false;
+      tidy();
+    });
   }
 
   refused(connection: Connection, { status, reason, initiatorName, targetName }: LoginRefusal): void {

@@ -8,6 +8,7 @@ import { strict as assert } from "node:assert";
 import type { Socket } from "node:net";
 import { BHS_BYTES, DIGEST_BYTES, paddedLength } from "../iscsi/bhs.ts";
 import { crc32c } from "../iscsi/crc32c.ts";
+import { release } from "./released-memory.ts";
 
 const SLAB_BYTES = 1024 * 1024;
 const FLUSH_BYTES = 512 * 1024;
@@ -100,7 +101,13 @@ export class Transmitter {
     if (this.#socket.writableLength > 0 && bytes <= COPY_BYTES_MAX) {
       // It will have to wait behind what waits already.
       this.#wait(bytes);
-      this.#socket.write(Buffer.from(slab.subarray(0, bytes)), () => this.#waited(bytes));
+      const copy = Buffer.from(slab.subarray(0, bytes));
+      this.#slab = undefined;
+      spareIt(slab);
+      this.#socket.write(copy, () => {
+        release(copy);
+        this.#waited(bytes);
+      });
       return;
     }
     let isTaken = false;
@@ -135,4 +142,5 @@ export class Transmitter {
 
 function spareIt(slab: Buffer): void {
   if (spare.length < SPARE_SLABS_MAX) spare.push(slab);
+  else release(slab);
 }
