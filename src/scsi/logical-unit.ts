@@ -141,6 +141,15 @@ export class LogicalUnit {
     return undefined;
   }
 
+  /** The ports by which the initiator of that name, in lower case, is logged in here. */
+  portsOf(initiatorName: string): ReadonlySet<string> {
+    const ports = new Set<string>();
+    for (const nexus of this.#nexuses) {
+      if (nexus.initiatorName.toLowerCase() === initiatorName) ports.add(nexus.initiatorPort);
+    }
+    return ports;
+  }
+
   /** Tells all initiators that are there, but for `except`. */
   attendAll(condition: SenseCode, except?: Nexus): void {
     for (const nexus of this.#nexuses) if (nexus !== except) nexus.attend(condition);

@@ -236,6 +236,28 @@ describe("persistent reservations", () => {
     assert.equal(await mayRead(one), false);
   });
 
+  test("register for an initiator by its name alone: for all of its ports that are there", async () => {
+    const unit = new TestUnit(new MemoryDevice(65_536));
+    const one = unit.login(1);
+    const [two, alsoTwo] = [unit.login(2, "iqn.2026-01.test:Two"), unit.login(3, "iqn.2026-01.test:Two")];
+    const named = (name: string) => {
+      const id = Buffer.alloc(4 + 40);
+      id.writeUInt8(0x05, 0);
+      id.writeUInt16BE(40, 2);
+      id.write(name, 4);
+      const length = Buffer.alloc(4);
+      length.writeUInt32BE(id.length);
+      return { newKey: 5n, flags: 0x08, more: Buffer.concat([length, id]) };
+    };
+    for (const name of ["iqn.2026-01.test:nobody", "two", ""]) {
+      assert.equal(await out(one, ACTION.register, named(name)), STATUS.checkCondition, name);
+    }
+    assert.deepEqual(await keys(one), []);
+    assert.equal(await out(one, ACTION.register, named("iqn.2026-01.test:two")), 0);
+    assert.deepEqual(await keys(one), [5n, 5n, 5n]);
+    for (const port of [two, alsoTwo]) assert.equal(await out(port, ACTION.reserve, { type: 7, key: 5n }), 0);
+  });
+
   test("with APTPL all of it survives a restart, without it nothing does", async () => {
     for (const aptpl of [true, false]) {
       const device = new MemoryDevice(65_536);

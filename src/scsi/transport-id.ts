@@ -1,10 +1,14 @@
-/** TransportIDs of iSCSI initiator ports (SPC-4, 7.6.4.6): protocol identifier 5h, format 01b. */
+/** TransportIDs of iSCSI initiator ports (SPC-4, 7.6.4.6): protocol identifier 5h, format 00b or 01b. */
 import { invalidList } from "./sense.ts";
 
 const PROTOCOL_ISCSI = 0x05;
+/** One port: `NAME,i,0xISID`. */
 const FORMAT_PORT = 0x40;
+/** A whole device, by its name alone. */
+const FORMAT_DEVICE = 0x00;
 const HEAD_BYTES = 4;
-const NAME = /^(iqn|eui|naa)\.[^\s,\0]{1,219},i,0x[0-9a-f]{12}$/;
+const NAME = /^(iqn|eui|naa)\.[^\s,\0]{1,219}$/;
+const PORT = /^(iqn|eui|naa)\.[^\s,\0]{1,219},i,0x[0-9a-f]{12}$/;
 
 /** The TransportID of a port named `NAME,i,0xISID`. */
 export function encodeTransportId(port: string): Buffer {
@@ -17,23 +21,33 @@ export function encodeTransportId(port: string): Buffer {
   return id;
 }
 
-/** The ports of TransportIDs that begin at `offset` of a parameter list; throws INVALID FIELD IN PARAMETER LIST for any that is not of that form. */
-export function decodeTransportIds(list: Buffer, offset: number): string[] {
+/**
+ * The ports of TransportIDs that begin at `offset` of a parameter list. A device's name stands for all of its ports that
+ * `portsOf` knows, which has to be one at least. Throws INVALID FIELD IN PARAMETER LIST for anything else.
+ */
+export function decodeTransportIds(
+  list: Buffer,
+  offset: number,
+  portsOf: (initiatorName: string) => Iterable<string>,
+): string[] {
   const ports: string[] = [];
   for (let at = 0; at < list.length; ) {
     const id = list.subarray(at);
-    if (id.length < HEAD_BYTES || id.readUInt8(0) !== (FORMAT_PORT | PROTOCOL_ISCSI))
-      throw invalidList(offset + at);
+    if (id.length < HEAD_BYTES || (id.readUInt8(0) & 0x3f) !== PROTOCOL_ISCSI) throw invalidList(offset + at);
     const length = id.readUInt16BE(2);
-    if (length % 4 !== 0 || id.length < HEAD_BYTES + length) throw invalidList(offset + at);
+    if (length % 4 !== 0 || id.length < HEAD_BYTES + length) throw invalidList(offset + at + 2);
     const name = id.subarray(HEAD_BYTES, HEAD_BYTES + length);
     const end = name.indexOf(0);
-    const port = name
+    const text = name
       .subarray(0, end < 0 ? name.length : end)
       .toString("utf8")
       .toLowerCase();
-    if (!NAME.test(port)) throw invalidList(offset + at);
-    ports.push(port);
+    const format = id.readUInt8(0) & 0xc0;
+    let found: readonly string[] = [];
+    if (format === FORMAT_PORT && PORT.test(text)) found = [text];
+    else if (format === FORMAT_DEVICE && NAME.test(text)) found = [...portsOf(text)];
+    if (found.length === 0) throw invalidList(offset + at);
+    ports.push(...found);
     at += HEAD_BYTES + length;
   }
   return ports;

@@ -1,5 +1,6 @@
 /** PERSISTENT RESERVE IN and OUT (SPC-4, 6.15 and 6.16): CDBs, parameter lists and answers. */
 import { allocated, type CommandContext, type CommandResult, type ScsiCommand } from "../command.ts";
+import type { LogicalUnit } from "../logical-unit.ts";
 import {
   holds,
   isAllRegistrants,
@@ -132,7 +133,7 @@ function reserveOut(name: string, serviceAction: number, act: Out, counts: boole
   };
 }
 
-function readList({ cdb, dataOut }: CommandContext, serviceAction: number): OutList {
+function readList({ cdb, dataOut, unit }: CommandContext, serviceAction: number): OutList {
   const listLength = cdb.readUInt32BE(5);
   if (listLength < LIST_BYTES || listLength > LIST_BYTES_MAX || dataOut.length < listLength) {
     throw new CheckCondition(SENSE.parameterListLengthError);
@@ -151,16 +152,16 @@ function readList({ cdb, dataOut }: CommandContext, serviceAction: number): OutL
     serviceActionKey: list.readBigUInt64BE(8),
     specifyPorts,
     aptpl: (flags & CAPABILITIES.persistThroughPowerLoss) !== 0,
-    ports: specifyPorts ? readPorts(list) : [],
+    ports: specifyPorts ? readPorts(list, unit) : [],
   };
 }
 
-function readPorts(list: Buffer): string[] {
+function readPorts(list: Buffer, unit: LogicalUnit): string[] {
   if (list.length < LIST_BYTES + 4) throw new CheckCondition(SENSE.parameterListLengthError);
   const length = list.readUInt32BE(LIST_BYTES);
   const ids = list.subarray(LIST_BYTES + 4);
   if (length !== ids.length) throw new CheckCondition(SENSE.parameterListLengthError);
-  return decodeTransportIds(ids, LIST_BYTES + 4);
+  return decodeTransportIds(ids, LIST_BYTES + 4, (name) => unit.portsOf(name));
 }
 
 function typeOf({ cdb }: CommandContext): ReservationType {
@@ -224,13 +225,13 @@ const preemptAndAbort: Out = (change, context, list) => {
 };
 
 /** REGISTER AND MOVE has a list of its own (SPC-4, 6.16.4). */
-const registerAndMove: Out = (change, { dataOut, cdb, nexus }, { serviceActionKey }) => {
+const registerAndMove: Out = (change, { dataOut, cdb, nexus, unit }, { serviceActionKey }) => {
   const list = dataOut.subarray(0, cdb.readUInt32BE(5));
   const unregister = (list.readUInt8(17) & 0x02) !== 0;
   const relativePort = list.readUInt16BE(18);
   const ids = list.subarray(LIST_BYTES);
   if (list.readUInt32BE(20) !== ids.length) throw new CheckCondition(SENSE.parameterListLengthError);
-  const [to, ...more] = decodeTransportIds(ids, LIST_BYTES);
+  const [to, ...more] = decodeTransportIds(ids, LIST_BYTES, (name) => unit.portsOf(name));
   if (to === undefined || more.length > 0) throw invalidList(20);
   if (relativePort !== TARGET_PORT) throw invalidList(18);
   change.move(nexus.initiatorPort, to, serviceActionKey, unregister);
