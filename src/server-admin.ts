@@ -51,6 +51,8 @@ export interface Watch extends AdminServices {
   onCall(call: ApiCall): void;
   onSnapshotEnded(snapshot: SnapshotRow): void;
   onJobEnded(job: VaultJob): void;
+  /** Takes a job of the vault that was done before this start. */
+  remember(job: VaultJob): void;
   /** From now on samples are taken. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -73,7 +75,6 @@ export function createWatch(options: WatchOptions): Watch {
     log[level]({ event: event.type, resources: event.resources }, event.message);
   };
   let vaultMeasuredAtMs = Number.NEGATIVE_INFINITY;
-  // It reads the whole index: not with every sample.
   const measureVault = (atMs: number) => {
     if (atMs - vaultMeasuredAtMs < MEASURE_VAULT_EVERY_MS) return;
     vaultMeasuredAtMs = atMs;
@@ -129,6 +130,7 @@ export function createWatch(options: WatchOptions): Watch {
       metricsToken: metricsToken(options),
       onProblem,
     },
+    remember: (job) => vaultMeter.remembers(job),
     onCall(call) {
       apiMeter.count(call);
       journal.take(call);

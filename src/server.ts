@@ -155,6 +155,10 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
       onJobEnded: (job) => watch.onJobEnded(job),
     });
     later.services = services;
+    for (const kind of ["CollectGarbage", "Verify"] as const) {
+      const job = services.upkeep.lastDone(kind);
+      if (job !== undefined) watch.remember(job);
+    }
     closers.push(() => services.snapshots.close());
     await services.gateways.makeDefaults(dataDir, {
       cacheBytes: options.cacheSizeBytes,

@@ -1,4 +1,4 @@
-/** Remembers how the vault's upkeep went, over the jobs of one run of the process. */
+/** How the vault's upkeep went: its last jobs, also those before this start, and what those of this run have come to. */
 import type { VaultJob } from "../gateway/vault-upkeep.ts";
 import type { GatewayEvent } from "./event.ts";
 import type { VaultFigures } from "./sample.ts";
@@ -15,6 +15,18 @@ export class VaultMeter {
     this.#figures = { ...this.#figures, storedBytes };
   }
 
+  /** Takes a job that was done before this start. */
+  remembers({ kind, endedAtMs, verification }: VaultJob): void {
+    if (kind === "CollectGarbage")
+      this.#figures = { ...this.#figures, ...(endedAtMs !== undefined && { collectedAtMs: endedAtMs }) };
+    else
+      this.#figures = {
+        ...this.#figures,
+        ...(endedAtMs !== undefined && { verifiedAtMs: endedAtMs }),
+        ...(verification !== undefined && { damagedObjects: verification.problemCount }),
+      };
+  }
+
   /** Takes a job that has ended; answers what is to be told of it. */
   ended(job: VaultJob, nowMs: number): GatewayEvent | undefined {
     const { kind, state, collection, verification } = job;
@@ -22,8 +34,9 @@ export class VaultMeter {
       this.#figures = {
         ...this.#figures,
         collectionFailed: state === "failed",
+        // To have looked is not to have collected.
+        ...(collection !== undefined && collection.state !== "looked" && { collectedAtMs: nowMs }),
         ...(collection !== undefined && {
-          collectedAtMs: nowMs,
           packs: collection.packs - collection.deletedPacks,
           packBytes: collection.packBytes - collection.deletedBytes,
           freedBytes: this.#figures.freedBytes + collection.deletedBytes,

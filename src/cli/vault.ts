@@ -126,8 +126,7 @@ interface VaultShape {
 export async function vaultStats(choice: GatewayChoice): Promise<void> {
   const found = await clientOf(choice).callOwn<VaultShape>("DescribeVault", {});
   const ratio = (whole: number, part: number) => (part === 0 ? "-" : `${(whole / part).toFixed(2)} : 1`);
-  const moment = (seconds: number | undefined) =>
-    seconds === undefined ? "not since the start" : time(seconds);
+  const moment = (seconds: number | undefined) => (seconds === undefined ? "never" : time(seconds));
   print(found, () =>
     pairs([
       ["Vault", found.VaultId],

@@ -80,6 +80,11 @@ test("is what the catalog holds, whatever has changed since the last look", asyn
       [...pending].sort(),
       rows.filter(({ state }) => state === "pending").map(({ id }) => id),
     );
+    const completed = rows.filter(({ state }) => state === "completed");
+    assert.deepEqual(await known.completed(), {
+      count: completed.length,
+      fullBytes: completed.reduce((sum, { full_bytes }) => sum + full_bytes, 0),
+    });
     for (const volumeId of new Set(rows.map(({ volume_id }) => volume_id))) {
       const own = expected.filter(({ row }) => row.volume_id === volumeId);
       assert.deepEqual(await known.ofVolumes([volumeId, volumeId]), own);

@@ -13,6 +13,13 @@ export interface KnownSnapshot {
 /** Where more than this has changed, everything is read again. */
 const CHANGES_MAX = 500;
 
+/** Of the completed ones. */
+export interface CompletedFigures {
+  readonly count: number;
+  /** What all of them would take, each by itself. */
+  readonly fullBytes: number;
+}
+
 /** All of them at one moment. A list that was handed out stays as it was. */
 export interface SnapshotList {
   /** By their ids. */
@@ -29,6 +36,7 @@ export class KnownSnapshots {
   /** The ids of each volume's. */
   readonly #ofVolume = new Map<string, Set<string>>();
   #pending = new Set<string>();
+  #completed = { count: 0, fullBytes: 0 };
 
   /** There is one for a catalog: it is told of every change there. */
   constructor(catalog: Catalog) {
@@ -39,6 +47,14 @@ export class KnownSnapshots {
   /** Those that were not deleted. */
   list(): Promise<SnapshotList> {
     return this.#queue.run(async () => ({ all: await this.#fresh(), pending: new Set(this.#pending) }));
+  }
+
+  /** How many are completed, counted as they come and go. */
+  completed(): Promise<CompletedFigures> {
+    return this.#queue.run(async () => {
+      await this.#fresh();
+      return { ...this.#completed };
+    });
   }
 
   /** Those of the ids that are there, in the order of the ids. */
@@ -68,6 +84,7 @@ export class KnownSnapshots {
     const [rows, tags] = await Promise.all([this.#catalog.snapshots(), this.#catalog.tags.ofAll("snap-")]);
     this.#ofVolume.clear();
     this.#pending = new Set();
+    this.#completed = { count: 0, fullBytes: 0 };
     const known = [...together(rows, tags).values()];
     for (const each of known) this.#enter(each);
     this.#known = known;
@@ -113,6 +130,7 @@ export class KnownSnapshots {
     const ids = this.#ofVolume.get(row.volume_id) ?? new Set();
     this.#ofVolume.set(row.volume_id, ids.add(row.id));
     if (row.state === "pending") this.#pending.add(row.id);
+    if (row.state === "completed") this.#countCompleted(row, 1);
   }
 
   #leave({ row }: KnownSnapshot): void {
@@ -120,6 +138,12 @@ export class KnownSnapshots {
     ids?.delete(row.id);
     if (ids?.size === 0) this.#ofVolume.delete(row.volume_id);
     this.#pending.delete(row.id);
+    if (row.state === "completed") this.#countCompleted(row, -1);
+  }
+
+  #countCompleted({ full_bytes }: SnapshotRow, sign: 1 | -1): void {
+    this.#completed.count += sign;
+    this.#completed.fullBytes += sign * full_bytes;
   }
 }
 

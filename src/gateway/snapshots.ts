@@ -12,7 +12,7 @@ import { makeSnapshotId, type SnapshotId, type VolumeId } from "../platform/ids.
 import { KeyedQueue } from "../platform/keyed-queue.ts";
 import type { Random } from "../platform/random.ts";
 import { GatewayError } from "./errors.ts";
-import { type KnownSnapshot, KnownSnapshots, placeOf } from "./known-snapshots.ts";
+import { type CompletedFigures, type KnownSnapshot, KnownSnapshots, placeOf } from "./known-snapshots.ts";
 import { lineageOfVolume } from "./lineage.ts";
 import { checkLock } from "./lock-check.ts";
 import type {
@@ -163,6 +163,9 @@ export class Snapshots implements VolumeHostEvents {
     }
     return views;
   }
+
+  /** How many are completed, and what they would take if each were kept by itself. */
+  readonly completed = (): Promise<CompletedFigures> => this.#known.completed();
 
   /** Those of the ids that are there, in the order of the ids. */
   async listNamed(ids: readonly string[]): Promise<SnapshotView[]> {

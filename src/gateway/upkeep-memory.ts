@@ -7,7 +7,7 @@ const FILE = "vault-upkeep.json";
 const FORMAT = 1;
 
 export interface UpkeepMemory {
-  /** The last job of each kind that has ended; none where nothing is known. */
+  /** The last job of each kind that was done for good, then those that have ended otherwise since. */
   read(): readonly VaultJob[];
   /** Keeps these in place of what was kept. */
   write(jobs: readonly VaultJob[]): void;

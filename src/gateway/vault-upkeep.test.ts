@@ -111,6 +111,35 @@ describe("the upkeep of the vault", () => {
     upkeep.close();
   });
 
+  test("what was done last is known after a restart, whatever has failed or only looked since", async () => {
+    const upkeeps = new Upkeeps();
+    const first = upkeeps.start();
+    await upkeeps.pass(2 * HOUR_MS);
+    const done = first.lastDone("CollectGarbage");
+    assert(done !== undefined && first.lastDone("Verify") !== undefined);
+    first.collect(true);
+    await settled();
+    upkeeps.fails = true;
+    first.verify(100);
+    await settled();
+    first.close();
+    upkeeps.fails = false;
+    const second = upkeeps.start();
+    assert.deepEqual(second.lastDone("CollectGarbage"), done);
+    assert.deepEqual(
+      second.jobs().map(({ kind, state }) => [kind, state]),
+      [
+        ["CollectGarbage", "done"],
+        ["Verify", "failed"],
+      ],
+    );
+    assert.equal(second.lastDone("Verify")?.state, "done");
+    // To have looked has not put the next collection off.
+    await upkeeps.pass(DAY_MS);
+    assert.equal(upkeeps.count("collect"), 2);
+    second.close();
+  });
+
   test("a clock that was set back holds nothing up for longer than its interval", async () => {
     const upkeeps = new Upkeeps();
     const endedAtMs = upkeeps.clock.nowMs() + 400 * DAY_MS;

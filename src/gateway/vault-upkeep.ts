@@ -46,29 +46,30 @@ const EVERY_MS: Readonly<Record<VaultJobKind, number>> = { CollectGarbage: DAY_M
 /** No job begins sooner after a start, and none is tried again sooner that has failed or found another in its way. */
 const PAUSE_MS = 60 * 60_000;
 const VERIFY_PERCENT = 10;
-const DESCRIBE_EVERY_MS = 60_000;
+
+const isDone = ({ state, endedAtMs, collection }: VaultJob): boolean =>
+  state === "done" && endedAtMs !== undefined && collection?.state !== "looked";
 
 export class VaultUpkeep {
   readonly #options: VaultUpkeepOptions;
   readonly #last = new Map<VaultJobKind, VaultJob>();
-  /** When each kind was done for good: without a failure, and not only as a look. */
-  readonly #doneAtMs = new Map<VaultJobKind, number>();
+  /** The last of each kind that was done for good: without a failure, and not only as a look. */
+  readonly #done = new Map<VaultJobKind, VaultJob>();
   readonly #timers = new Set<() => void>();
   #running: Promise<void> | undefined;
   #closed = false;
-  #description: Promise<VaultDescription> | undefined;
-  #describedAtMs = 0;
 
   constructor(options: VaultUpkeepOptions) {
     this.#options = options;
-    for (const job of options.memory.read()) this.#last.set(job.kind, job);
+    for (const job of options.memory.read()) {
+      this.#last.set(job.kind, job);
+      if (isDone(job)) this.#done.set(job.kind, job);
+    }
   }
 
   /** From now on everything is done when it is due. */
   start(): void {
     const { vault } = this.#options;
-    for (const { kind, state, endedAtMs } of this.#last.values())
-      if (state === "done" && endedAtMs !== undefined) this.#doneAtMs.set(kind, endedAtMs);
     this.#next(
       () => SETTLE_EVERY_MS,
       () => vault.settle(),
@@ -83,27 +84,23 @@ export class VaultUpkeep {
   /** How long it is until the job is due; at least the pause, and at most its interval, whatever the clock says. */
   #untilDueMs(kind: VaultJobKind): number {
     const everyMs = EVERY_MS[kind];
-    const doneAtMs = this.#doneAtMs.get(kind) ?? 0;
+    const doneAtMs = this.#done.get(kind)?.endedAtMs ?? 0;
     return Math.max(PAUSE_MS, Math.min(everyMs, doneAtMs + everyMs - this.#options.clock.nowMs()));
   }
 
-  /** How much there is in the vault: at most a minute old, as all of the index is read for it. */
+  /** How much there is in the vault. */
   describe(): Promise<VaultDescription> {
-    const { vault, clock } = this.#options;
-    const nowMs = clock.monotonicMs();
-    if (this.#description === undefined || nowMs - this.#describedAtMs > DESCRIBE_EVERY_MS) {
-      this.#describedAtMs = nowMs;
-      this.#description = vault.describeVault();
-      this.#description.catch(() => {
-        this.#description = undefined;
-      });
-    }
-    return this.#description;
+    return this.#options.vault.describeVault();
   }
 
   /** The last job of each kind, or the one that is running. */
   jobs(): VaultJob[] {
     return [...this.#last.values()];
+  }
+
+  /** The last job of the kind that was done for good, in this run of the gateway or before. */
+  lastDone(kind: VaultJobKind): VaultJob | undefined {
+    return this.#done.get(kind);
   }
 
   /**
@@ -162,10 +159,13 @@ export class VaultUpkeep {
   }
 
   #remember(job: VaultJob): void {
-    if (job.collection?.state === "looked") return;
-    if (job.state === "done") this.#doneAtMs.set(job.kind, job.endedAtMs ?? job.startedAtMs);
+    if (isDone(job)) this.#done.set(job.kind, job);
+    const ended = [...this.#last.values()].filter(
+      (each) => each.state !== "running" && each.collection?.state !== "looked" && !isDone(each),
+    );
     try {
-      this.#options.memory.write([...this.#last.values()].filter(({ state }) => state !== "running"));
+      // What is read last is the last of its kind.
+      this.#options.memory.write([...this.#done.values(), ...ended]);
     } catch (error) {
       this.#options.onProblem("what the vault's upkeep has done can't be kept", error);
     }

@@ -32,6 +32,13 @@ interface Row {
   plain: number;
 }
 
+export interface IndexFigures {
+  readonly packs: number;
+  readonly chunks: number;
+  readonly plainBytes: number;
+  readonly storedBytes: number;
+}
+
 /** In place of a path: an index that goes with the process. */
 const IN_MEMORY = ":memory:";
 
@@ -97,6 +104,7 @@ export class ChunkIndex {
   addPack(packId: string, entries: readonly DirectoryEntry[], indexed: boolean): void {
     if (this.isDead(packId)) return;
     this.#transaction(() => {
+      const isNew = this.#db.prepare("SELECT 1 FROM packs WHERE pack_id = ?").get(packId) === undefined;
       this.#db
         .prepare(
           "INSERT INTO packs (pack_id, indexed, condemned) " +
@@ -105,8 +113,9 @@ export class ChunkIndex {
         )
         .run(packId, indexed ? 1 : 0);
       const row = this.#db.prepare("SELECT id FROM packs WHERE pack_id = ?").get(packId) as { id: number };
+      const added = { packs: isNew ? 1 : 0, chunks: 0, plainBytes: 0, storedBytes: 0 };
       for (const e of entries) {
-        this.#insert.run(
+        const { changes } = this.#insert.run(
           e.name,
           row.id,
           e.number,
@@ -116,7 +125,12 @@ export class ChunkIndex {
           e.storedBytes,
           e.plainBytes,
         );
+        if (changes === 0) continue;
+        added.chunks += 1;
+        added.plainBytes += e.plainBytes;
+        added.storedBytes += e.storedBytes;
       }
+      this.#count(added, 1);
     });
   }
 
@@ -151,9 +165,15 @@ export class ChunkIndex {
         "DELETE FROM chunks WHERE pack = (SELECT id FROM packs WHERE pack_id = ?)",
       );
       const packs = this.#db.prepare("DELETE FROM packs WHERE pack_id = ?");
+      const size = this.#db.prepare(
+        "SELECT count(*) AS chunks, total(c.plain) AS plain, total(c.stored) AS stored " +
+          "FROM chunks c JOIN packs p ON p.id = c.pack WHERE p.pack_id = ?",
+      );
       for (const packId of packIds) {
+        const gone = size.get(packId);
         chunks.run(packId);
-        packs.run(packId);
+        const { changes } = packs.run(packId);
+        this.#count({ packs: Number(changes), ...sizesOf(gone) }, -1);
         if (forGood) dead.run(packId);
       }
     });
@@ -232,18 +252,20 @@ export class ChunkIndex {
     });
   }
 
-  /** How many packs and records there are, and of how many bytes. Reads all of it. */
-  figures(): { packs: number; chunks: number; plainBytes: number; storedBytes: number } {
-    const packs = this.#db.prepare("SELECT count(*) AS packs FROM packs").get();
-    const chunks = this.#db
-      .prepare("SELECT count(*) AS chunks, sum(plain) AS plain, sum(stored) AS stored FROM chunks")
-      .get();
-    return {
-      packs: Number(packs?.packs),
-      chunks: Number(chunks?.chunks),
-      plainBytes: Number(chunks?.plain),
-      storedBytes: Number(chunks?.stored),
-    };
+  /** How many packs and records there are, and of how many bytes. They are counted as they come and go. */
+  figures(): IndexFigures {
+    const row = this.#guarded(() =>
+      this.#db.prepare("SELECT packs, chunks, plain, stored FROM totals").get(),
+    );
+    return { packs: Number(row?.packs ?? 0), ...sizesOf(row) };
+  }
+
+  #count({ packs, chunks, plainBytes, storedBytes }: IndexFigures, sign: 1 | -1): void {
+    this.#db
+      .prepare(
+        "UPDATE totals SET packs = packs + ?, chunks = chunks + ?, plain = plain + ?, stored = stored + ?",
+      )
+      .run(sign * packs, sign * chunks, sign * plainBytes, sign * storedBytes);
   }
 
   close(): void {
@@ -292,7 +314,10 @@ function openExisting(path: string, vaultId: string): DatabaseSync | undefined {
     db = openDatabase(path);
     const hasState = db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'state'").get() !== undefined;
     const state = hasState ? db.prepare("SELECT value FROM state").get()?.value : undefined;
-    if (state === completeState(vaultId)) return db;
+    if (state === completeState(vaultId)) {
+      addTotals(db);
+      return db;
+    }
     db.close();
     return undefined;
   } catch (error) {
@@ -320,7 +345,26 @@ function createDatabase(path: string): DatabaseSync {
       "plain INTEGER NOT NULL, suspect INTEGER NOT NULL, PRIMARY KEY (name, pack)) WITHOUT ROWID;" +
       "CREATE INDEX chunks_by_pack ON chunks (pack);",
   );
+  addTotals(db);
   return db;
+}
+
+/** An index from before there were totals is counted through once. */
+function addTotals(db: DatabaseSync): void {
+  if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'totals'").get() !== undefined) return;
+  db.exec(
+    "BEGIN; CREATE TABLE totals (packs INTEGER NOT NULL, chunks INTEGER NOT NULL, plain INTEGER NOT NULL, " +
+      "stored INTEGER NOT NULL); INSERT INTO totals SELECT (SELECT count(*) FROM packs), count(*), " +
+      "ifnull(sum(plain), 0), ifnull(sum(stored), 0) FROM chunks; COMMIT",
+  );
+}
+
+function sizesOf(row: Record<string, unknown> | undefined): Omit<IndexFigures, "packs"> {
+  return {
+    chunks: Number(row?.chunks ?? 0),
+    plainBytes: Number(row?.plain ?? 0),
+    storedBytes: Number(row?.stored ?? 0),
+  };
 }
 
 function openDatabase(path: string): DatabaseSync {

@@ -65,6 +65,11 @@ for (const store of [fileStore, s3Store]) {
       await makeCached(gateway, "first", GIB, { SnapshotId: snapshots[0] });
       await qemuIo(volumeUrl(gateway.portal, "first"), "read 0 16M");
       await gateway.crash();
+      // How the upkeep went is known after a start too.
+      const stats = vault("stats").stdout;
+      assert.match(stats, /Last collection: +20\d\d-/);
+      assert.match(stats, /Last verification: +20\d\d-/);
+      assert.match(stats, /Problems: +0/);
       await makeCached(gateway, "last", GIB, { SnapshotId: snapshots[2] });
       await qemuIo(volumeUrl(gateway.portal, "last"), "read 0 16M");
       // The volume goes on, and what it had stored before is stored again where it is needed.

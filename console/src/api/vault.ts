@@ -38,6 +38,8 @@ export interface VaultJob {
       readonly blocks: number;
     }[];
   };
+  /** The last of its kind that was done for good, where this one was not. */
+  readonly LastDone?: VaultJob;
 }
 
 export function useVaultJobs(): UseQueryResult<VaultJob[]> {
@@ -66,8 +68,7 @@ export function useVault(): UseQueryResult<VaultState> {
   const { own } = useClients();
   return useQuery({
     queryKey: ["vault"],
-    // It reads the gateway's whole index.
-    refetchInterval: 6 * CALM_MS,
+    refetchInterval: CALM_MS,
     queryFn: () => own<VaultState>("DescribeVault", {}),
   });
 }

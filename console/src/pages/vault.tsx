@@ -158,9 +158,10 @@ function took({ StartTime, EndTime }: VaultJob): string {
 
 function Verification({ job }: { job: VaultJob | undefined }): ReactNode {
   if (job === undefined) {
-    return <Box color="text-body-secondary">Not since this gateway was started.</Box>;
+    return <Box color="text-body-secondary">Never so far. It is done by itself when it is due.</Box>;
   }
-  const found = job.Verification;
+  const shown = job.Verification === undefined ? (job.LastDone ?? job) : job;
+  const found = shown.Verification;
   return (
     <SpaceBetween size="m">
       <JobState job={job} />
@@ -196,8 +197,8 @@ function Verification({ job }: { job: VaultJob | undefined }): ReactNode {
                   <StatusIndicator type="error">{plural(found.problemCount, "problem")}</StatusIndicator>
                 ),
             },
-            { label: "Ended", value: `${ago(new Date((job.EndTime ?? 0) * 1000))}` },
-            { label: "Took", value: took(job) },
+            { label: "Ended", value: `${ago(new Date((shown.EndTime ?? 0) * 1000))}` },
+            { label: "Took", value: took(shown) },
             {
               label: "Packs read",
               value: `${count(found.packsRead)} of ${count(found.packs)} (${percent((100 * found.packsRead) / Math.max(1, found.packs))})`,
@@ -213,9 +214,11 @@ function Verification({ job }: { job: VaultJob | undefined }): ReactNode {
 
 function Collection({ job }: { job: VaultJob | undefined }): ReactNode {
   if (job === undefined) {
-    return <Box color="text-body-secondary">Not since this gateway was started.</Box>;
+    return <Box color="text-body-secondary">Never so far. It is done by itself when it is due.</Box>;
   }
-  const found = job.Collection;
+  const shown = job.Collection === undefined ? (job.LastDone ?? job) : job;
+  const found = shown.Collection;
+  const last = job.LastDone;
   return (
     <SpaceBetween size="m">
       <JobState job={job} />
@@ -237,14 +240,22 @@ function Collection({ job }: { job: VaultJob | undefined }): ReactNode {
                   ? `Only looked: ${bytes(found.deadBytes)} could be freed`
                   : `${bytes(found.deletedBytes)} freed`,
             },
-            { label: "Ended", value: `${time(new Date((job.EndTime ?? 0) * 1000))}` },
-            { label: "Took", value: took(job) },
+            { label: "Ended", value: `${time(new Date((shown.EndTime ?? 0) * 1000))}` },
+            { label: "Took", value: took(shown) },
             { label: "In the bucket", value: `${bytes(found.packBytes)} in ${plural(found.packs, "pack")}` },
             { label: "Moments marked", value: count(found.roots) },
             {
               label: "Mostly dead packs",
               value: `${bytes(found.sparseBytes - found.sparseLiveBytes)} to be had by copying`,
             },
+            ...(found.state === "looked" && last?.Collection !== undefined
+              ? [
+                  {
+                    label: "Last collection",
+                    value: `${time(new Date((last.EndTime ?? 0) * 1000))}, ${bytes(last.Collection.deletedBytes)} freed`,
+                  },
+                ]
+              : []),
           ]}
         />
       )}

@@ -121,12 +121,12 @@ export const describeVault: Operation<Services & AdminServices, object, VaultOut
   name: "DescribeVault",
   async handle({ upkeep, snapshots, vaultFigures }) {
     const { vaultId, store, packs, chunks, plainBytes, storedBytes } = await upkeep.describe();
-    const completed = (await snapshots.list()).filter(({ row }) => row.state === "completed");
+    const { count, fullBytes } = await snapshots.completed();
     const { collectedAtMs, verifiedAtMs, damagedObjects } = vaultFigures();
     return {
       ...{ VaultId: vaultId, Store: store, Packs: packs, Chunks: chunks },
-      ...{ ChunkBytes: plainBytes, StoredBytes: storedBytes, Snapshots: completed.length },
-      SnapshotBytes: completed.reduce((sum, { row }) => sum + row.full_bytes, 0),
+      ...{ ChunkBytes: plainBytes, StoredBytes: storedBytes, Snapshots: count },
+      SnapshotBytes: fullBytes,
       ...(collectedAtMs !== undefined && { LastCollectionTime: collectedAtMs / 1000 }),
       ...(verifiedAtMs !== undefined && { LastVerificationTime: verifiedAtMs / 1000 }),
       ...(damagedObjects !== undefined && { Problems: damagedObjects }),

@@ -23,6 +23,8 @@ interface JobShape {
   readonly Reason?: string;
   readonly Collection?: VaultJob["collection"];
   readonly Verification?: VaultJob["verification"];
+  /** The last of its kind that was done for good, where this one was not: it failed, only looked, or is running. */
+  readonly LastDone?: JobShape;
 }
 
 /** StartVaultJob: begins a collection of garbage or a verification; only one of both can run. */
@@ -51,11 +53,16 @@ export const adoptSnapshots: Operation<Services, object, object> = {
   },
 };
 
-/** DescribeVaultJobs: the last job of each kind, or the one that is running. */
+/** DescribeVaultJobs: the last job of each kind, before this start of the gateway too, or the one that is running. */
 export const describeVaultJobs: Operation<Services, object, { readonly Jobs: readonly JobShape[] }> = {
   name: "DescribeVaultJobs",
   async handle({ upkeep }) {
-    return { Jobs: upkeep.jobs().map(shapeOf) };
+    return {
+      Jobs: upkeep.jobs().map((job) => {
+        const done = upkeep.lastDone(job.kind);
+        return { ...shapeOf(job), ...(done !== undefined && done !== job && { LastDone: shapeOf(done) }) };
+      }),
+    };
   },
 };
 
