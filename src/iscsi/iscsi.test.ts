@@ -89,6 +89,11 @@ describe("negotiation (RFC 7143, 13)", () => {
     assert.deepEqual(parameters, defaultParameters());
   });
 
+  test("a declaration that is none is rejected, and no key is answered twice", () => {
+    const answers = negotiate([["MaxRecvDataSegmentLength", "511"]], defaultParameters(), true);
+    assert.deepEqual(answers, [["MaxRecvDataSegmentLength", "Reject"]]);
+  });
+
   test("of a list the first that is known; of levels the lower; hexadecimal numbers are numbers", () => {
     const { answers } = settle([
       ["HeaderDigest", "X-other,CRC32C,None"],

@@ -162,7 +162,9 @@ export function negotiate(
     const rule = Object.hasOwn(RULES, key) ? RULES[key] : undefined;
     answers.push([key, rule === undefined ? "NotUnderstood" : rule(value, parameters)]);
   }
-  if (declare) answers.push([DECLARED, String(RECV_DATA_SEGMENT_BYTES)]);
+  // A key stands once in a text: where theirs was refused just now, they have to do without ours.
+  if (declare && !answers.some(([key]) => key === DECLARED))
+    answers.push([DECLARED, String(RECV_DATA_SEGMENT_BYTES)]);
   // FirstBurstLength must not exceed MaxBurstLength (13.14), in whichever order they were said.
   if (parameters.firstBurstLength > parameters.maxBurstLength) {
     parameters.firstBurstLength = parameters.maxBurstLength;

@@ -96,6 +96,26 @@ describe("what is refused", () => {
     await stillWorks(initiator);
   });
 
+  test("a task attribute that there is not", async () => {
+    const initiator = await kit.loggedIn("attributes");
+    for (let attribute = 0; attribute <= 7; attribute++) {
+      initiator.command(1, Buffer.alloc(16), 0x80 | attribute, 0);
+      assert.equal(await statusOf(initiator), attribute <= 3 ? "good" : "5/e/3");
+    }
+    await stillWorks(initiator);
+  });
+
+  test("a request that nobody knows uses up the number that it has, if it is the one that is due", async () => {
+    const initiator = await kit.loggedIn("unknown");
+    for (const opcode of [0x1c, 0x0a, 0x31, 0x5e]) {
+      initiator.send(initiator.header(opcode, 0x80, 1));
+      assert.equal(await reasonOf(initiator), 0x05);
+      initiator.ping(2);
+      await expect(initiator, RESPONSE.nopIn);
+    }
+    await stillWorks(initiator);
+  });
+
   test("immediate data that a command has no room for", async () => {
     const initiator = await kit.loggedIn("too-much");
     device.content.fill(0x11, 0, 1024);
@@ -124,6 +144,26 @@ describe("what is refused", () => {
     }
     assert(device.content.subarray(0, 4096).every((byte) => byte === 0x11));
     assert.equal(target.buffers.usedBytes, 0);
+    await stillWorks(initiator);
+  });
+
+  test("a text request that never ends is refused, and the next one is answered", async () => {
+    const initiator = await kit.loggedIn("text-endless");
+    let transferTag = NO_TAG;
+    for (let tag = 1; ; tag++) {
+      assert(tag < 100, "64 KiB of text are enough");
+      initiator.text(tag, 0x40, transferTag, "k".repeat(8000));
+      const { opcode, bhs } = await initiator.next();
+      if (opcode === RESPONSE.reject) {
+        assert.equal(bhs.readUInt8(2), REASON.protocolError);
+        break;
+      }
+      transferTag = bhs.readUInt32BE(20);
+    }
+    initiator.text(200, 0x80, transferTag, "SendTargets=\0");
+    assert.equal(await reasonOf(initiator), REASON.invalidPduField, "there is nothing to go on with");
+    initiator.text(201, 0x80, NO_TAG, "SendTargets=\0");
+    assert.match((await expect(initiator, RESPONSE.text)).data.toString(), /^TargetName=/);
     await stillWorks(initiator);
   });
 

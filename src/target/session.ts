@@ -44,6 +44,9 @@ export interface SessionHost {
 
 const FLAG_READ = 0x40;
 const FLAG_WRITE = 0x20;
+const ATTRIBUTE = 0x07;
+/** Untagged, simple, ordered, head of queue; behind them ACA and what is reserved (RFC 7143, 11.3.1). */
+const ATTRIBUTE_MAX = 3;
 const EMPTY = Buffer.alloc(0);
 const TASK_SET_FULL = { status: STATUS.taskSetFull, sense: undefined };
 const LOGOUT_REASON = { session: 0, connection: 1, recovery: 2 };
@@ -150,6 +153,8 @@ export class Session implements ManagedSession, WriteSink {
       return;
     }
     if (!NUMBERED.has(opcode)) {
+      // A request that nobody knows may have used up a number all the same.
+      if (!(opcode in UNNUMBERED_REASON)) this.#responder.inOrder(bhs);
       this.#responder.reject(bhs, UNNUMBERED_REASON[opcode] ?? REJECT_REASON.commandNotSupported);
       return;
     }
@@ -288,8 +293,8 @@ export class Session implements ManagedSession, WriteSink {
       this.#responder.status(bhs, TASK_SET_FULL, 0);
       return;
     }
-    // No command here goes both ways.
-    if (isWrite && (flags & FLAG_READ) !== 0) {
+    // No command here goes both ways, and there is no ACA to belong to.
+    if ((isWrite && (flags & FLAG_READ) !== 0) || (flags & ATTRIBUTE) > ATTRIBUTE_MAX) {
       this.#fail(bhs, SENSE.invalidFieldInCommandInformationUnit);
       return;
     }

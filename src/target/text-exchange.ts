@@ -21,32 +21,30 @@ export class TextExchange {
   }
 
   /**
-   * Takes one request; answers the part that is due, of at most `partBytesMax`, or the reason for a Reject. Throws a
-   * ProtocolError for too much of it.
+   * Takes one request; answers the part that is due, of at most `partBytesMax`, or the reason for a Reject, which ends
+   * the exchange.
    */
   step(bhs: Buffer, data: Buffer, partBytesMax: number): TextPart | number {
     const transferTag = bhs.readUInt32BE(AT.targetTransferTag);
     const isNew = transferTag === TAG_NONE;
     if (!isNew && !(transferTag === TRANSFER_TAG && this.#isOpen)) return REJECT_REASON.invalidPduField;
     const continues = (bhs.readUInt8(1) & TEXT_CONTINUE) !== 0;
-    // A request that goes on is not the last (RFC 7143, 11.10.2).
-    if (continues && isFinal(bhs)) return REJECT_REASON.protocolError;
-    if (isNew) {
-      this.#in = EMPTY;
-      this.#rest = EMPTY;
+    if (isNew) this.#end();
+    // A request that goes on is not the last (RFC 7143, 11.10.2); and it goes on for so long.
+    if ((continues && isFinal(bhs)) || this.#in.length + data.length > TEXT_BYTES_MAX) {
+      this.#end();
+      return REJECT_REASON.protocolError;
     }
-    if (this.#in.length + data.length > TEXT_BYTES_MAX) throw new ProtocolError("too much text");
     this.#in = this.#in.length === 0 ? Buffer.from(data) : Buffer.concat([this.#in, data]);
     if (!continues && this.#rest.length === 0) {
       try {
         this.#rest = this.#answer(saidOnce(decodeText(this.#in)));
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        this.#isOpen = false;
+        this.#end();
         return REJECT_REASON.protocolError;
-      } finally {
-        this.#in = EMPTY;
       }
+      this.#in = EMPTY;
     }
     const part = continues ? EMPTY : this.#rest.subarray(0, partBytesMax);
     this.#rest = this.#rest.subarray(part.length);
@@ -54,6 +52,13 @@ export class TextExchange {
     const ends = !more && isFinal(bhs);
     this.#isOpen = !ends;
     return { data: part, ends, more, transferTag: ends ? TAG_NONE : TRANSFER_TAG };
+  }
+
+  /** What was said so far is forgotten. */
+  #end(): void {
+    this.#in = EMPTY;
+    this.#rest = EMPTY;
+    this.#isOpen = false;
   }
 }
 

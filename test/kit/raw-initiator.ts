@@ -7,7 +7,11 @@ import { crc32c } from "@node-rs/crc32";
 const BHS_BYTES = 48;
 const DIGEST_BYTES = 4;
 const IMMEDIATE = 0x40;
+const NOP_IN = 0x20;
+const DATA_IN = 0x25;
 const R2T = 0x31;
+const STATUS_PRESENT = 0x01;
+const TAG_NONE = 0xffffffff;
 
 export interface ReceivedPdu {
   readonly opcode: number;
@@ -32,6 +36,10 @@ export class RawInitiator {
   loginText = "";
   /** The header of the newest R2T. */
   lastR2T: Buffer | undefined;
+  /** The number of the next status, and the window as it was told last. */
+  #statSN: number | undefined;
+  #expCmdSN: number | undefined;
+  #maxCmdSN: number | undefined;
   readonly #pdus: ReceivedPdu[] = [];
   #isClosed = false;
   readonly #waiting: { resolve(pdu: ReceivedPdu): void; reject(error: Error): void }[] = [];
@@ -180,6 +188,23 @@ export class RawInitiator {
     this.socket.destroy();
   }
 
+  /** What holds for every PDU of a target (RFC 7143, 4.2.2): statuses are counted, and the window never moves back. */
+  #checkNumbers(bhs: Buffer): void {
+    const isCounted = hasStatus(bhs);
+    const [statSN, expCmdSN, maxCmdSN] = [24, 28, 32].map((at) => bhs.readUInt32BE(at));
+    assert(statSN !== undefined && expCmdSN !== undefined && maxCmdSN !== undefined);
+    const what = `opcode ${bhs.readUInt8(0).toString(16)}`;
+    if (this.#statSN !== undefined && (isCounted || bhs.readUInt8(0) !== DATA_IN)) {
+      assert.equal(statSN, this.#statSN, `${what}: StatSN`);
+    }
+    if (isCounted) this.#statSN = (statSN + 1) >>> 0;
+    assert(distance(this.#expCmdSN ?? expCmdSN, expCmdSN) >= 0, `${what}: ExpCmdSN moved back`);
+    assert(distance(this.#maxCmdSN ?? maxCmdSN, maxCmdSN) >= 0, `${what}: MaxCmdSN moved back`);
+    assert(distance(expCmdSN, maxCmdSN) >= -1, `${what}: the window is less than closed`);
+    this.#expCmdSN = expCmdSN;
+    this.#maxCmdSN = maxCmdSN;
+  }
+
   #received(bytes: Buffer): void {
     this.#bytes = Buffer.concat([this.#bytes, bytes]);
     while (this.#bytes.length >= BHS_BYTES) {
@@ -201,6 +226,7 @@ export class RawInitiator {
         assert(length === 0 || digestOf(digested, false).equals(digest), "data digest");
       }
       this.#bytes = this.#bytes.subarray(total);
+      this.#checkNumbers(bhs);
       const pdu = { opcode: bhs.readUInt8(0) & 0x3f, bhs, data };
       this.receivedCount += 1;
       if (pdu.opcode === R2T) this.lastR2T = bhs;
@@ -209,6 +235,19 @@ export class RawInitiator {
       else waiting.resolve(pdu);
     }
   }
+}
+
+/** Whether the PDU carries a status, which has a number of its own; else its StatSN, if it has one, is the next. */
+function hasStatus(bhs: Buffer): boolean {
+  const opcode = bhs.readUInt8(0);
+  if (opcode === DATA_IN) return (bhs.readUInt8(1) & STATUS_PRESENT) !== 0;
+  if (opcode === NOP_IN) return bhs.readUInt32BE(16) !== TAG_NONE;
+  return opcode !== R2T;
+}
+
+/** How far `a` is behind `b` (RFC 1982); negative where it is ahead. */
+function distance(a: number, b: number): number {
+  return (b - a) | 0;
 }
 
 function cdb10(opcode: number, lba: number, blocks: number): Buffer {
