@@ -3,7 +3,7 @@
  *
  *   npm run bench                       everything
  *   npm run bench -- --rounds 5         more rounds of what is compared with tgt; the median counts
- *   npm run bench -- --only P1,flush    only some: P1 to P8, P11 to P13, flush, epochs, fairness
+ *   npm run bench -- --only P1,flush    only some: P1 to P8, P11 to P13, sessions, flush, epochs, fairness
  *
  * Absolute figures depend on the machine and its neighbours; the ratios are what is meant.
  */

@@ -7,10 +7,12 @@ import { makeStored } from "../test/e2e/volume-kit.ts";
 import { startTgt } from "../test/servers/tgt.ts";
 
 const IMAGE_MIB = 1024;
+/** Volumes that each of them has, all with the same image. */
+const VOLUMES = 4;
 
 export interface Contender {
   readonly name: string;
-  readonly url: string;
+  readonly urls: readonly string[];
   readonly pids: readonly number[];
 }
 
@@ -18,7 +20,7 @@ export interface Contender {
 export type Closers = (() => Promise<void> | void)[];
 
 /**
- * Starts all three, each with the same image of 1 GiB. It has no holes: where there are any, qemu asks what is there, and
+ * Starts all three, each with four volumes of the same image of 1 GiB. It has no holes: where there are any, qemu asks what is there, and
  * then reads nothing.
  */
 export async function startContenders(folder: string, closers: Closers): Promise<Contender[]> {
@@ -29,18 +31,19 @@ export async function startContenders(folder: string, closers: Closers): Promise
     ["tgt", false],
     ["tgt tuned", true],
   ] as const) {
-    const path = join(folder, name.replace(" ", "-"));
-    makeFullImage(path, IMAGE_MIB, "bench");
-    const tgt = await startTgt(path, tuned);
+    const paths = Array.from({ length: VOLUMES }, (_, i) => join(folder, `${name.replace(" ", "-")}-${i}`));
+    for (const path of paths) makeFullImage(path, IMAGE_MIB, "bench");
+    const tgt = await startTgt(paths, tuned);
     closers.push(() => tgt.stop());
-    contenders.push({ name, url: tgt.url, pids: [tgt.pid] });
+    contenders.push({ name, urls: tgt.urls, pids: [tgt.pid] });
   }
   const gateway = new GatewayProcess(join(folder, "data"), ["--cache-size", "1GiB"]);
   closers.push(() => gateway.kill());
   await gateway.start();
-  await makeStored(gateway, "bench");
+  const names = Array.from({ length: VOLUMES }, (_, i) => `bench-${i}`);
+  for (const name of names) await makeStored(gateway, name);
   const pids = childrenOf(gateway.launcher?.pid ?? 0);
-  contenders.push({ name: "sluicegate", url: volumeUrl(gateway.portal, "bench"), pids });
-  for (const { url } of contenders) await writeImage(image, url);
+  contenders.push({ name: "sluicegate", urls: names.map((name) => volumeUrl(gateway.portal, name)), pids });
+  for (const { urls } of contenders) for (const url of urls) await writeImage(image, url);
   return contenders;
 }

@@ -83,7 +83,7 @@ async function cachedAgainstStored(folder: string, closers: Closers): Promise<vo
     ]);
     for (let round = 0; round < 4; round++) {
       for (const [name, all] of rates)
-        all.push((await runWorkload(workload, urlOf(gateway, name), [])).ioPerSecond);
+        all.push((await runWorkload(workload, [urlOf(gateway, name)], [])).ioPerSecond);
     }
     const [stored, cached] = [...rates.values()].map((all) => quantile(all.slice(1), 0.5));
     against(write ? "4 KiB write, QD 32" : "4 KiB read, QD 32", (cached ?? 0) / (stored ?? 0), "x", {
@@ -108,7 +108,7 @@ async function writeTimesMs(client: BlockClient, count: number): Promise<number[
 async function writeRate(url: string): Promise<number> {
   const rates: number[] = [];
   for (let round = 0; round < 3; round++) {
-    rates.push((await runWorkload({ ...RANDOM_WRITES, count: 30_000 }, url, [])).ioPerSecond);
+    rates.push((await runWorkload({ ...RANDOM_WRITES, count: 30_000 }, [url], [])).ioPerSecond);
   }
   return quantile(rates, 0.5);
 }
@@ -245,7 +245,7 @@ async function memory(folder: string, closers: Closers): Promise<void> {
   }, SAMPLE_EVERY_MS);
   const busy = names
     .slice(0, 8)
-    .map((name) => runWorkload({ ...RANDOM_WRITES, count: 20_000 }, urlOf(gateway, name), []));
+    .map((name) => runWorkload({ ...RANDOM_WRITES, count: 20_000 }, [urlOf(gateway, name)], []));
   await Promise.all(busy);
   clearInterval(sampler);
   against("resident at most, 8 of them written at random", most, "MiB", { max: 600 });
@@ -260,7 +260,7 @@ async function restartTime(folder: string, closers: Closers): Promise<void> {
     else await makeCached(gateway, name, 1024 * GIB);
     await runWorkload(
       { ...RANDOM_WRITES, count: 8_000, requestBytes: 64 * KIB + 4 * KIB },
-      urlOf(gateway, name),
+      [urlOf(gateway, name)],
       [],
     );
   }
@@ -290,7 +290,7 @@ async function openEpochs(folder: string, closers: Closers): Promise<void> {
   for (const count of [0, 1, 8, 32]) {
     const arn = await makeStored(gateway, `epochs-${count}`);
     const url = urlOf(gateway, `epochs-${count}`);
-    await runWorkload(RANDOM_WRITES, url, []);
+    await runWorkload(RANDOM_WRITES, [url], []);
     await completed(gateway, await createSnapshot(gateway, arn), SNAPSHOT_LIMIT_MS);
     gate.shut();
     const client = await BlockClient.open(gateway.portal, `epochs-${count}`);

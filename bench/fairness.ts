@@ -78,7 +78,7 @@ function startWriting(url: string): { stop(): Promise<number> } {
   let isWanted = true;
   const run = async () => {
     const rates: number[] = [];
-    while (isWanted) rates.push((await runWorkload(LARGE_WRITES, url, [])).ioPerSecond);
+    while (isWanted) rates.push((await runWorkload(LARGE_WRITES, [url], [])).ioPerSecond);
     return quantile(rates, 0.5);
   };
   const done = run();

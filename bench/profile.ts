@@ -48,10 +48,10 @@ async function profile(workload: Workload): Promise<void> {
     const url = volumeUrl(gateway.portal, "profile");
     const pids = childrenOf(gateway.launcher?.pid ?? 0);
     await writeImage(image, url);
-    await runWorkload(workload, url, pids);
-    const plain = await runWorkload(workload, url, pids);
+    await runWorkload(workload, [url], pids);
+    const plain = await runWorkload(workload, [url], pids);
     writeFileSync(join(seen, "begin"), "");
-    await runWorkload(workload, url, pids);
+    await runWorkload(workload, [url], pids);
     writeFileSync(join(seen, "end"), "");
     const observed = await busiest(seen);
     const cpuProfile = observed.profile as CpuProfile;

@@ -15,11 +15,15 @@ export interface Workload {
   readonly isFlushed?: boolean;
   /** Initiators at a time, each with its own part of the `count` requests. */
   readonly clients?: number;
+  /** Each of them has a volume of its own. */
+  readonly hasOwnVolumes?: boolean;
   /** The page cache is dropped first. */
   readonly isCold?: boolean;
   /** The least ratio to tgt as Debian ships it, and to tgt tuned. */
   readonly bar?: number;
   readonly barTuned?: number;
+  /** The most CPU time of an I/O, of tgt's: bar P3b. */
+  readonly barCpu?: number;
 }
 
 const KIB = 1024;
@@ -38,6 +42,7 @@ export const WORKLOADS: readonly Workload[] = [
     count: 120_000,
     bar: 2.5,
     barTuned: 2,
+    barCpu: 0.4,
   },
   {
     id: "P2",
@@ -48,6 +53,7 @@ export const WORKLOADS: readonly Workload[] = [
     count: 100_000,
     bar: 1.8,
     barTuned: 1.5,
+    barCpu: 0.4,
   },
   { id: "P3", what: "4 KiB random read, QD 1", ...SMALL, write: false, depth: 1, count: 15_000, bar: 1 },
   { id: "P3", what: "4 KiB random write, QD 1", ...SMALL, write: true, depth: 1, count: 15_000, bar: 1 },
@@ -101,6 +107,14 @@ export const WORKLOADS: readonly Workload[] = [
     isCold: true,
     bar: 1,
   },
+  ...[false, true].flatMap((hasOwnVolumes) => {
+    const where = hasOwnVolumes ? "each to a volume of its own" : "all to one volume";
+    const common = { ...SMALL, id: "sessions", depth: 16, clients: 4, hasOwnVolumes, count: 100_000 };
+    return [
+      { ...common, what: `4 KiB random read, 4 sessions, QD 16, ${where}`, write: false, bar: 1.7 },
+      { ...common, what: `4 KiB random write, 4 sessions, QD 16, ${where}`, write: true, bar: 1.4 },
+    ];
+  }),
   { id: "flush", what: "4 KiB random write, each flushed, 1 client", ...FLUSHED, count: 2_000 },
   { id: "flush", what: "4 KiB random write, each flushed, 4 clients", ...FLUSHED, count: 4_000, clients: 4 },
   {
@@ -121,12 +135,20 @@ export interface Result {
 /** qemu-img bench walks by a fixed step; a large odd one visits the blocks in an order that looks random. */
 const RANDOM_STEP_REQUESTS = 7919;
 
-/** Runs the workload once against `url`; `pids` are the target's processes. */
-export async function runWorkload(workload: Workload, url: string, pids: readonly number[]): Promise<Result> {
-  const { count, clients = 1, isCold = false } = workload;
+/** Runs the workload once against the volumes at `urls`; `pids` are the target's processes. */
+export async function runWorkload(
+  workload: Workload,
+  urls: readonly string[],
+  pids: readonly number[],
+): Promise<Result> {
+  const { count, clients = 1, hasOwnVolumes = false, isCold = false } = workload;
   if (isCold) writeFileSync("/proc/sys/vm/drop_caches", "1");
   const cpuBefore = cpuSeconds(pids);
-  const runs = Array.from({ length: clients }, (_, i) => runClient(workload, url, i, clients));
+  const runs = Array.from({ length: clients }, (_, i) => {
+    const url = urls[hasOwnVolumes ? i : 0];
+    assert(url !== undefined);
+    return runClient(workload, url, i, clients);
+  });
   const seconds = Math.max(...(await Promise.all(runs)));
   return { ioPerSecond: count / seconds, cpuUs: ((cpuSeconds(pids) - cpuBefore) * 1e6) / count };
 }

@@ -50,14 +50,18 @@ export class BlockClient {
   }
 
   /** Logs in to the volume whose target has this name. */
-  static async open(
-    portal: string,
-    targetName: string,
-    initiatorName = "iqn.2026-11.test:block",
-  ): Promise<BlockClient> {
-    const initiator = await RawInitiator.connect(Number(portal.split(":").at(-1)));
-    const status = await initiator.login(initiatorName, `iqn.1997-05.com.amazon:${targetName}`, LOGIN_KEYS);
+  static open(portal: string, targetName: string, initiatorName?: string): Promise<BlockClient> {
+    return BlockClient.openUrl(`iscsi://${portal}/iqn.1997-05.com.amazon:${targetName}/0`, initiatorName);
+  }
+
+  /** Logs in to any target here: iscsi://HOST:PORT/NAME/LUN. */
+  static async openUrl(url: string, initiatorName = "iqn.2026-11.test:block"): Promise<BlockClient> {
+    const { port, pathname } = new URL(url);
+    const [, targetName, lun] = pathname.split("/");
+    const initiator = await RawInitiator.connect(Number(port));
+    const status = await initiator.login(initiatorName, targetName, LOGIN_KEYS);
     assert.equal(status, 0, `login answered ${status}`);
+    initiator.lun = Number(lun);
     const client = new BlockClient(initiator);
     void client.#receive();
     await client.#attend();

@@ -25,12 +25,13 @@ export async function startSubject(kind: Kind): Promise<Subject> {
     const file = join(folder, "unit");
     writeFileSync(file, "");
     truncateSync(file, SIZE_BYTES);
-    const tgt = await startTgt(file, false);
+    const tgt = await startTgt([file], false);
     const stop = async () => {
       await tgt.stop();
       remove();
     };
-    return { urls: [tgt.url, tgt.url], stop };
+    const [url = ""] = tgt.urls;
+    return { urls: [url, url], stop };
   }
   const gateway = new GatewayProcess(join(folder, "data"), [
     "--cache-size",

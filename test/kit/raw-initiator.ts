@@ -32,6 +32,8 @@ export class RawInitiator {
   #bytes = Buffer.alloc(0);
   /** PDUs that have come. */
   receivedCount = 0;
+  /** The LUN of commands. */
+  lun = 0;
   /** The text of the answer to the login. */
   loginText = "";
   /** The header of the newest R2T. */
@@ -124,6 +126,7 @@ export class RawInitiator {
     const bhs = Buffer.alloc(BHS_BYTES);
     bhs.writeUInt8(0x01, 0);
     bhs.writeUInt8(flags, 1);
+    bhs.writeUInt8(this.lun, 9);
     bhs.writeUInt32BE(tag, 16);
     bhs.writeUInt32BE(expected, 20);
     bhs.writeUInt32BE(this.cmdSN, 24);

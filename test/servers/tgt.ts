@@ -18,12 +18,13 @@ const TUNED = {
 
 export interface RunningTgt {
   readonly pid: number;
-  readonly url: string;
+  /** Of each of the files. */
+  readonly urls: readonly string[];
   stop(): Promise<void>;
 }
 
-/** Serves the file `path` as LUN 1, as Debian ships tgt or tuned. */
-export async function startTgt(path: string, tuned: boolean): Promise<RunningTgt> {
+/** Serves the files as LUN 1, 2 and so on, as Debian ships tgt or tuned. */
+export async function startTgt(paths: readonly string[], tuned: boolean): Promise<RunningTgt> {
   const port = await freePort();
   // The control port only names a socket in the file system: it must differ from that of any other tgtd, and tgtadm
   // takes no number above 32767.
@@ -48,20 +49,11 @@ export async function startTgt(path: string, tuned: boolean): Promise<RunningTgt
         target("--op", "update", "--name", name, "--value", String(value));
       }
     }
-    const unit = [
-      "--mode",
-      "logicalunit",
-      "--op",
-      "new",
-      "--tid",
-      "1",
-      "--lun",
-      "1",
-      "--backing-store",
-      path,
-    ];
-    const { status, stderr } = admin(...unit);
-    if (status !== 0) throw new Error(`tgtadm: ${stderr}`);
+    for (const [i, path] of paths.entries()) {
+      const unit = ["--mode", "logicalunit", "--op", "new", "--tid", "1", "--lun", String(i + 1)];
+      const { status, stderr } = admin(...unit, "--backing-store", path);
+      if (status !== 0) throw new Error(`tgtadm: ${stderr}`);
+    }
     target("--op", "bind", "--initiator-address", "ALL");
   } catch (error) {
     await end(child);
@@ -69,7 +61,7 @@ export async function startTgt(path: string, tuned: boolean): Promise<RunningTgt
   }
   return {
     pid: child.pid ?? 0,
-    url: `iscsi://127.0.0.1:${port}/iqn.2026-01.test:tgt/1`,
+    urls: paths.map((_, i) => `iscsi://127.0.0.1:${port}/iqn.2026-01.test:tgt/${i + 1}`),
     stop: () => end(child),
   };
 }
