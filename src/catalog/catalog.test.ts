@@ -37,6 +37,7 @@ const volumeRow: VolumeRow = {
   created_at: 1_700_000_000_123,
   recovery_point_every_ms: null,
   ec2_type: null,
+  modification: null,
   attachment: "attached",
   network_interface: null,
   detached_used_bytes: null,

@@ -210,9 +210,12 @@ export class Catalog {
     this.#onChange();
   }
 
-  async setEc2Type(id: VolumeId, type: string): Promise<void> {
+  async setModified(
+    id: VolumeId,
+    change: Partial<Pick<VolumeRow, "ec2_type" | "modification">>,
+  ): Promise<void> {
     await this.#volumes.changing(() =>
-      this.#db.updateTable("volumes").set({ ec2_type: type }).where("id", "=", id).execute(),
+      this.#db.updateTable("volumes").set(change).where("id", "=", id).execute(),
     );
     this.#onChange();
   }

@@ -216,6 +216,12 @@ const volumeTypes: Migration = {
   },
 };
 
+const volumeModifications: Migration = {
+  async up(db) {
+    await db.schema.alterTable("volumes").addColumn("modification", "text").execute();
+  },
+};
+
 const MIGRATIONS: Record<string, Migration> = {
   "0001-first-light": first,
   "0002-recovery-points": recoveryPoints,
@@ -223,6 +229,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0004-control-plane": controlPlane,
   "0005-policy-schedules": policySchedules,
   "0006-volume-types": volumeTypes,
+  "0007-volume-modifications": volumeModifications,
 };
 
 /** Brings the schema to this version. Throws a CatalogVersionError where it is newer than what is known here. */

@@ -45,6 +45,8 @@ export interface VolumeRow {
   readonly detached_used_bytes: number | null;
   /** What EC2's API was told of the volume's type, as JSON; it is shown there, and makes no difference. */
   readonly ec2_type: string | null;
+  /** The last modification by EC2's API, as JSON. */
+  readonly modification: string | null;
 }
 
 /** Who may log in to a volume's target, by CHAP. */

@@ -266,7 +266,7 @@ onGateway(
     .command("set <volume>")
     .description("set the one that AWS's API knows of")
     .requiredOption("--at <hour>", "hour of the day of the first, in the gateway's time zone")
-    .requiredOption("--every <hours>", "1, 2, 4, 8, 12 or 24")
+    .requiredOption("--every <hours>", "1 to 24; those that divide the day come at the same hours every day")
     .option("--description <text>", "of the snapshots"),
 ).action(scheduleSet);
 onGateway(schedule.command("remove <volume> <id>").description("remove one that was added")).action(

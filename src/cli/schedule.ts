@@ -18,7 +18,7 @@ interface Schedule {
   readonly Problem?: string;
 }
 
-const HOURS = [1, 2, 4, 8, 12, 24];
+const HOURS_MAX = 24;
 
 /** The schedules of a volume, or of all. */
 export async function scheduleList(name: string | undefined, choice: GatewayChoice): Promise<void> {
@@ -77,7 +77,8 @@ export async function scheduleSet(
   const [StartAt, RecurrenceInHours] = [Number(choice.at), Number(choice.every)];
   if (!Number.isInteger(StartAt) || StartAt < 0 || StartAt > 23)
     throw new UsageError("--at takes an hour of the day, 0 to 23");
-  if (!HOURS.includes(RecurrenceInHours)) throw new UsageError(`--every takes hours: ${HOURS.join(", ")}`);
+  if (!Number.isInteger(RecurrenceInHours) || RecurrenceInHours < 1 || RecurrenceInHours > HOURS_MAX)
+    throw new UsageError(`--every takes hours: 1 to ${HOURS_MAX}`);
   const api = clientOf(choice);
   const { VolumeARN } = await findVolume(api, name);
   await api.call("UpdateSnapshotSchedule", {

@@ -35,7 +35,7 @@ test("the snapshot of a volume that can't be opened now waits, and is completed 
     ...{ id: VOLUME, gateway_id, kind: "cached", size_bytes: 2 ** 30, target_name: "t", disk_id: null },
     ...{ preserve_existing_data: 0, parent_root_key: null, source_snapshot_id: null, state: "active" },
     ...{ created_at: 0, recovery_point_every_ms: null, attachment: "attached" },
-    ...{ network_interface: null, detached_used_bytes: null, ec2_type: null },
+    ...{ network_interface: null, detached_used_bytes: null, ec2_type: null, modification: null },
   };
   await catalog.addVolume(volume, { tags: [] });
   const [one, two] = [pending(1, VOLUME), pending(2, GONE)];

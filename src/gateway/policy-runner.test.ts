@@ -120,7 +120,13 @@ class Bench {
       const volume: VolumeRow = {
         ...{ id, gateway_id: GATEWAY, kind: "cached", size_bytes: 2 ** 30, target_name: id, disk_id: null },
         ...{ preserve_existing_data: 0, parent_root_key: null, source_snapshot_id: null, state: "active" },
-        ...{ created_at: 0, recovery_point_every_ms: null, ec2_type: null, attachment: "attached" },
+        ...{
+          created_at: 0,
+          recovery_point_every_ms: null,
+          ec2_type: null,
+          modification: null,
+          attachment: "attached",
+        },
         ...{ network_interface: null, detached_used_bytes: null },
       };
       await catalog.addVolume(volume, { tags: id === OTHER ? [] : [TAG] });

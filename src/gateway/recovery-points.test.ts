@@ -47,6 +47,7 @@ async function bench(volumes: number) {
           created_at: 0,
           recovery_point_every_ms: null,
           ec2_type: null,
+          modification: null,
           attachment: "attached",
           network_interface: null,
         },

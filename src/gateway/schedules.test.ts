@@ -86,6 +86,7 @@ describe("snapshots that make themselves", () => {
     created_at: 0,
     recovery_point_every_ms: null,
     ec2_type: null,
+    modification: null,
     attachment: "attached",
     network_interface: null,
     detached_used_bytes: null,

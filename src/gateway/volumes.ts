@@ -232,9 +232,9 @@ export class Volumes {
     });
   }
 
-  /** What EC2's API is told of the volume's type. */
-  setEc2Type(row: VolumeRow, type: string): Promise<void> {
-    return this.#options.catalog.setEc2Type(row.id, type);
+  /** What EC2's API is told of the volume's type, and of how it was modified last. */
+  setModified(row: VolumeRow, change: Parameters<Catalog["setModified"]>[1]): Promise<void> {
+    return this.#options.catalog.setModified(row.id, change);
   }
 
   /** How often the volume gets a recovery point while something is dirty: milliseconds, 0 never, null as usual. */
@@ -391,7 +391,7 @@ export class Volumes {
       attachment: "attached",
       network_interface: more.networkInterface,
       detached_used_bytes: null,
-      ec2_type: more.ec2Type ?? null,
+      ...{ ec2_type: more.ec2Type ?? null, modification: null },
     };
   }
 

@@ -307,10 +307,27 @@ describe("the EC2 API", () => {
       filtered.Volumes?.map((one) => one.VolumeId),
       [VolumeId],
     );
+    // One that was never modified is not there, and is refused when it is named.
+    const modifications = (input: object) => ec2("describe_volumes_modifications", input);
+    await refused(modifications({ VolumeIds: [VolumeId] }), "InvalidVolumeModification.NotFound");
+    const nobody = await modifications({ Filters: [{ Name: "volume-id", Values: [VolumeId] }] });
+    assert.deepEqual(nobody.VolumesModifications, []);
     const { VolumeModification } = await ec2("modify_volume", { VolumeId, Size: 3 });
     assert.deepEqual([VolumeModification.OriginalSize, VolumeModification.TargetSize], [2, 3]);
-    const { VolumesModifications } = await ec2("describe_volumes_modifications", { VolumeIds: [VolumeId] });
-    assert.equal(VolumesModifications[0].ModificationState, "completed");
+    for (const input of [
+      { VolumeIds: [VolumeId] },
+      {
+        Filters: [
+          { Name: "original-size", Values: ["2"] },
+          { Name: "modification-state", Values: ["completed"] },
+        ],
+      },
+    ])
+      assert.deepEqual((await modifications(input)).VolumesModifications, [VolumeModification]);
+    assert.deepEqual(
+      (await modifications({ Filters: [{ Name: "target-size", Values: ["2"] }] })).VolumesModifications,
+      [],
+    );
     assert.equal((await ec2("describe_volumes", { VolumeIds: [VolumeId] })).Volumes[0].Size, 3);
     await refused(ec2("modify_volume", { VolumeId, Size: 1 }), "InvalidParameterValue");
     await ec2("delete_volume", { VolumeId });

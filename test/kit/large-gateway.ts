@@ -124,6 +124,7 @@ async function addVolumes(catalog: Catalog, dataDir: string, count: number): Pro
         network_interface: null,
         detached_used_bytes: null,
         ec2_type: null,
+        modification: null,
       };
       await catalog.addVolume(row, {
         ...(home !== undefined && { disk: { ...home, volume_id: id } }),

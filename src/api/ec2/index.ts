@@ -11,13 +11,8 @@ import {
 import { describeLockedSnapshots, lockSnapshot, unlockSnapshot } from "./snapshot-locks.ts";
 import { copySnapshot, createSnapshot, createSnapshots, deleteSnapshot } from "./snapshots.ts";
 import { createTags, deleteTags, describeTags } from "./tags.ts";
-import {
-  createVolume,
-  deleteVolume,
-  describeVolumes,
-  describeVolumesModifications,
-  modifyVolume,
-} from "./volumes.ts";
+import { describeVolumesModifications, modifyVolume } from "./volume-modifications.ts";
+import { createVolume, deleteVolume, describeVolumes } from "./volumes.ts";
 
 export const ec2Operations: OperationTable<Services> = [
   copySnapshot,

@@ -1,14 +1,10 @@
-/** DescribeVolumes, CreateVolume, DeleteVolume, ModifyVolume, DescribeVolumesModifications. */
+/** DescribeVolumes, CreateVolume, DeleteVolume. */
 import { createHash } from "node:crypto";
 import type {
   CreateVolumeRequest,
   DeleteVolumeRequest,
-  DescribeVolumesModificationsRequest,
-  DescribeVolumesModificationsResult,
   DescribeVolumesRequest,
   DescribeVolumesResult,
-  ModifyVolumeRequest,
-  ModifyVolumeResult,
   Volume,
 } from "@aws-sdk/client-ec2";
 import { gatewayArn } from "../../gateway/arn.ts";
@@ -28,7 +24,7 @@ import {
 import { type FilterTable, filterOf } from "./filters.ts";
 import { pageOf } from "./paging.ts";
 import { zoneIdOf, zoneOf } from "./regions.ts";
-import { type DescribedVolume, keptType, typeOf, type VolumeTypeShape, volumeShape } from "./volume-shape.ts";
+import { type DescribedVolume, keptType, volumeShape } from "./volume-shape.ts";
 
 const GIB = 1024 ** 3;
 const TARGET_NAME = /^[a-z0-9.-]{1,200}$/;
@@ -190,88 +186,18 @@ function targetNames(tags: readonly { key: string; value: string }[], token: str
 export const deleteVolume: Operation<Services, DeleteVolumeRequest, object> = {
   name: "DeleteVolume",
   async handle({ volumes }, { VolumeId, DryRun }) {
-    const row = await found(volumes, VolumeId);
+    const row = await foundVolume(volumes, VolumeId);
     if (DryRun === true) throw dryRun();
     await volumes.remove(volumes.arnOf(row));
     return {};
   },
 };
 
-/**
- * ModifyVolume: a volume becomes larger while it is in use, and is shown with another type. That is done when this answers.
- */
-export const modifyVolume: Operation<Services, ModifyVolumeRequest, ModifyVolumeResult> = {
-  name: "ModifyVolume",
-  async handle({ volumes, clock }, input) {
-    const row = await found(volumes, input.VolumeId);
-    const before = row.size_bytes / GIB;
-    const { Size = before, DryRun } = input;
-    const type = modifiedType(typeOf(row), input);
-    if (input.Size === undefined && type === undefined)
-      throw new Ec2Error("MissingParameter", "The request must contain the parameter Size.");
-    if (Size < before)
-      throw new Ec2Error("InvalidParameterValue", "New size cannot be smaller than existing size");
-    if (DryRun === true) throw dryRun();
-    const startedAt = new Date(clock.nowMs());
-    if (Size > before) await volumes.grow(row, Size * GIB);
-    if (type !== undefined) await volumes.setEc2Type(row, type);
-    const was = typeOf(row);
-    const is = type === undefined ? was : typeOf({ ...row, ec2_type: type });
-    return {
-      VolumeModification: {
-        VolumeId: row.id,
-        ModificationState: "completed",
-        ...{ OriginalSize: before, TargetSize: Size },
-        ...{
-          OriginalVolumeType: was.VolumeType ?? "standard",
-          TargetVolumeType: is.VolumeType ?? "standard",
-        },
-        ...{ OriginalIops: was.Iops, TargetIops: is.Iops },
-        ...{ OriginalThroughput: was.Throughput, TargetThroughput: is.Throughput },
-        Progress: 100,
-        StartTime: startedAt,
-        EndTime: new Date(clock.nowMs()),
-      },
-    };
-  },
-};
-
-/** Figures go with the type: another type begins without those of the one before. */
-function modifiedType(before: VolumeTypeShape, input: ModifyVolumeRequest): string | undefined {
-  const isSame = input.VolumeType === undefined || input.VolumeType === before.VolumeType;
-  return keptType(input) === undefined ? undefined : keptType({ ...(isSame && before), ...given(input) });
-}
-
-function given({ VolumeType, Iops, Throughput }: ModifyVolumeRequest): VolumeTypeShape {
-  return {
-    ...(VolumeType !== undefined && { VolumeType }),
-    ...(Iops !== undefined && { Iops }),
-    ...(Throughput !== undefined && { Throughput }),
-  };
-}
-
-/** DescribeVolumesModifications: none is ever under way, as ModifyVolume answers when it is done. */
-export const describeVolumesModifications: Operation<
-  Services,
-  DescribeVolumesModificationsRequest,
-  DescribeVolumesModificationsResult
-> = {
-  name: "DescribeVolumesModifications",
-  async handle({ volumes }, { VolumeIds = [], DryRun }) {
-    const rows = await Promise.all(VolumeIds.map((id) => found(volumes, id)));
-    if (DryRun === true) throw dryRun();
-    return {
-      VolumesModifications: rows.map(({ id, size_bytes }) => ({
-        VolumeId: id,
-        ModificationState: "completed",
-        TargetSize: size_bytes / GIB,
-        Progress: 100,
-      })),
-    };
-  },
-};
-
-async function found(volumes: Services["volumes"], text: string | undefined): Promise<VolumeView["row"]> {
+/** The volume that a request names. Throws InvalidVolume.NotFound. */
+export async function foundVolume(
+  volumes: Services["volumes"],
+  text: string | undefined,
+): Promise<VolumeView["row"]> {
   const id = checkedVolumeId(text);
   const row = (await volumes.list()).find((volume) => volume.id === id && volume.state !== "deleting");
   if (row === undefined) throw volumeNotFound(id);
