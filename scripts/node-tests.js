@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 import { findNode } from "../bin/node24.js";
 import { root, runStep } from "./steps.js";
+import { longestFirst } from "./test-order.js";
 
-const ONE_TEST_LIMIT_MS = 300_000;
+const ONE_TEST_LIMIT_MS = 600_000;
 
 /** The test files under `folder` (a path from the root), sorted, as paths from the root. */
 export function testFiles(folder) {
@@ -21,23 +22,18 @@ export function testFiles(folder) {
 }
 
 /**
- * Runs `files` and gives {passed, failed, skipped, seconds}.
+ * Runs `files`, so many at a time, and gives {passed, failed, skipped, seconds}.
  *
  * A run that ends without a summary (killed, crashed, out of time) counts as one failure more.
  */
-export async function runTests(name, files, { concurrency, limitMs, env = {}, namePattern }) {
+export async function runTests(name, files, { concurrency, limitMs, env = {}, namePattern, niceness }) {
   const tally = join(tmpdir(), `sluicegate-tally-${process.pid}-${name.replace(/\W+/g, "-")}.json`);
-  const args = [
-    "--test",
-    `--test-concurrency=${concurrency}`,
-    `--test-timeout=${Math.min(ONE_TEST_LIMIT_MS, limitMs)}`,
-    `--test-reporter=${join(root, "scripts", "test-reporter.js")}`,
-    "--test-reporter-destination=stdout",
-    ...(namePattern === undefined ? [] : [`--test-name-pattern=${namePattern}`]),
-    ...files,
-  ];
+  const timeoutMs = Math.min(ONE_TEST_LIMIT_MS, limitMs);
+  const what = { files: longestFirst(files), concurrency, timeoutMs, namePattern };
+  const args = [join(root, "scripts", "run-files.js"), JSON.stringify(what)];
   const step = await runStep(name, findNode(), args, {
     limitMs,
+    niceness,
     env: { ...env, SLUICEGATE_TEST_TALLY: tally },
   });
   const counts = { passed: 0, failed: 0, skipped: 0 };

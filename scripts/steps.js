@@ -1,6 +1,6 @@
 // Runs one program of the checks and tests with a time limit. Plain JavaScript for Node 18.
 import { spawn } from "node:child_process";
-import { constants } from "node:os";
+import { constants, setPriority } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -14,9 +14,10 @@ const running = new Set();
  * Runs `command` in a process group of its own, and ends the whole group when `limitMs` is over.
  *
  * With `quiet`, what it writes is kept (its first and last part) and given back; else it is shown at once.
+ * `niceness` is that of nice(1): with 10, what runs beside it comes first.
  * Gives {ok, status, output, seconds}; never throws for what the program did.
  */
-export function runStep(name, command, args, { limitMs, quiet = false, env = {} }) {
+export function runStep(name, command, args, { limitMs, quiet = false, env = {}, niceness = 0 }) {
   const startedMs = Date.now();
   const child = spawn(command, args, {
     cwd: root,
@@ -25,6 +26,7 @@ export function runStep(name, command, args, { limitMs, quiet = false, env = {} 
     detached: true,
   });
   running.add(child);
+  if (niceness > 0 && child.pid !== undefined) setPriority(child.pid, niceness);
   let output = "";
   const keep = (text) => {
     if (output.length < OUTPUT_CHARS_MAX) output += text;
