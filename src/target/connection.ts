@@ -31,6 +31,8 @@ export interface ConnectionHost extends LoginHost {
   dropped(connection: Connection, reason: string): void;
 }
 
+/** A write that was looked at so often and had nothing new has been forgotten by its initiator. */
+const STALLS_MAX = 2;
 /** What a PDU costs beside its bytes, in bytes of an answer. */
 const PDU_COST_BYTES = 1024;
 
@@ -229,6 +231,10 @@ export class Connection implements PduHandler {
   #watch(): void {
     this.#cancelTimer = this.#host.clock.after(this.#host.limits.pingAfterMs, () => {
       if (this.#ended) return;
+      if ((this.#session?.countStalls() ?? 0) >= STALLS_MAX) {
+        this.drop("the data of a write does not come");
+        return;
+      }
       if (this.#heard) this.#asked = false;
       else if (this.#asked) {
         this.drop("the initiator does not answer");

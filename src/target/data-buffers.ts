@@ -32,6 +32,11 @@ export class DataBuffers {
     return this.#usedBytes;
   }
 
+  /** Whether it has to be shared with care: three quarters are in use. */
+  get isScarce(): boolean {
+    return this.#usedBytes > 0.75 * this.#limitBytes;
+  }
+
   /** Bytes that nobody uses and that are kept all the same. */
   get freeBytes(): number {
     return this.#freeBytes;

@@ -2,11 +2,9 @@
 import { strict as assert } from "node:assert";
 import { once } from "node:events";
 import { after, afterEach, before, describe, test } from "node:test";
-import { ManualClock } from "../../test/kit/manual-clock.ts";
 import type { RawInitiator } from "../../test/kit/raw-initiator.ts";
 import { SeededRandom } from "../../test/kit/seeded-random.ts";
 import { expect, NAME, RESPONSE, statusOf, TargetKit, write, write10 } from "../../test/kit/target-kit.ts";
-import { DEFAULT_TARGET_LIMITS } from "./limits.ts";
 
 const MIB = 1024 * 1024;
 const ALL_SOLICITED = { immediate: 0, unsolicited: 0, pduBytes: 65536 };
@@ -274,6 +272,34 @@ describe("no input is fatal", () => {
     peer.close();
   });
 
+  test("writes that never get their data, in several sessions: there is room for others' all the same", async () => {
+    const peers: RawInitiator[] = [];
+    for (let i = 0; i < 8; i++) {
+      const peer = await kit.loggedIn(`hoarder-${i}`);
+      for (let tag = 1; tag <= 12; tag++) peer.command(tag, write10(0, 1), 0xa1, 15 * MIB);
+      for (let tag = 1; tag <= 12; tag++) await peer.next();
+      peers.push(peer);
+    }
+    assert(target.buffers.isScarce);
+    const honest = await kit.loggedIn("honest");
+    const data = Buffer.alloc(MIB, 0x5a);
+    assert.equal(await write(honest, 1, 0, data, ALL_SOLICITED), "good");
+    for (const peer of [...peers, honest]) peer.close();
+  });
+
+  test("discovery sessions take no room from those of targets", async () => {
+    const peers: RawInitiator[] = [];
+    const discover = async () => {
+      const peer = await kit.connect();
+      peers.push(peer);
+      return peer.login("iqn.2026-01.test:explorer", undefined, ["SessionType=Discovery"]);
+    };
+    for (let i = 0; i < target.limits.discoverySessionsMax; i++) assert.equal(await discover(), 0);
+    assert.equal(await discover(), 0x0302);
+    peers.push(await kit.loggedIn("worker"));
+    for (const peer of peers) peer.close();
+  });
+
   test("a peer that stops reading holds up itself alone, and gets all when it reads on", async () => {
     const peer = await kit.loggedIn("deaf", ["MaxRecvDataSegmentLength=262144"]);
     peer.socket.pause();
@@ -387,54 +413,5 @@ describe("no input is fatal", () => {
     again.isid = peers[0]?.isid ?? 0;
     assert.equal(await again.login("iqn.2026-01.test:many-0", NAME), 0);
     for (const peer of [...peers, again]) peer.close();
-  });
-});
-
-describe("peers that take too long", () => {
-  const clock = new ManualClock();
-  const kit = new TargetKit(DEFAULT_TARGET_LIMITS, clock);
-  before(() => kit.start());
-  after(async () => {
-    await kit.stop();
-  });
-
-  test("no login in time", async () => {
-    const { loginTimeoutMs } = kit.target.limits;
-    const peer = await kit.connect();
-    const closed = once(peer.socket, "close");
-    // Not even one that goes on saying something.
-    peer.socket.write(login(NAMES).subarray(0, 10));
-    const other = await kit.loggedIn("in-time");
-    clock.advance(loginTimeoutMs);
-    await closed;
-    other.ping(1);
-    await expect(other, RESPONSE.nopIn);
-    const bye = once(other.socket, "close");
-    other.close();
-    await bye;
-  });
-
-  test("a silent peer is asked, and dropped when it does not answer; one that answers stays", async () => {
-    const { pingAfterMs } = kit.target.limits;
-    const [silent, polite] = [await kit.loggedIn("silent"), await kit.loggedIn("polite")];
-    const closed = once(silent.socket, "close");
-    // What the login itself said counts for the first while.
-    clock.advance(pingAfterMs);
-    clock.advance(pingAfterMs);
-    await expect(silent, RESPONSE.nopIn);
-    const { bhs } = await expect(polite, RESPONSE.nopIn);
-    assert.equal(bhs.readUInt32BE(16), 0xffffffff);
-    const answer = polite.header(0x40, 0x80, 0xffffffff);
-    answer.writeUInt32BE(bhs.readUInt32BE(20), 20);
-    polite.send(answer);
-    polite.ping(1);
-    await expect(polite, RESPONSE.nopIn);
-    clock.advance(pingAfterMs);
-    await closed;
-    polite.ping(2);
-    await expect(polite, RESPONSE.nopIn);
-    const bye = once(polite.socket, "close");
-    polite.close();
-    await bye;
   });
 });

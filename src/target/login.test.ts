@@ -162,6 +162,17 @@ describe("login stages (RFC 7143, 6.3)", () => {
     assert.equal(new Caller().send(OPERATIONAL, FULL, { InitiatorName: INITIATOR }).status, 0x0207);
     assert.equal(new Caller().introduce(OPERATIONAL, FULL, { TargetName: "iqn.x:no" }).status, 0x0203);
     assert.equal(new Caller().introduce(OPERATIONAL, FULL, { SessionType: "Boot" }).status, 0x0209);
+    for (const name of ["iqn.x:a b", "iqn.x:a\nb", "iqn.x:\u001b[2J", "iqn.x:\u202eb"]) {
+      const answer = new Caller().introduce(OPERATIONAL, FULL, { InitiatorName: name });
+      assert.equal(answer.status, STATUS.initiatorError);
+      assert.equal(answer.step.refusal?.initiatorName, "", "not into the log");
+      const target = new Caller().introduce(OPERATIONAL, FULL, { TargetName: name });
+      assert.deepEqual([target.status, target.step.refusal?.targetName], [STATUS.notFound, ""]);
+    }
+    assert(new Caller().introduce(OPERATIONAL, FULL, { InitiatorName: "eui.02004567A425678D" }).step.done);
+    assert(
+      new Caller().introduce(OPERATIONAL, FULL, { InitiatorName: "iqn.2026-01.test:m\u00fcnchen" }).step.done,
+    );
     const caller = new Caller();
     caller.introduce(OPERATIONAL, undefined, { MaxBurstLength: "4096" });
     assert.equal(caller.send(OPERATIONAL, FULL, { MaxBurstLength: "8192" }).status, STATUS.initiatorError);

@@ -70,6 +70,8 @@ export interface LoginHost {
 const PROTOCOL_VERSION = 0;
 const ROUNDS_MAX = 64;
 const NAME_BYTES_MAX = 223;
+/** No spaces and nothing that would do something to whoever reads it in a log (RFC 7143, 4.2.7.2). */
+const NAME = /^[^\s\p{C}]+$/u;
 const COMMAND_WINDOW = 32;
 /** What a login PDU may carry: the MaxRecvDataSegmentLength before any is declared (RFC 7143, 13.12). */
 export const LOGIN_DATA_BYTES_MAX = 8192;
@@ -227,6 +229,9 @@ export class Login {
     if (initiatorName === "" || Buffer.byteLength(initiatorName) > NAME_BYTES_MAX) {
       throw new LoginRefused(LOGIN_STATUS.missingParameter, "no InitiatorName");
     }
+    if (!NAME.test(initiatorName)) {
+      throw new LoginRefused(LOGIN_STATUS.initiatorError, "an InitiatorName that is no iSCSI name");
+    }
     this.#initiatorName = initiatorName;
     const type = said.get("SessionType") ?? "Normal";
     if (type !== "Discovery" && type !== "Normal") {
@@ -239,7 +244,7 @@ export class Login {
     }
     const targetName = said.get("TargetName");
     if (targetName === undefined) throw new LoginRefused(LOGIN_STATUS.missingParameter, "no TargetName");
-    if (Buffer.byteLength(targetName) > NAME_BYTES_MAX) {
+    if (Buffer.byteLength(targetName) > NAME_BYTES_MAX || !NAME.test(targetName)) {
       throw new LoginRefused(LOGIN_STATUS.notFound, "there is no such target");
     }
     this.#targetName = targetName;

@@ -108,7 +108,7 @@ export class Session implements ManagedSession, WriteSink {
 
   constructor(connection: Connection, loggedIn: LoggedIn, host: SessionHost, after: readonly Session[]) {
     const { entry, parameters } = loggedIn;
-    const { tasksPerSessionMax, sessionBufferBytesMax } = host.limits;
+    const { tasksPerSessionMax } = host.limits;
     const taskCount = () => this.#taskCount;
     this.connection = connection;
     this.initiatorName = loggedIn.initiatorName;
@@ -130,7 +130,7 @@ export class Session implements ManagedSession, WriteSink {
       taskCount,
     );
     this.#reads = new ReadPath(connection, this.#responder, host.buffers);
-    this.#writes = new WriteCollector(parameters, host.buffers, sessionBufferBytesMax, this.#responder, this);
+    this.#writes = new WriteCollector(parameters, host.buffers, host.limits, this.#responder, this);
     this.#text = new TextExchange((keys) => this.#answerText(keys));
     if (entry !== undefined && this.#unit !== undefined) {
       this.#management = new TaskManagement(this, () => host.sessionsOf(entry), this.#unit);
@@ -219,6 +219,11 @@ export class Session implements ManagedSession, WriteSink {
   /** The peer has taken all that was sent. */
   onDrained(): void {
     this.#reads.onDrained();
+  }
+
+  /** How often this was asked while the data of the same write did not come. */
+  countStalls(): number {
+    return this.#writes.countStalls();
   }
 
   /** Asks the initiator whether it is there. */

@@ -209,8 +209,13 @@ export class Target implements ConnectionHost, SessionHost {
 
   hasRoom(entry: TargetEntry | undefined, initiatorName: string, isid: Buffer): boolean {
     let sessionCount = 0;
-    for (const { session } of this.#connections) if (session !== undefined) sessionCount += 1;
-    if (entry === undefined) return sessionCount < this.limits.sessionsMax;
+    let discoveryCount = 0;
+    for (const { session } of this.#connections) {
+      if (session === undefined) continue;
+      if (session.entry === undefined) discoveryCount += 1;
+      else sessionCount += 1;
+    }
+    if (entry === undefined) return discoveryCount < this.limits.discoverySessionsMax;
     const sessions = [...this.sessionsOf(entry)];
     return (
       (sessions.length < this.limits.sessionsPerTargetMax && sessionCount < this.limits.sessionsMax) ||

@@ -4,6 +4,7 @@ import type { SessionParameters } from "../iscsi/negotiation.ts";
 import { serialAdd } from "../iscsi/serial.ts";
 import type { SenseCode } from "../scsi/sense.ts";
 import type { DataBuffers } from "./data-buffers.ts";
+import type { TargetLimits } from "./limits.ts";
 import type { Responder } from "./responder.ts";
 import { DATA_FAULT, WriteTask } from "./write-task.ts";
 
@@ -15,30 +16,35 @@ export interface WriteSink {
   failed(task: WriteTask, fault: SenseCode): void;
 }
 
+type WriteLimits = Pick<TargetLimits, "sessionBufferBytesMax" | "sessionBufferShareBytes">;
+
 export class WriteCollector {
   readonly #parameters: SessionParameters;
   readonly #buffers: DataBuffers;
-  readonly #bufferBytesMax: number;
+  readonly #limits: WriteLimits;
   readonly #responder: Responder;
   readonly #sink: WriteSink;
   readonly #tasks = new Map<number, WriteTask>();
   /** The task whose buffer the receiver is filling. */
   #lent: WriteTask | undefined;
   #bufferBytes = 0;
+  /** The oldest write when `countStalls` was asked last, what it had received, and for how many times now. */
+  #watched: WriteTask | undefined;
+  #seen = 0;
+  #stalls = 0;
   #transferTag = 1;
   #closed = false;
 
-  /** All writes of the session together have buffers of at most `bufferBytesMax`. */
   constructor(
     parameters: SessionParameters,
     buffers: DataBuffers,
-    bufferBytesMax: number,
+    limits: WriteLimits,
     responder: Responder,
     sink: WriteSink,
   ) {
     this.#parameters = parameters;
     this.#buffers = buffers;
-    this.#bufferBytesMax = bufferBytesMax;
+    this.#limits = limits;
     this.#responder = responder;
     this.#sink = sink;
   }
@@ -51,9 +57,24 @@ export class WriteCollector {
     return this.#tasks.has(tag);
   }
 
+  /**
+   * How often this was asked while the write that waits for longest has had no data. A peer that asks for buffers and
+   * does not fill them takes them from the others.
+   */
+  countStalls(): number {
+    const [oldest] = this.#tasks.values();
+    const isStalled = oldest !== undefined && oldest === this.#watched && oldest.receivedBytes === this.#seen;
+    this.#stalls = isStalled ? this.#stalls + 1 : 0;
+    this.#watched = oldest;
+    this.#seen = oldest?.receivedBytes ?? 0;
+    return this.#stalls;
+  }
+
   /** Begins with a command whose immediate data is `data`; answers false where there is no buffer for it. */
   begin(bhs: Buffer, data: Buffer, expected: number): boolean {
-    const roomy = this.#bufferBytes + expected <= this.#bufferBytesMax;
+    const { sessionBufferBytesMax, sessionBufferShareBytes } = this.#limits;
+    const most = this.#buffers.isScarce ? sessionBufferShareBytes : sessionBufferBytesMax;
+    const roomy = this.#bufferBytes + expected <= most;
     const buffer = roomy ? this.#buffers.take(expected) : undefined;
     if (buffer === undefined) return false;
     this.#bufferBytes += buffer.length;
