@@ -7,7 +7,7 @@ const FLAGS = [
   ...["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
   ...["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"],
 ];
-const STEP_MS_MAX = 30_000;
+const STEP_MS_MAX = 60_000;
 
 /** Why tests in a browser can't run here; false where they can. */
 export const skipWithoutBrowser: string | false = existsSync(EXECUTABLE)

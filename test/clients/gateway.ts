@@ -6,10 +6,11 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { freePort } from "../servers/free-port.ts";
 import { Boto, type BotoSettings } from "./boto.ts";
 
 const command = fileURLToPath(new URL("../../bin/sluicegate.js", import.meta.url));
-const READY_MS_MAX = 60_000;
+const READY_MS_MAX = 120_000;
 const LOG_CHARS_MAX = 100_000;
 
 export class GatewayProcess {
@@ -71,8 +72,9 @@ export class GatewayProcess {
   /** Starts it; resolves when it says that it is ready. The second start keeps the addresses of the first. */
   async start(): Promise<void> {
     assert.equal(this.#child, undefined);
-    const listen = this.#ready === undefined ? "127.0.0.1:0" : new URL(this.endpoint).host;
-    const iscsi = this.#ready === undefined ? "127.0.0.1:0" : this.#address(2);
+    const isFirst = this.#ready === undefined;
+    const listen = isFirst ? `127.0.0.1:${await freePort()}` : new URL(this.endpoint).host;
+    const iscsi = isFirst ? `127.0.0.1:${await freePort()}` : this.#address(2);
     const args = ["start", "--data", this.dataDir, "--listen", listen, "--iscsi", iscsi, ...this.#options];
     const child = spawn(process.execPath, [this.#program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;

@@ -1,4 +1,5 @@
 /** Disk images for the tests: made from a seed, the same every time. */
+import { strict as assert } from "node:assert";
 import { createCipheriv, createHash } from "node:crypto";
 import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 
@@ -43,23 +44,24 @@ export function makeFullImage(file: string, mib: number, seed: string): void {
   }
 }
 
-/** The SHA-256 of bytes [from, to) of a file; what lies beyond its end counts as zeros. */
-export function hashOf(file: string, from: number, to: number): string {
-  const hash = createHash("sha256");
-  const buffer = Buffer.alloc(4 * MIB);
-  const fd = openSync(file, "r");
+/** Where two files first differ in bytes [from, to), or undefined; what lies beyond the end of one counts as zeros. */
+export function firstDifference(fileA: string, fileB: string, from: number, to: number): number | undefined {
+  const fds = [openSync(fileA, "r"), openSync(fileB, "r")];
+  const buffers = fds.map(() => Buffer.alloc(4 * MIB));
   try {
-    for (let at = from; at < to; ) {
-      const length = Math.min(buffer.length, to - at);
-      const read = readSync(fd, buffer, 0, length, at);
-      buffer.fill(0, read, length);
-      hash.update(buffer.subarray(0, length));
-      at += length;
+    for (let at = from; at < to; at += 4 * MIB) {
+      const length = Math.min(4 * MIB, to - at);
+      const [a, b] = fds.map((fd, i) => {
+        const buffer = buffers[i] ?? assert.fail();
+        return buffer.fill(0, readSync(fd, buffer, 0, length, at), length).subarray(0, length);
+      });
+      assert(a && b);
+      if (!a.equals(b)) return at + a.findIndex((byte, i) => byte !== b[i]);
     }
+    return undefined;
   } finally {
-    closeSync(fd);
+    for (const fd of fds) closeSync(fd);
   }
-  return hash.digest("hex");
 }
 
 /** How many of the blocks of 64 KiB from `offsetBytes` on are filled with `patternOf(i)`, without a gap. */

@@ -1,4 +1,4 @@
 import { firstLight } from "./first-light.ts";
 import { fileStore } from "./store.ts";
 
-firstLight(fileStore);
+firstLight(fileStore, 1100);

@@ -56,7 +56,7 @@ describe("volumes of 16 and 32 TiB", () => {
       const startMs = systemClock.monotonicMs();
       const snapshotId = await createSnapshot(gateway, arn);
       const tookMs = systemClock.monotonicMs() - startMs;
-      assert(tookMs < 1_000, `CreateSnapshot took ${tookMs} ms`);
+      assert(tookMs < 5_000, `CreateSnapshot took ${tookMs} ms`);
       await client.write(0, Buffer.alloc(512, 99));
       client.close();
       await gateway.crash();

@@ -10,7 +10,7 @@ const POLL_MS = 100;
 export async function until<T>(
   what: string,
   ask: () => Promise<T | undefined>,
-  limitMs = 60_000,
+  limitMs = 120_000,
 ): Promise<T> {
   const endMs = systemClock.monotonicMs() + limitMs;
   for (;;) {
@@ -90,7 +90,7 @@ export async function snapshotState(
 export async function completed(
   gateway: GatewayProcess,
   snapshotId: string,
-  limitMs = 60_000,
+  limitMs = 120_000,
 ): Promise<void> {
   await until(
     `${snapshotId} completed`,
