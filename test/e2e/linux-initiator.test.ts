@@ -197,6 +197,51 @@ describe("Debian's Linux initiator", { skip: guestSkip() }, () => {
     await guest.ok(`sg_persist --out --clear --param-rk=abc1 ${held}`);
   });
 
+  test("sg3_utils: what an administrator asks a disk, and what it answers", async () => {
+    const path = async (name: string) => {
+      const found = await guest.ok(`basename -a /sys/block/$(basename $(readlink /dev/${name}))/slaves/*`);
+      return `/dev/${found.split("\n")[0]}`;
+    };
+    const [one, two] = [await path("one"), await path("two")];
+    const told = await guest.ok(`
+      for command in "sg_vpd -a" "sg_modes -a" "sg_logs -a" "sg_opcodes -R -m" "sg_senddiag -t"; do
+        $command ${one}
+      done`);
+    for (const line of [
+      "block -> block",
+      "thin provisioned",
+      "Informational Exceptions",
+      "Write same\\(16\\)",
+    ])
+      assert.match(told, new RegExp(line), told);
+    // Zeros become the first block of a random file, once; then the first MiB of one volume goes to the other.
+    await guest.ok(`
+      head -c 512 /dev/urandom > /run/block
+      head -c 512 /dev/zero > /run/zeros
+      cat /run/zeros /run/block > /run/swap
+      sg_unmap --force --lba=0 --num=64 ${one}
+      sg_compare_and_write --in=/run/swap --lba=0 --num=1 --xferlen=1024 ${one}
+      sg_verify --lba=0 --count=1 --bytchk=1 --ndo=512 --in=/run/block ${one}
+      sg_write_same --16 --lba=8 --num=64 --in=/run/block --xferlen=512 ${one}
+      sg_xcopy if=${one} of=${two} bs=512 count=2048
+      sg_get_lba_status --lba=0 --maxlen=64 ${one}
+      for disk in ${one} ${two}; do
+        dd if=$disk bs=1M count=1 iflag=direct 2> /dev/null | sha256sum
+      done | uniq | wc -l | grep -x 1`);
+    /** [command, its exit status, what it says] */
+    const refused: readonly [string, number, RegExp][] = [
+      [`sg_compare_and_write --in=/run/swap --lba=0 --num=1 --xferlen=1024 ${one}`, 14, /byte offset: 0/],
+      [`sg_raw -r 512 ${one} 28 20 00 00 00 00 00 00 01 00`, 5, /Error in Command: byte 1 bit 7/],
+      [`sg_raw -r 512 ${one} 28 00 00 20 00 00 00 00 01 00`, 22, /Info fld=0x200000 /],
+      [`sg_raw ${one} 04 00 00 00 00 00`, 9, /Invalid command operation code/],
+    ];
+    for (const [command, status, says] of refused) {
+      const outcome = await guest.run(command);
+      assert.equal(outcome.status, status, `${command}: ${outcome.output}`);
+      assert.match(outcome.output, says);
+    }
+  });
+
   test("logs out of everything", async () => {
     await guest.ok("iscsiadm -m node -U all");
     assert.notEqual((await guest.run("iscsiadm -m session")).status, 0, "a session is left");
