@@ -21,7 +21,6 @@ const LINES_MAX = 450;
 const LONG_FILES: Readonly<Record<string, string>> = {
   "src/vault/vault.ts":
     "everything that the vault does for others, a few lines each; what it does is in its parts",
-  "src/target/session.ts": "one state machine: command numbering, tasks and their answers share every field",
   "src/volume/cached-volume.ts":
     "one engine: reads, writes and fetches meet in the same slots, between the same awaits",
   "src/volume/slot-pool.ts":
