@@ -19,6 +19,7 @@ import type { SlotPool } from "./slot-pool.ts";
 import { StoppableVolume } from "./stoppable-volume.ts";
 import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
+import type { BrakeShare } from "./write-brake.ts";
 import { isZeros, ZEROS } from "./zeros.ts";
 
 /**
@@ -40,6 +41,7 @@ export abstract class EngineVolume extends StoppableVolume {
     this.#unsyncedBytes = 0;
     return this.syncAll();
   });
+  readonly #brakeShare: BrakeShare = { turn: 0, bytes: 0 };
   #sizeBytes: number;
   #unsyncedBytes = 0;
   /** Cuts are made durable one after the other, so that a durable one never has a lost one below it. */
@@ -343,6 +345,17 @@ export abstract class EngineVolume extends StoppableVolume {
   /** To be told of every write: an addition, for it is on the hot path. */
   protected wrote(lengthBytes: number): void {
     this.#unsyncedBytes += lengthBytes;
+    this.world.brake.wrote(lengthBytes);
+  }
+
+  /** Whether a write may go on now, as far as the disks keep up. On the hot path. */
+  protected mayWrite(lengthBytes: number): boolean {
+    return this.world.brake.mayPass(this.#brakeShare, lengthBytes);
+  }
+
+  /** Waits until `mayWrite` says yes, within limits. */
+  protected untilMayWrite(lengthBytes: number): Promise<void> {
+    return this.world.brake.admitted(this.#brakeShare, lengthBytes);
   }
 
   /** Holds a write back that takes slots of a pool which fills up. */

@@ -1,5 +1,6 @@
 /** What the fleet is made of and told: volumes as they are defined, and the world around them. */
 import type { Clock } from "../platform/clock.ts";
+import type { DirtyPages } from "../platform/dirty-pages.ts";
 import type { Disk } from "../platform/disk.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { Random } from "../platform/random.ts";
@@ -48,6 +49,8 @@ export interface FleetOptions {
   readonly cancelUpload: (volumeId: VolumeId) => void;
   /** Rejects with kind "fenced" where another gateway has become the volume's writer. */
   readonly checkLease?: (volumeId: VolumeId) => Promise<void>;
+  /** How much of what was written no disk has yet; never rejects. Without it nobody is held back for that. */
+  readonly readDirtyPages?: () => Promise<DirtyPages | undefined>;
   readonly events: FleetEvents;
   readonly limits?: VolumeLimits;
 }

@@ -20,6 +20,7 @@ import { StoredVolume } from "./stored-volume.ts";
 import { SuspectDisks } from "./suspect-disks.ts";
 import { UploadPump } from "./upload-pump.ts";
 import { DEFAULT_VOLUME_LIMITS, type VolumeWorld } from "./volume-world.ts";
+import { WriteBrake } from "./write-brake.ts";
 
 interface Member {
   readonly definition: FleetVolume;
@@ -64,6 +65,7 @@ export class Fleet {
       clock: options.clock,
       limits: options.limits ?? DEFAULT_VOLUME_LIMITS,
       pages: new PageBudget(PAGES_MAX),
+      brake: new WriteBrake(options.clock, options.readDirtyPages),
       onSlotShortage: (volumeId) => this.#relieve(volumeId),
       onStopped: (volumeId, reason) => options.events.stopped(volumeId, reason),
     };

@@ -9,12 +9,14 @@ import { type Clock, delay, nextTurn } from "../platform/clock.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
 import type { HydrationMap } from "./hydration-map.ts";
 import { isUnavailable, type RootReader, toDeviceError } from "./root-reader.ts";
+import type { BrakeShare, WriteBrake } from "./write-brake.ts";
 
 export interface HydratorOptions {
   readonly hydration: HydrationMap;
   readonly world: {
     readonly clock: Clock;
     readonly roots: RootReader;
+    readonly brake: Pick<WriteBrake, "admitted">;
     readonly limits: { readonly vaultWaitMs: number; readonly vaultRetryMs: number };
   };
   readonly rootKey: string;
@@ -42,6 +44,7 @@ const HOLES_RETRY_MS = 60_000;
 export class Hydrator {
   readonly #options: HydratorOptions;
   readonly #inFlight = new Map<number, Promise<void>>();
+  readonly #brakeShare: BrakeShare = { turn: 0, bytes: 0 };
   #stopped = false;
   /** Guests that wait for a block: the background lets them go first. */
   #guests = 0;
@@ -193,8 +196,10 @@ export class Hydrator {
           this.#whenAlone = resolve;
         });
       }
+      // Disks that don't keep up are for the guests.
+      await this.#options.world.brake.admitted(this.#brakeShare, BACKGROUND_RUN_BLOCKS * BLOCK_BYTES);
       const at = hydration.nextMissing(next);
-      if (at < 0 || at >= end) break;
+      if (this.#stopped || at < 0 || at >= end) break;
       next = at - (at % BACKGROUND_RUN_BLOCKS) + BACKGROUND_RUN_BLOCKS;
       const run: Promise<void> = this.#fetchAround(at, true)
         .catch((error: unknown) => {

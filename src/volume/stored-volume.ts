@@ -188,7 +188,7 @@ export class StoredVolume extends EngineVolume {
   }
 
   override tryWrite(offsetBytes: number, source: Buffer, sourceOffset: number, lengthBytes: number): boolean {
-    return this.#attempt(offsetBytes, source, sourceOffset, lengthBytes, false);
+    return this.mayWrite(lengthBytes) && this.#attempt(offsetBytes, source, sourceOffset, lengthBytes, false);
   }
 
   /** `hasWaited`: the write was held back already for the sake of a buffer that fills up. */
@@ -225,6 +225,7 @@ export class StoredVolume extends EngineVolume {
   }
 
   override async write(offset: number, source: Buffer, sourceOffset: number, length: number): Promise<void> {
+    await this.untilMayWrite(length);
     const { clock, limits } = this.world;
     const deadlineMs = clock.monotonicMs() + limits.slotWaitMs;
     const { pool } = this.#chains;

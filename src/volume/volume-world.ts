@@ -4,6 +4,7 @@ import type { Disk } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import type { PageBudget } from "./page-budget.ts";
 import type { RootReader } from "./root-reader.ts";
+import type { WriteBrake } from "./write-brake.ts";
 
 /** The outside world of a volume. */
 export interface VolumeWorld {
@@ -13,6 +14,8 @@ export interface VolumeWorld {
   readonly limits: VolumeLimits;
   /** Bounds the memory of all dirty maps together. */
   readonly pages: PageBudget;
+  /** Holds back who writes faster than the disks, one for all volumes. */
+  readonly brake: WriteBrake;
   /** A write waits because no slot is free: the owner may cut and upload. */
   onSlotShortage?(volumeId: VolumeId): void;
   /** The volume has stopped for good. */

@@ -6,6 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { DataFigures, VolumeFigures } from "../gateway/measurements.ts";
 import { nextTurn, systemClock } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
+import { readDirtyPages } from "../platform/dirty-pages.ts";
 import type { GatewayId, VolumeId } from "../platform/ids.ts";
 import { Permits } from "../platform/permits.ts";
 import { systemRandom } from "../platform/random.ts";
@@ -84,6 +85,7 @@ const fleet = new Fleet({
     },
     nonZeroBlocks: (rootKey, first, count, max) => backup.call("nonZeroBlocks", rootKey, first, count, max),
   }),
+  readDirtyPages,
   checkLease: (volumeId) => backup.call("checkLease", volumeId),
   upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
   cancelUpload: (volumeId) => backup.tell("cancelUpload", volumeId),

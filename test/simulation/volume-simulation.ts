@@ -665,6 +665,7 @@ export class VolumeSimulation {
         return this.#vault.upload(order, disk, locate, isWanted);
       },
       cancelUpload: (volumeId) => uploads.delete(volumeId),
+      readDirtyPages: async () => ({ dirtyBytes: this.#random.below(100), markBytes: 100 }),
       events: {
         uploaded: (volume, { epoch, rootKey }) => {
           if (alive()) this.#uploaded(volume.volumeId, epoch, rootKey);
