@@ -156,4 +156,35 @@ describe("EXTENDED COPY", () => {
     assert.equal((await send(session, Buffer.alloc(0))).status, 0, "no list");
     assert(device.content.equals(before));
   });
+
+  test("to another unit: as the initiator could write there by itself, by any of its ports", async () => {
+    const [device, otherDevice] = [numbered(), new MemoryDevice(BLOCKS * BLOCK)];
+    const unit = new TestUnit(device);
+    const naa = IDENTITY.naa + 1n;
+    const other = new TestUnit(otherDevice, undefined, undefined, false, { ...IDENTITY, naa });
+    unit.others.push(other);
+    const session = unit.login(1);
+    const list = listOf([target(), target(naa)], [segment(0, 10, 5, 0, 1)]);
+    const copy = async () => (await send(session, list)).sense;
+    const register = (port: TestSession, action: number, key: bigint, newKey: bigint) => {
+      const parameters = Buffer.alloc(24);
+      parameters.writeBigUInt64BE(key, 0);
+      parameters.writeBigUInt64BE(newKey, 8);
+      return port.send([0x5f, action, 1, 0, 0, 0, 0, 0, 24], parameters);
+    };
+    assert.deepEqual(await copy(), SENSE.copyTargetNotReachable, "it is not logged in there");
+    const name = session.nexus.initiatorName;
+    const ports = [other.login(1), other.login(2, name)];
+    assert.equal(await copy(), undefined);
+    assert.equal(blockAt(otherDevice, 14), 4);
+    const stranger = other.login(3);
+    for (const holder of [...ports, stranger]) {
+      await register(holder, 0, 0n, 1n);
+      assert.equal((await register(holder, 1, 1n, 0n)).status, 0);
+      const expected = holder === stranger ? SENSE.copyTargetNotReachable : undefined;
+      assert.deepEqual(await copy(), expected);
+      await register(holder, 3, 1n, 0n);
+      for (const port of [...ports, stranger]) await port.send([0x03, 0, 0, 0, 18]);
+    }
+  });
 });

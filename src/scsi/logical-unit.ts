@@ -135,10 +135,9 @@ export class LogicalUnit {
     this.#settle();
   }
 
-  /** One by which that initiator is logged in here, or undefined. */
-  nexusOf(initiatorName: string): Nexus | undefined {
-    for (const nexus of this.#nexuses) if (nexus.initiatorName === initiatorName) return nexus;
-    return undefined;
+  /** Those by which that initiator is logged in here. */
+  nexusesOf(initiatorName: string): Nexus[] {
+    return [...this.#nexuses].filter((nexus) => nexus.initiatorName === initiatorName);
   }
 
   /** The ports by which the initiator of that name, in lower case, is logged in here. */

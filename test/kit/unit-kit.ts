@@ -38,9 +38,18 @@ export const IDENTITY = {
 
 export class TestUnit {
   readonly unit: LogicalUnit;
+  /** Other units that copies may go to or come from. */
+  readonly others: TestUnit[] = [];
 
-  constructor(device: BlockDevice, store?: UnitStore, clock = systemClock, isPoweredOnAgain = false) {
-    const options = { device, identity: IDENTITY, clock, isPoweredOnAgain, unitsOf: () => [this.unit] };
+  constructor(
+    device: BlockDevice,
+    store?: UnitStore,
+    clock = systemClock,
+    isPoweredOnAgain = false,
+    identity = IDENTITY,
+  ) {
+    const unitsOf = () => [this.unit, ...this.others.map(({ unit }) => unit)];
+    const options = { device, identity, clock, isPoweredOnAgain, unitsOf };
     this.unit = new LogicalUnit({ ...options, ...(store && { store }) });
   }
 

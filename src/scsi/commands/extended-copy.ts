@@ -142,7 +142,7 @@ function unitOf({ nexus, unit }: CommandContext, descriptor: Buffer, at: number)
   const type = descriptor.readUInt8(5) & DESIGNATOR_MASK;
   const bytes = descriptor.subarray(8, 8 + length);
   for (const candidate of unit.unitsOf(nexus.initiatorName)) {
-    if (candidate !== unit && candidate.nexusOf(nexus.initiatorName) === undefined) continue;
+    if (candidate !== unit && candidate.nexusesOf(nexus.initiatorName).length === 0) continue;
     for (const own of unitDesignators(candidate.identity)) {
       const isSame = own.readUInt8(0) === codeSet && own.readUInt8(1) === type;
       if (!isSame || !own.subarray(4).equals(bytes)) continue;
@@ -193,16 +193,11 @@ async function copy(
   return length;
 }
 
-/** Throws COPY ABORTED where the initiator could not read or write the unit by itself. */
+/** Throws COPY ABORTED where the initiator could not read or write the unit by itself, by any of its ports. */
 function checkAccess(unit: LogicalUnit, initiatorName: string, access: "read" | "write"): void {
-  const nexus = unit.nexusOf(initiatorName);
+  const isAdmitted = unit.nexusesOf(initiatorName).some((nexus) => !unit.isForbidden(nexus, access, false));
   const isProtected = access === "write" && (unit.modes.writeProtect || unit.isMediumProtected);
-  if (
-    nexus === undefined ||
-    unit.sanitizer.isActive ||
-    isProtected ||
-    unit.isForbidden(nexus, access, false)
-  ) {
+  if (!isAdmitted || isProtected || unit.sanitizer.isActive) {
     throw new CheckCondition(SENSE.copyTargetNotReachable);
   }
 }
