@@ -14,11 +14,11 @@ describe("Data-Out", () => {
   before(() => kit.start());
   after(() => kit.stop());
 
-  for (const digests of [false, true]) {
-    test(`immediate, unsolicited and solicited data in any mix${digests ? ", with digests" : ""}`, async () => {
-      const initiator = await kit.loggedIn(`mix-${digests}`, [
+  for (const digests of [[], ...DIGESTS.map((digest) => [digest]), DIGESTS]) {
+    test(`immediate, unsolicited and solicited data in any mix ${digests.join(", ")}`, async () => {
+      const initiator = await kit.loggedIn(`mix-${digests.length}`, [
         ...["InitialR2T=No", "ImmediateData=Yes", "FirstBurstLength=16384", "MaxBurstLength=32768"],
-        ...(digests ? DIGESTS : []),
+        ...digests,
       ]);
       const random = new SeededRandom(5);
       let tag = 1;

@@ -343,7 +343,8 @@ describe("no input is fatal", () => {
     };
     await drip(login(`${NAMES}HeaderDigest=CRC32C\0DataDigest=CRC32C\0ImmediateData=Yes\0`));
     assert.equal((await expect(peer, RESPONSE.login)).bhs.readUInt16BE(36), 0);
-    peer.digests = true;
+    peer.headerDigest = true;
+    peer.dataDigest = true;
     peer.cmdSN = 0;
     const bhs = peer.header(0x01, 0xa1, 1);
     bhs.writeUIntBE(100, 5, 3);

@@ -25,8 +25,9 @@ export class RawInitiator {
   cmdSN = 1;
   /** The first four bytes of the session's id: another initiator port for every connection. */
   isid = 0x80000000 + Math.floor(Math.random() * 0xffffff);
-  /** From the answer to the login on, PDUs have CRC32C digests both ways. */
-  digests = false;
+  /** From the answer to the login on, PDUs have CRC32C digests of their headers or data, both ways. */
+  headerDigest = false;
+  dataDigest = false;
   /** Digests of the next PDU that are sent wrong. */
   readonly badDigests = new Set<"header" | "data">();
   #bytes = Buffer.alloc(0);
@@ -84,7 +85,8 @@ export class RawInitiator {
     this.send(bhs, Buffer.from(pairs.map((pair) => `${pair}\0`).join("")));
     const { bhs: answer, data } = await this.next();
     this.loginText = data.toString();
-    this.digests = keys.includes("HeaderDigest=CRC32C") && keys.includes("DataDigest=CRC32C");
+    this.headerDigest = keys.includes("HeaderDigest=CRC32C");
+    this.dataDigest = keys.includes("DataDigest=CRC32C");
     return answer.readUInt16BE(36);
   }
 
@@ -172,9 +174,10 @@ export class RawInitiator {
   /** The bytes of a PDU whose header has its length. */
   encode(bhs: Buffer, data: Buffer): Buffer {
     const padded = Buffer.concat([data, Buffer.alloc((4 - (data.length % 4)) % 4)]);
-    if (!this.digests) return Buffer.concat([bhs, padded]);
-    const parts = [bhs, digestOf(bhs, this.badDigests.has("header"))];
-    if (data.length > 0) parts.push(padded, digestOf(padded, this.badDigests.has("data")));
+    const parts = [bhs];
+    if (this.headerDigest) parts.push(digestOf(bhs, this.badDigests.has("header")));
+    parts.push(padded);
+    if (this.dataDigest && data.length > 0) parts.push(digestOf(padded, this.badDigests.has("data")));
     this.badDigests.clear();
     return Buffer.concat(parts);
   }
@@ -213,20 +216,19 @@ export class RawInitiator {
     while (this.#bytes.length >= BHS_BYTES) {
       const length = this.#bytes.readUIntBE(5, 3);
       const padded = Math.ceil(length / 4) * 4;
-      const digestBytes = this.digests ? DIGEST_BYTES : 0;
-      const dataAt = BHS_BYTES + this.#bytes.readUInt8(4) * 4 + digestBytes;
-      const total = dataAt + padded + (length > 0 ? digestBytes : 0);
+      const dataAt = BHS_BYTES + this.#bytes.readUInt8(4) * 4 + (this.headerDigest ? DIGEST_BYTES : 0);
+      const total = dataAt + padded + (this.dataDigest && length > 0 ? DIGEST_BYTES : 0);
       if (this.#bytes.length < total) return;
       const bhs = Buffer.from(this.#bytes.subarray(0, BHS_BYTES));
       const data = Buffer.from(this.#bytes.subarray(dataAt, dataAt + length));
-      if (this.digests) {
-        assert(
-          digestOf(bhs, false).equals(this.#bytes.subarray(dataAt - DIGEST_BYTES, dataAt)),
-          "header digest",
-        );
+      if (this.headerDigest) {
+        const digest = this.#bytes.subarray(dataAt - DIGEST_BYTES, dataAt);
+        assert(digestOf(bhs, false).equals(digest), "header digest");
+      }
+      if (this.dataDigest && length > 0) {
         const digested = this.#bytes.subarray(dataAt, dataAt + padded);
         const digest = this.#bytes.subarray(dataAt + padded, total);
-        assert(length === 0 || digestOf(digested, false).equals(digest), "data digest");
+        assert(digestOf(digested, false).equals(digest), "data digest");
       }
       this.#bytes = this.#bytes.subarray(total);
       this.#checkNumbers(bhs);
