@@ -48,6 +48,14 @@ describe("Data-Out", () => {
       "ImmediateData=No",
       "MaxOutstandingR2T=8",
     ]);
+    assert.match(initiator.loginText, /\0MaxOutstandingR2T=1\0/);
+    initiator.command(9, write10(0, 40), 0xa1, 40 * 512);
+    await expect(initiator, RESPONSE.r2t);
+    // Nothing more is asked for before this is there, and not for its last part only.
+    initiator.ping(10);
+    await expect(initiator, RESPONSE.nopIn);
+    initiator.manage(11, 1, 9);
+    await expect(initiator, RESPONSE.task);
     const data = new SeededRandom(6).bytes(20 * 1024);
     assert.equal(
       await write(initiator, 1, 0, data, { immediate: 0, unsolicited: 0, pduBytes: 3000 }),
