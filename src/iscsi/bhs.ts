@@ -42,6 +42,9 @@ export const RESPONSE = {
 } as const;
 
 export const FINAL = 0x80;
+/** Flags of a SCSI Command (11.3.1): the initiator has room for data; it has data. */
+export const FLAG_READ = 0x40;
+export const FLAG_WRITE = 0x20;
 
 /** Offsets of fields that several PDUs share. */
 export const AT = {

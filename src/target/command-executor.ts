@@ -5,7 +5,7 @@
  * into the transmit slab, small writes from the receive buffer into the device. A write is given to the device once,
  * whole, so that a cut never splits it, and after its digest was checked.
  */
-import { AT, lunOf } from "../iscsi/bhs.ts";
+import { AT, FLAG_READ, FLAG_WRITE, lunOf } from "../iscsi/bhs.ts";
 import type { BlockDevice } from "../scsi/block-device.ts";
 import type { CommandResult } from "../scsi/command.ts";
 import { admit, executeCommand, executeWithoutUnit } from "../scsi/command-table.ts";
@@ -19,10 +19,6 @@ import type { Responder } from "./responder.ts";
 import type { TaskSet } from "./task-set.ts";
 import type { WriteTask } from "./write-task.ts";
 
-/** The R flag of a SCSI Command (RFC 7143, 11.3.1): the initiator has room for data. */
-export const FLAG_READ = 0x40;
-/** The W flag: it has data. */
-export const FLAG_WRITE = 0x20;
 const EMPTY = Buffer.alloc(0);
 
 export class CommandExecutor {
@@ -81,10 +77,13 @@ export class CommandExecutor {
     }
   }
 
-  /** Ends a command with what has gone wrong. `expDataSN`: how many R2T or Data-In PDUs it has had. */
-  respondFailed(bhs: Buffer, error: unknown, isWrite: boolean, expDataSN: number): void {
+  /**
+   * Ends a command with what has gone wrong. `expDataSN`: how many R2T or Data-In PDUs it has had; `doneBytes`: how much
+   * Data-In has gone out.
+   */
+  respondFailed(bhs: Buffer, error: unknown, isWrite: boolean, expDataSN: number, doneBytes = 0): void {
     const outcome = failureOf(error, isWrite, this.#unit.modes.descriptorSense);
-    this.#responder.status(bhs, outcome, expDataSN);
+    this.#responder.failed(bhs, outcome, expDataSN, doneBytes);
   }
 
   #write(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined): void {
@@ -120,7 +119,7 @@ export class CommandExecutor {
     };
     const header = Buffer.from(bhs);
     const respond = () => this.#responder.good(header, lengthBytes, expected, expDataSN);
-    this.#run(header, owner, true, action, respond, () => expDataSN);
+    this.#run(header, owner, action, respond, (error) => this.respondFailed(header, error, true, expDataSN));
   }
 
   #read(bhs: Buffer, device: BlockDevice): void {
@@ -136,7 +135,7 @@ export class CommandExecutor {
     try {
       if (this.#reads.inline(bhs, device, offsetBytes, total, lengthBytes, progress)) return;
     } catch (error) {
-      this.respondFailed(bhs, error, false, progress.dataSN);
+      this.respondFailed(bhs, error, false, progress.dataSN, progress.done);
       return;
     }
     const header = Buffer.from(bhs);
@@ -145,7 +144,9 @@ export class CommandExecutor {
     const action = () =>
       this.#reads.slowly(header, device, offsetBytes, total, lengthBytes, progress, isWanted);
     const respond = () => {};
-    this.#run(header, undefined, false, action, respond, () => progress.dataSN);
+    this.#run(header, undefined, action, respond, (error) =>
+      this.respondFailed(header, error, false, progress.dataSN, progress.done),
+    );
   }
 
   /** Any command but READ and WRITE; without a unit, one for a LUN that is not there. */
@@ -155,7 +156,7 @@ export class CommandExecutor {
     const expected = header.readUInt32BE(AT.expectedDataTransferLength);
     const data = owner === undefined ? Buffer.from(dataOut) : dataOut.subarray(0, expected);
     const hasDataOut = (header.readUInt8(1) & FLAG_WRITE) !== 0;
-    const expDataSN = () => owner?.r2tCount ?? 0;
+    const expDataSN = owner?.r2tCount ?? 0;
     let result: CommandResult = {};
     const abort = new AbortController();
     const action = async () => {
@@ -164,24 +165,24 @@ export class CommandExecutor {
           ? await executeWithoutUnit(cdb)
           : await executeCommand(unit, this.#nexus, cdb, data, abort.signal);
     };
-    const respond = () => this.#respondData(header, result, hasDataOut, expDataSN());
-    this.#run(header, owner, hasDataOut, action, respond, expDataSN, abort);
+    const respond = () => this.#respondData(header, result, hasDataOut, expDataSN);
+    const fail = (error: unknown) => this.respondFailed(header, error, hasDataOut, expDataSN);
+    this.#run(header, owner, action, respond, fail, abort);
   }
 
-  /** Runs `action` as a task; `respond` sends its answer unless it was aborted. */
+  /** Runs `action` as a task; `respond` or `fail` sends its answer unless it was aborted. */
   #run(
     bhs: Buffer,
     owner: WriteTask | undefined,
-    isWrite: boolean,
     action: () => Promise<void>,
     respond: () => void,
-    expDataSN: () => number,
+    fail: (error: unknown) => void,
     abort?: AbortController,
   ): void {
-    const fail = (error: unknown) =>
-      this.#connection.later(() => this.respondFailed(bhs, error, isWrite, expDataSN()));
-    const succeed = () => this.#connection.later(respond);
-    this.#tasks.run(bhs.readUInt32BE(AT.initiatorTaskTag), owner, action, succeed, fail, abort);
+    const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
+    const succeeded = () => this.#connection.later(respond);
+    const failed = (error: unknown) => this.#connection.later(() => fail(error));
+    this.#tasks.run(tag, owner, action, succeeded, failed, abort);
   }
 
   #respondData(

@@ -2,14 +2,14 @@
  * The SCSI commands of a session, from the SCSI Command PDU on (RFC 7143, 11.3): which are taken, which have to wait for
  * data or for others, and how they are ended from outside. What a command does is in command-executor.ts.
  */
-import { AT } from "../iscsi/bhs.ts";
+import { AT, FLAG_READ, FLAG_WRITE } from "../iscsi/bhs.ts";
 import type { SessionParameters } from "../iscsi/negotiation.ts";
 import { REJECT_REASON } from "../iscsi/pdu/responses.ts";
 import { TRANSFER_BYTES_MAX } from "../scsi/command.ts";
 import type { LogicalUnit } from "../scsi/logical-unit.ts";
 import type { Nexus } from "../scsi/nexus.ts";
 import { CheckCondition, SENSE, type SenseCode, STATUS } from "../scsi/sense.ts";
-import { CommandExecutor, FLAG_READ, FLAG_WRITE } from "./command-executor.ts";
+import { CommandExecutor } from "./command-executor.ts";
 import type { Connection } from "./connection.ts";
 import type { DataBuffers } from "./data-buffers.ts";
 import type { TargetLimits } from "./limits.ts";
@@ -93,7 +93,7 @@ export class Commands implements WriteSink {
     }
     // Immediate commands keep to no window.
     if (this.count >= this.#limits.tasksPerSessionMax + IMMEDIATE_TASKS_MAX) {
-      this.#responder.status(bhs, TASK_SET_FULL, 0);
+      this.#responder.failed(bhs, TASK_SET_FULL, 0, 0);
       return;
     }
     // No command here goes both ways, and there is no ACA to belong to.
@@ -114,7 +114,7 @@ export class Commands implements WriteSink {
     // No command writes so much: a buffer of that size is not even asked for.
     if (expected > TRANSFER_BYTES_MAX) this.#fail(bhs, SENSE.invalidFieldInCdb);
     // What the initiator sends unasked for this command belongs to no task then, and is passed over.
-    else if (!this.#writes.begin(bhs, data, expected)) this.#responder.status(bhs, TASK_SET_FULL, 0);
+    else if (!this.#writes.begin(bhs, data, expected)) this.#responder.failed(bhs, TASK_SET_FULL, 0, 0);
   }
 
   /** A Data-Out PDU. */

@@ -222,6 +222,20 @@ describe("what is counted", () => {
     initiator.close();
   });
 
+  test("the residual of a read that fails is all that has not come, whatever the status", async () => {
+    const initiator = await kit.loggedIn("residual");
+    const outcome = async (cdb: Buffer, flags: number, expected: number) => {
+      initiator.command(1, cdb, flags, expected);
+      const { bhs } = await expect(initiator, RESPONSE.scsi);
+      return [bhs.readUInt8(3), bhs.readUInt8(1) & 0x06, bhs.readUInt32BE(44)];
+    };
+    assert.deepEqual(await outcome(read10(0xfffffff0, 2), 0xc1, 1024), [2, 2, 1024], "out of range");
+    assert.deepEqual(await outcome(Buffer.alloc(16, 0xff), 0xc1, 4096), [2, 2, 4096], "no such command");
+    assert.deepEqual(await outcome(read10(0xfffffff0, 2), 0x81, 0), [2, 0, 0], "nothing expected");
+    assert.deepEqual(await outcome(write10(0xfffffff0, 0), 0x81, 0), [2, 0, 0]);
+    initiator.close();
+  });
+
   test("a reset is not kept waiting by a peer that does not read", async () => {
     const [deaf, other] = [
       await kit.loggedIn("deaf", ["MaxRecvDataSegmentLength=262144"]),

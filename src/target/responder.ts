@@ -2,7 +2,7 @@
  * What a session sends: each PDU built in the transmit slab, with the session's counters as they stand (RFC 7143, 4.2.2
  * and 11). Nothing here knows what a command does.
  */
-import { AT, BHS_BYTES, FINAL, isImmediate, TAG_NONE } from "../iscsi/bhs.ts";
+import { AT, BHS_BYTES, FINAL, FLAG_READ, isImmediate, TAG_NONE } from "../iscsi/bhs.ts";
 import type { SessionParameters } from "../iscsi/negotiation.ts";
 import {
   type Counters,
@@ -131,6 +131,16 @@ export class Responder {
   good(bhs: Buffer, lengthBytes: number, expected: number, expDataSN: number): void {
     const flags = residualFlags(lengthBytes, expected);
     this.status(bhs, GOOD, expDataSN, flags, flags === 0 ? 0 : Math.abs(lengthBytes - expected));
+  }
+
+  /**
+   * A status that is not GOOD: the initiator is told how much of what it has room for has not come, after `doneBytes`
+   * that have (RFC 7143, 11.4.5). `expDataSN` as for `status`.
+   */
+  failed(bhs: Buffer, outcome: FailedCommand, expDataSN: number, doneBytes: number): void {
+    const hasDataIn = (bhs.readUInt8(1) & FLAG_READ) !== 0;
+    const residual = hasDataIn ? bhs.readUInt32BE(AT.expectedDataTransferLength) - doneBytes : 0;
+    this.status(bhs, outcome, expDataSN, residual > 0 ? UNDERFLOW : 0, Math.max(residual, 0));
   }
 
   /** A SCSI Response. `expDataSN`: how many R2T or Data-In PDUs the command has had (RFC 7143, 11.4.8). */
