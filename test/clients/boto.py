@@ -20,7 +20,7 @@ config = botocore.config.Config(
     # What the client would refuse by itself has to reach the server too.
     parameter_validation=settings.get("validate", True),
     retries={"max_attempts": settings.get("attempts", 1), "mode": "standard"},
-    read_timeout=30,
+    read_timeout=120,
 )
 clients = {}
 
