@@ -22,14 +22,18 @@ export function testFiles(folder) {
 }
 
 /**
- * Runs `files`, so many at a time, and gives {passed, failed, skipped, seconds}.
+ * Runs `files`, so many at a time, each in a Node with `nodeOptions`, and gives {passed, failed, skipped, seconds}.
  *
  * A run that ends without a summary (killed, crashed, out of time) counts as one failure more.
  */
-export async function runTests(name, files, { concurrency, limitMs, env = {}, namePattern, niceness }) {
+export async function runTests(
+  name,
+  files,
+  { concurrency, limitMs, env = {}, namePattern, niceness, nodeOptions = [] },
+) {
   const tally = join(tmpdir(), `sluicegate-tally-${process.pid}-${name.replace(/\W+/g, "-")}.json`);
   const timeoutMs = Math.min(ONE_TEST_LIMIT_MS, limitMs);
-  const what = { files: longestFirst(files), concurrency, timeoutMs, namePattern };
+  const what = { files: longestFirst(files), concurrency, timeoutMs, namePattern, nodeOptions };
   const args = [join(root, "scripts", "run-files.js"), JSON.stringify(what)];
   const step = await runStep(name, findNode(), args, {
     limitMs,
