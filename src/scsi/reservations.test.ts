@@ -305,6 +305,19 @@ describe("other state of the unit", () => {
     assert.equal(await mayRead(two), false);
     assert.equal((await two.send(release)).status, 0);
     assert.equal(await mayRead(two), false);
+    // What only tells of the unit is told (SPC-2, 5.5.1; SBC-2, 4.10).
+    const telling = [
+      [0x12],
+      [0x03],
+      [0x25],
+      [0x9e, 0x10],
+      [0x4d, 0, 0x40],
+      [0xa3, 0x0a],
+      [0xa0, 0, 0, 0, 0, 0, 0, 0, 0, 16],
+    ];
+    for (const cdb of telling) assert.equal((await two.send(cdb)).status, 0, `CDB ${cdb}`);
+    for (const cdb of [TUR, [0x5e], [0x1a, 0, 0x3f]])
+      assert.equal((await two.send(cdb)).status, CONFLICT, `CDB ${cdb}`);
     one.logout();
     assert(await mayRead(two));
     assert.equal((await two.send(reserve)).status, 0);

@@ -10,6 +10,7 @@ export const readCapacity10: ScsiCommand = {
   opcode: 0x25,
   usage: "25 00 ff ff ff ff 00 00 01 00",
   access: "any",
+  isReserveExempt: true,
   isSanitizeExempt: true,
   timeoutS: 10,
   execute({ cdb, device }) {
@@ -28,6 +29,7 @@ export const readCapacity16: ScsiCommand = {
   serviceAction: 0x10,
   usage: "9e 1f 00 00 00 00 00 00 00 00 ff ff ff ff 00 00",
   access: "any",
+  isReserveExempt: true,
   isSanitizeExempt: true,
   timeoutS: 10,
   execute({ cdb, device }) {

@@ -17,6 +17,7 @@ export const logSense: ScsiCommand = {
   opcode: 0x4d,
   usage: "4d 03 ff ff 00 ff ff ff ff 00",
   access: "any",
+  isReserveExempt: true,
   isSanitizeExempt: true,
   timeoutS: 10,
   execute({ cdb }) {

@@ -21,6 +21,7 @@ export const reportTargetPortGroups: ScsiCommand = {
   serviceAction: 0x0a,
   usage: "a3 ff 00 00 00 00 ff ff ff ff 00 00",
   ...ALWAYS,
+  isReserveExempt: true,
   execute({ cdb }) {
     const format = cdb.readUInt8(1) >> 5;
     if (format > PARAMETER_FORMAT.extended) throw invalidCdb(1, 7);
