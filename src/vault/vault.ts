@@ -20,7 +20,7 @@ import { IndexKeeper } from "./index-keeper.ts";
 import { KeyRing } from "./key-ring.ts";
 import type { VaultSecret } from "./key-slots.ts";
 import { VOLUMES_PREFIX, volumeOfRoot } from "./keys.ts";
-import { Leases } from "./lease.ts";
+import { Leases, type LostVolume } from "./lease.ts";
 import { type NonZeroBlocks, nextNonZero } from "./map-search.ts";
 import { Membership } from "./membership.ts";
 import { PackReader } from "./pack.ts";
@@ -383,16 +383,7 @@ export class Vault {
 
   /** Volumes with roots that nobody else writes. */
   async listOwnVolumes(): Promise<VolumeId[]> {
-    const own: VolumeId[] = [];
-    for (const volumeId of await this.listVolumes()) {
-      try {
-        await this.#leases.check(volumeId);
-        own.push(volumeId);
-      } catch (error) {
-        if (!(error instanceof VaultError) || error.kind !== "fenced") throw error;
-      }
-    }
-    return own;
+    return this.#leases.own(await this.listVolumes());
   }
 
   /**
@@ -438,9 +429,9 @@ export class Vault {
     return this.#leases.give(volumeId, ownerId);
   }
 
-  /** Rejects with "fenced" where another gateway has become the volume's writer. */
-  checkLease(volumeId: VolumeId): Promise<void> {
-    return this.#leases.check(volumeId);
+  /** Those of the volumes that another gateway has become the writer of. */
+  lostVolumes(volumeIds: readonly VolumeId[]): Promise<LostVolume[]> {
+    return this.#leases.lost(volumeIds);
   }
 
   /** The volume's roots, oldest first. One that can't be read is told to `onProblem` and left out. */

@@ -47,10 +47,12 @@ export interface FleetOptions {
   readonly upload: (order: UploadOrder) => Promise<UploadedEpoch>;
   /** The volume's upload under way is not wanted any more; it may end at any time. */
   readonly cancelUpload: (volumeId: VolumeId) => void;
-  /** Rejects with kind "fenced" where another gateway has become the volume's writer. */
-  readonly checkLease?: (volumeId: VolumeId) => Promise<void>;
   /** How much of what was written no disk has yet; never rejects. Without it nobody is held back for that. */
   readonly readDirtyPages?: () => Promise<DirtyPages | undefined>;
+  /** Those of the volumes that another gateway has become the writer of. Rejects where that can't be told now. */
+  readonly lostVolumes?: (
+    volumeIds: readonly VolumeId[],
+  ) => Promise<readonly { readonly volumeId: VolumeId; readonly reason: string }[]>;
   readonly events: FleetEvents;
   readonly limits?: VolumeLimits;
 }

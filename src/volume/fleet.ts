@@ -32,7 +32,7 @@ interface Member {
 }
 
 const TICK_MS = 1_000;
-/** How often a volume asks whether it is still ours. */
+/** How often it is asked whether the volumes are still ours. */
 const LEASE_CHECK_MS = 30_000;
 /** A tick that comes so late comes after a time in which the process stood still, and others may have taken over. */
 const STANDSTILL_MS = 1_750;
@@ -380,20 +380,25 @@ export class Fleet {
 
   /** A volume that another gateway has taken over stops. No answer is no reason to: stored volumes serve without one. */
   async #checkLeases(): Promise<void> {
-    const { checkLease } = this.#options;
-    if (checkLease === undefined || this.#checkingLeases) return;
+    const { lostVolumes } = this.#options;
+    if (lostVolumes === undefined || this.#checkingLeases) return;
     this.#checkingLeases = true;
     this.#leasesCheckedAtMs = this.#options.clock.monotonicMs();
-    for (const { volume } of [...this.#members.values()]) {
-      if (volume.failure !== undefined || volume.stopping) continue;
-      try {
-        await checkLease(volume.volumeId);
-      } catch (error) {
-        const { kind } = (error ?? {}) as { kind?: unknown };
-        if (kind === "fenced") volume.fence(error instanceof Error ? error.message : String(error));
+    const serving = [...this.#members.values()]
+      .map(({ volume }) => volume)
+      .filter((volume) => volume.failure === undefined && !volume.stopping);
+    try {
+      const lost = await lostVolumes(serving.map(({ volumeId }) => volumeId));
+      const reasons = new Map(lost.map(({ volumeId, reason }) => [volumeId, reason]));
+      for (const volume of serving) {
+        const reason = reasons.get(volume.volumeId);
+        if (reason !== undefined && volume.failure === undefined && !volume.stopping) volume.fence(reason);
       }
+    } catch {
+      // Nothing can be learnt now: it is asked again, and no root counts before its own lease was looked at.
+    } finally {
+      this.#checkingLeases = false;
     }
-    this.#checkingLeases = false;
   }
 
   async #sync(member: Member): Promise<void> {

@@ -107,7 +107,7 @@ const data = new Rpc(given.data, {
     return opened().readInto(rootKey, first, count, target, lineOf(gatewayId, volumeId));
   },
   forgetVolume: (volumeId: VolumeId) => meter.forget(volumeId),
-  checkLease: (volumeId: VolumeId) => opened().checkLease(volumeId),
+  lostVolumes: (volumeIds: readonly VolumeId[]) => opened().lostVolumes(volumeIds),
   nonZeroBlocks: (rootKey: string, first: number, count: number, max: number) =>
     opened().nonZeroBlocks(rootKey, first, count, max),
 });

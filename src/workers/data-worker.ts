@@ -86,7 +86,7 @@ const fleet = new Fleet({
     nonZeroBlocks: (rootKey, first, count, max) => backup.call("nonZeroBlocks", rootKey, first, count, max),
   }),
   readDirtyPages,
-  checkLease: (volumeId) => backup.call("checkLease", volumeId),
+  lostVolumes: (volumeIds) => backup.call("lostVolumes", volumeIds),
   upload: (order) => backup.call<UploadedEpoch>("uploadEpoch", order),
   cancelUpload: (volumeId) => backup.tell("cancelUpload", volumeId),
   events: {

@@ -80,6 +80,23 @@ const MUTANTS: readonly Mutant[] = [
     bug: "a lease that is not looked at again",
     methods: [[Leases.prototype, "confirm", () => async () => {}]],
   },
+  {
+    bug: "leases that are asked for once, and believed for ever",
+    methods: [
+      [
+        Leases.prototype,
+        "lost",
+        (original) => {
+          const first = new WeakMap<object, Promise<readonly object[]>>();
+          return function lost(this: object, ...args: never[]) {
+            const known = first.get(this) ?? (original.apply(this, args) as Promise<readonly object[]>);
+            first.set(this, known);
+            return known;
+          };
+        },
+      ],
+    ],
+  },
 ];
 
 describe("the simulation of the vault notices bugs that are put back on purpose", () => {

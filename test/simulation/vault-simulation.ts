@@ -222,7 +222,30 @@ export class VaultSimulation {
         this.#tolerate(error, gateway, life);
       }
     };
+    const served = [...from.volumes];
+    // It asks now and then, and so has asked before.
+    await this.#askWhatIsLost(from, served);
     await this.#together([() => this.#upload(from, volume), take, () => this.#upload(from, volume)]);
+    await this.#askWhatIsLost(from, served);
+  }
+
+  /** A gateway hears of exactly what was taken from it: of all that, where the line is good, and of nothing else. */
+  async #askWhatIsLost(gateway: Gateway, served: readonly SimVolume[]): Promise<void> {
+    const { life } = gateway;
+    try {
+      const vault = await this.#opened(gateway);
+      const found = await vault.lostVolumes(served.map(({ volumeId }) => volumeId));
+      if (gateway.life !== life) return;
+      const lost = new Set(found.map(({ volumeId }) => volumeId));
+      for (const volume of served) {
+        const isLost = lost.has(volume.volumeId);
+        assert(!isLost || this.#mayBeFenced(volume), `${volume.volumeId} is nobody else's`);
+        if (volume.takenAt !== undefined && this.#failing === 0)
+          assert(isLost, `${gateway.ownerId} has not heard that ${volume.volumeId} was taken over`);
+      }
+    } catch (error) {
+      this.#tolerate(error, gateway, life);
+    }
   }
 
   /** Makes an epoch of changes: whole blocks, some of them common ones, and single pieces. */
