@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { parse } from "yaml";
 import { DEFAULT_THINNING, parseThinningRule } from "../gateway/thinning.ts";
+import { whyNotEvents, whyNotStore } from "../server-option-checks.ts";
 import type { HostPort, StartOptions } from "../server-options.ts";
 
 /** Something that was said can't be used; the message says what and where. */
@@ -72,9 +73,40 @@ export function readStartOptions(
   environment: Readonly<Record<string, string | undefined>>,
   configPath: string | undefined,
 ): StartOptions {
+  const given = gatherOptions(flags, environment, configPath);
+  return startOptionsOf((name) => given.get(name)?.value);
+}
+
+/** What was said of an option, and where. */
+export interface GatheredOption {
+  readonly value: string;
+  /** `--listen`, `SLUICEGATE_LISTEN`, the path of the file, or `default`. */
+  readonly from: string;
+}
+
+/** The options that have a value, each from the first source that names it. */
+export function gatherOptions(
+  flags: Given,
+  environment: Readonly<Record<string, string | undefined>>,
+  configPath: string | undefined,
+): Map<StartOptionName, GatheredOption> {
   const config = configPath === undefined ? {} : readConfig(configPath);
-  const get = (name: StartOptionName): string | undefined =>
-    flags[name] ?? environment[environmentName(name)] ?? config[name] ?? (DEFAULTS as Given)[name];
+  const found = new Map<StartOptionName, GatheredOption>();
+  for (const name of Object.keys(START_OPTIONS) as StartOptionName[]) {
+    const sources: readonly (readonly [value: string | undefined, from: string])[] = [
+      [flags[name], `--${name}`],
+      [environment[environmentName(name)], environmentName(name)],
+      [config[name], configPath ?? ""],
+      [(DEFAULTS as Given)[name], "default"],
+    ];
+    const first = sources.find(([value]) => value !== undefined);
+    if (first?.[0] !== undefined) found.set(name, { value: first[0], from: first[1] });
+  }
+  return found;
+}
+
+/** The options of a start as these values have them. Throws an OptionError for the first that can't be meant. */
+export function startOptionsOf(get: (name: StartOptionName) => string | undefined): StartOptions {
   const need = (name: keyof typeof DEFAULTS): string => get(name) ?? DEFAULTS[name];
   const account = need("account");
   if (!/^\d{12}$/.test(account)) throw new OptionError(`account: "${account}" is not a number of 12 digits`);
@@ -84,6 +116,9 @@ export function readStartOptions(
   if (s3Endpoint !== undefined && !URL.canParse(s3Endpoint)) {
     throw new OptionError(`s3-endpoint: "${s3Endpoint}" is not a URL`);
   }
+  const store = get("store") ?? "";
+  const noStore = whyNotStore(store);
+  if (noStore !== undefined) throw new OptionError(`store: ${noStore}`);
   const s3Region = get("s3-region");
   const advertised = get("iscsi-advertise");
   const webhook = webhookOf(get);
@@ -93,7 +128,7 @@ export function readStartOptions(
     iscsi: parsePortals("iscsi", need("iscsi")),
     iscsiAdvertise: advertised === undefined ? [] : parsePortals("iscsi-advertise", advertised),
     iscsiRedirect: redirectsOf(get("iscsi-redirect") ?? ""),
-    storeUrl: get("store") ?? "",
+    storeUrl: store,
     region,
     accountId: account,
     devices: (get("device") ?? "").split(",").filter((path) => path !== ""),
@@ -142,11 +177,15 @@ function webhookOf(get: (name: StartOptionName) => string | undefined): StartOpt
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol))
     throw new OptionError("webhook-url: it is not the URL of a web server");
   const secretFile = get("webhook-secret-file");
-  const events = get("webhook-events");
+  const events = get("webhook-events")
+    ?.split(",")
+    .map((name) => name.trim());
+  const noEvents = whyNotEvents(events ?? []);
+  if (noEvents !== undefined) throw new OptionError(`webhook-events: ${noEvents}`);
   return {
     url,
     ...(secretFile !== undefined && { secret: firstLine(secretFile) }),
-    ...(events !== undefined && { events: events.split(",").map((name) => name.trim()) }),
+    ...(events !== undefined && { events }),
   };
 }
 

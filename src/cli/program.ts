@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { bench } from "./bench.ts";
 import { ENDPOINT_VARIABLE } from "./client.ts";
 import { completionScript } from "./completion.ts";
+import { configCheck } from "./config.ts";
 import { diskCreate, diskList, diskUse } from "./disk.ts";
 import { doctor } from "./doctor.ts";
 import { environment } from "./environment.ts";
@@ -88,6 +89,17 @@ addStartOptions(
     .description("start the gateway")
     .option("--config <file>", "a YAML file with any of these options"),
 ).action((flags: Record<string, string>) => start(flags));
+
+addStartOptions(
+  program
+    .command("config")
+    .description("the configuration of a start")
+    .command("check")
+    .description(
+      "say what a start with these options, this environment and this file would be told, and by whom; exit code 2 or 3 where something is wrong with it",
+    )
+    .option("--config <file>", "the file that the gateway is started with"),
+).action((flags: Record<string, string>) => configCheck(flags));
 
 const disk = program.command("disk").description("local disks");
 disk

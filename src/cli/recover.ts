@@ -1,8 +1,9 @@
 /** `sluicegate recover`. */
 import { readFileSync } from "node:fs";
 import { stayAlive } from "../platform/clock.ts";
+import { whyNotStore } from "../server-option-checks.ts";
 import { type FoundVolume, type RecoveredSettings, type RecoverOptions, recover } from "../server-recover.ts";
-import { parseSize } from "./options.ts";
+import { OptionError, parseSize } from "./options.ts";
 import { readPassphrase } from "./passphrase.ts";
 
 interface Flags {
@@ -20,6 +21,8 @@ interface Flags {
 
 /** Tells what the bucket has, and unless that is all that is wanted, brings the gateway back. */
 export async function recoverGateway(flags: Flags): Promise<void> {
+  const noStore = whyNotStore(flags.store);
+  if (noStore !== undefined) throw new OptionError(`store: ${noStore}`);
   const letGo = stayAlive();
   try {
     const options: RecoverOptions = {
