@@ -53,6 +53,7 @@ export class Connection implements PduHandler {
   /** What was built for this connection when its turn began, and PDUs taken since. */
   #turnStartBytes = 0;
   #turnPdus = 0;
+  #turnSpentBytes = 0;
   /** The rest of what has come waits for the next turn. */
   #isYielding = false;
   readonly #goOn = () => this.#nextTurn();
@@ -98,9 +99,15 @@ export class Connection implements PduHandler {
     setImmediate(this.#goOn);
   }
 
+  /** Counts work of this turn that shows in no answer yet, as if so many bytes of answers had been built. */
+  spend(bytes: number): void {
+    this.#turnSpentBytes += bytes;
+  }
+
   /** Whether enough was done for this connection until others have had their turn. */
   get isTurnOver(): boolean {
-    const spent = this.transmitter.builtBytes - this.#turnStartBytes + this.#turnPdus * PDU_COST_BYTES;
+    const builtBytes = this.transmitter.builtBytes - this.#turnStartBytes;
+    const spent = builtBytes + this.#turnSpentBytes + this.#turnPdus * PDU_COST_BYTES;
     return spent >= this.#host.limits.turnBytesMax;
   }
 
@@ -259,6 +266,7 @@ export class Connection implements PduHandler {
   #beginTurn(): void {
     this.#turnStartBytes = this.transmitter.builtBytes;
     this.#turnPdus = 0;
+    this.#turnSpentBytes = 0;
   }
 
   #nextTurn(): void {

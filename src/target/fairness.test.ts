@@ -122,3 +122,30 @@ describe("fairness between sessions", () => {
     await Promise.all([flood(), answeredSmall()]);
   });
 });
+
+test("long lists of targets, asked for over and over in small parts, hold nobody up", async () => {
+  const kit = new TargetKit();
+  await kit.start();
+  const small = await kit.loggedIn("small", [], OTHER);
+  for (let i = 0; i < 2000; i++) {
+    const targetName = `iqn.1997-05.com.amazon:many-${i}`;
+    kit.entries.set(targetName, { targetName, device: kit.device, identity: IDENTITY });
+  }
+  const asker = await kit.connect();
+  const keys = ["SessionType=Discovery", "MaxRecvDataSegmentLength=512"];
+  assert.equal(await asker.login("iqn.2026-01.test:asker", undefined, keys), 0);
+  const values = kit.entries.values.bind(kit.entries);
+  let lists = 0;
+  kit.entries.values = () => {
+    lists += 1;
+    if (lists === 10) small.ping(1);
+    return values();
+  };
+  asker.socket.cork();
+  for (let tag = 0; tag < 200; tag++) asker.text(tag, 0x80, 0xffffffff, "SendTargets=All\0");
+  asker.socket.uncork();
+  await expect(small, RESPONSE.nopIn);
+  // A list is some 150 KB long: a turn has few of them.
+  assert(lists <= 10 + TURNS * 5, `${lists - 10} lists were made while another waited`);
+  await kit.stop();
+});

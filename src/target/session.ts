@@ -230,6 +230,8 @@ export class Session implements ManagedSession {
     const others = keys.filter((pair) => !isLength(pair));
     const portals = this.#host.portalsFor(this.connection);
     const found = sendTargetsText(others, this.#host.directory, this.entry, portals);
+    // A list of thousands costs what it is long, however little of it goes out at once.
+    this.connection.spend(found.length);
     return Buffer.concat([encodeText(settled), found]);
   }
 
