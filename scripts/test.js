@@ -40,6 +40,8 @@ const rgwFolder = join(folder, "rgw");
 const rgwScript = join(root, "scripts", "rgw.js");
 let brokenOff = false;
 
+// Whoever reads this may be gone: what was started is ended all the same.
+process.stdout.on("error", () => {});
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => breakOff(signal));
 const wholeTimer = setTimeout(
   () => breakOff(`${LIMITS_MS.whole / MINUTE_MS} minutes are over`),
