@@ -14,7 +14,7 @@ import { endAllSteps, root, runStep } from "./steps.js";
 const MINUTE_MS = 60_000;
 const LIMITS_MS = {
   install: 5 * MINUTE_MS,
-  rgw: 3 * MINUTE_MS,
+  rgw: 5 * MINUTE_MS,
   unit: 25 * MINUTE_MS,
   e2e: 20 * MINUTE_MS,
   whole: 45 * MINUTE_MS,

@@ -388,7 +388,7 @@ export function firstLight(store: TestStore, imageMib: number): void {
         await qemuIo(url(source.targetName), "write -P 5 0 20M");
         await gateway.boto.ec2("wait:snapshot_completed", {
           SnapshotIds: [SnapshotId],
-          WaiterConfig: { Delay: 1, MaxAttempts: 120 },
+          WaiterConfig: { Delay: 1, MaxAttempts: 300 },
         });
         const targetName = `after-kill-${source.kind}`;
         await gateway.boto.gateway("create_cached_iscsi_volume", {
@@ -445,7 +445,7 @@ export function firstLight(store: TestStore, imageMib: number): void {
         VolumeARN,
         SnapshotDescription: "x",
       });
-      const WaiterConfig = { Delay: 1, MaxAttempts: 120 };
+      const WaiterConfig = { Delay: 1, MaxAttempts: 300 };
       await gateway.boto.ec2("wait:snapshot_completed", { SnapshotIds: [SnapshotId], WaiterConfig });
       return SnapshotId;
     }

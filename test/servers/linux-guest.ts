@@ -22,8 +22,8 @@ const INIT = fileURLToPath(new URL("guest/init", import.meta.url));
 const PROGRAMS = ["qemu-system-x86_64", "mmdebstrap", "cpio"];
 const PACKAGES = ["linux-image-cloud-amd64", "open-iscsi", "multipath-tools", "fio"];
 const MEMORY_MIB = 1024;
-const BOOT_MS_MAX = 150_000;
-const RUN_MS_MAX = 120_000;
+const BOOT_MS_MAX = 300_000;
+const RUN_MS_MAX = 240_000;
 
 /** Why there can be no guest here, or false. */
 export function guestSkip(): string | false {
