@@ -238,7 +238,8 @@ export class Connection implements PduHandler {
   #watch(): void {
     this.#cancelTimer = this.#host.clock.after(this.#host.limits.pingAfterMs, () => {
       if (this.#ended) return;
-      if ((this.#session?.countStalls() ?? 0) >= STALLS_MAX) {
+      // While the peer has answers to take nothing is taken from it: that is no stall of its making.
+      if (!this.#socket.isPaused() && (this.#session?.countStalls() ?? 0) >= STALLS_MAX) {
         this.drop("the data of a write does not come");
         return;
       }

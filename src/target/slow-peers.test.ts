@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { after, before, describe, test } from "node:test";
 import { ManualClock } from "../../test/kit/manual-clock.ts";
 import { expect, RESPONSE, TargetKit, write10 } from "../../test/kit/target-kit.ts";
+import { nextTurn } from "../platform/clock.ts";
 import { DEFAULT_TARGET_LIMITS } from "./limits.ts";
 
 describe("peers that take too long", () => {
@@ -58,6 +59,34 @@ describe("peers that take too long", () => {
     assert(kit.events.some(({ reason }) => reason === "the data of a write does not come"));
     const bye = once(slow.socket, "close");
     slow.close();
+    await bye;
+  });
+
+  test("one whose data is not taken, as it has answers to take first, is not one that does not send it", async () => {
+    const { pingAfterMs } = kit.target.limits;
+    const peer = await kit.loggedIn("behind", ["MaxRecvDataSegmentLength=262144"]);
+    peer.command(1, write10(0, 8), 0xa1, 4096);
+    const transferTag = (await expect(peer, RESPONSE.r2t)).bhs.readUInt32BE(20);
+    for (let round = 0; round < 5; round++) {
+      peer.socket.pause();
+      for (let tag = 2; tag <= 17; tag++) peer.read10(tag, 0, 2048);
+      while (kit.target.backlogBytes <= kit.target.limits.backlogBytesMax) await nextTurn();
+      clock.advance(pingAfterMs);
+      peer.socket.resume();
+      for (let left = 16; left > 0; ) {
+        const { opcode, bhs } = await peer.next();
+        if (opcode === RESPONSE.dataIn && (bhs.readUInt8(1) & 0x01) !== 0) left -= 1;
+      }
+    }
+    peer.send(peer.dataOutHeader(1, transferTag, 0, 0, 4096), Buffer.alloc(4096));
+    for (;;) {
+      const { opcode, bhs } = await peer.next();
+      if (opcode !== RESPONSE.scsi) continue;
+      assert.deepEqual([bhs.readUInt32BE(16), bhs.readUInt8(3)], [1, 0]);
+      break;
+    }
+    const bye = once(peer.socket, "close");
+    peer.close();
     await bye;
   });
 
