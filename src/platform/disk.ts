@@ -23,8 +23,8 @@ export interface DiskFile {
   tryReadSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): boolean;
   /**
    * Resolves when what `tryReadSync` lacked has come, so that another try will find it: unless memory was needed for
-   * something else since, so tries have to be counted. Never rejects: what is wrong with the range is told to whoever
-   * reads it.
+   * something else since, so tries have to be counted. Rejects with the system's error where the range can't be read:
+   * trying again would only make the disk try again, which may take it half a minute.
    */
   bring(positionBytes: number, lengthBytes: number): Promise<void>;
   /**

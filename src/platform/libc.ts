@@ -27,6 +27,11 @@ export function addressOf(bytes: Uint8Array): number {
   return Number(koffi().address(bytes));
 }
 
+/** How long an address is on this machine. */
+export function pointerBytes(): number {
+  return koffi().sizeof("void *");
+}
+
 /** The errno of the last call that failed, right after it. */
 export function lastError(): number {
   return koffi().errno();

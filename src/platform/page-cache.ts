@@ -3,11 +3,11 @@
  * once, with the disk told to bring it. Not all file systems have that, nor all machines a way to call it.
  */
 import { strict as assert } from "node:assert";
-import { addressOf, lastError, processFunction } from "./libc.ts";
+import { addressOf, lastError, pointerBytes, processFunction } from "./libc.ts";
 
 const RWF_NOWAIT = 8;
-const EAGAIN = 11;
-const EINTR = 4;
+/** Where there is no such call, or no such reads of this file, or no file: EPERM, EBADF, EINVAL, ENOSYS, EOPNOTSUPP. */
+const REFUSALS: ReadonlySet<number> = new Set([1, 9, 22, 38, 95]);
 
 /** What has come of a read that was not to wait. */
 export const CACHED = {
@@ -29,6 +29,8 @@ const iovec = Buffer.allocUnsafeSlow(16);
 const words = new Uint32Array(iovec.buffer, iovec.byteOffset, 4);
 /** Where the bytes of buffers are: they never move, and asking costs as much as a small read. */
 const addresses = new WeakMap<ArrayBufferLike, number>();
+/** What a call writes to: C is told of an address alone, and the buffer must not be collected meanwhile. */
+const lent: { buffer: Buffer | undefined } = { buffer: undefined };
 
 /** Reads exactly `lengthBytes` from the page cache, or says why not. On the hot path: nothing is made for a call. */
 export function readCached(
@@ -47,17 +49,20 @@ export function readCached(
   words[1] = Math.floor(at / 2 ** 32);
   words[2] = lengthBytes;
   words[3] = 0;
+  lent.buffer = target;
   const count = preadv2(fd, iovec, 1, positionBytes, RWF_NOWAIT);
+  lent.buffer = undefined;
   if (count === lengthBytes) return CACHED.read;
-  // Where the file ends before, the reader that waits finds out.
-  if (count !== -1) return CACHED.missing;
-  const error = lastError();
-  return error === EAGAIN || error === EINTR ? CACHED.missing : CACHED.refused;
+  // Where the file ends before, or its disk fails, the reader that waits finds out.
+  return count === -1 && REFUSALS.has(lastError()) ? CACHED.refused : CACHED.missing;
 }
 
 function find(): Preadv2 | null {
-  if (process.platform !== "linux" || new Uint8Array(new Uint16Array([1]).buffer)[0] !== 1) return null;
+  const isLittleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+  if (process.platform !== "linux" || !isLittleEndian) return null;
   try {
+    // A struct iovec is laid out otherwise there.
+    if (pointerBytes() !== 8) return null;
     return processFunction("int64_t preadv2(int, uint8_t *, int, int64_t, int)") as Preadv2;
   } catch {
     // No binary for this machine, or an old C library.

@@ -82,7 +82,7 @@ class SystemFile implements DiskFile {
     const fd = this.#fd;
     if (fd < 0) return Promise.resolve();
     this.#inFlight += 1;
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
       const rest = (done: number): void => {
         const most = Math.min(UNWANTED.length, lengthBytes - done);
         fs.read(fd, UNWANTED, 0, most, positionBytes + done, (error, count) => {
@@ -91,7 +91,9 @@ class SystemFile implements DiskFile {
             return;
           }
           this.#landed(fd);
-          resolve();
+          const problem = error ?? (count === 0 ? endOfFile(this.path, positionBytes + done) : null);
+          if (problem === null) resolve();
+          else reject(problem);
         });
       };
       rest(0);

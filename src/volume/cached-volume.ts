@@ -12,11 +12,11 @@ import { strict as assert } from "node:assert";
 import { nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { BRINGS_MAX, EngineVolume, type RestoreProgress } from "./engine-volume.ts";
+import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import type { ClosedEpoch } from "./epoch-state.ts";
 import { Epochs } from "./epochs.ts";
 import { ALL_PIECES, BLOCK_BYTES, coveredPieces, PIECE_BYTES, touchedPieces } from "./geometry.ts";
-import type { Lacking } from "./lacking.ts";
+import { Attempts, type Lacking } from "./lacking.ts";
 import { ownFilesGone } from "./own-files.ts";
 import { ReadAhead, RUN_BLOCKS } from "./read-ahead.ts";
 import { type BaseReader, SlotChains } from "./slot-chains.ts";
@@ -480,7 +480,8 @@ export class CachedVolume extends EngineVolume {
         source,
         from,
         lengthBytes,
-        (offset, into, to, length) => this.#chains.read(block, offset, into, to, length, fillZeros),
+        (offset, into, to, length) =>
+          this.complete(() => this.#chains.read(block, offset, into, to, length, fillZeros)),
       );
     } catch (error) {
       if (fresh) pool.giveBack(slot);
@@ -534,12 +535,11 @@ export class CachedVolume extends EngineVolume {
   async #readPart(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
     const first = Math.floor(offset / BLOCK_BYTES);
     const last = Math.floor((offset + length - 1) / BLOCK_BYTES);
-    for (let brings = 0; ; ) {
-      const lacking = brings < BRINGS_MAX ? this.lacking.cleared() : undefined;
-      if (this.readHere(offset, target, targetOffset, length, lacking)) return;
-      if (lacking?.isAny === true) {
-        brings += 1;
-        await lacking.bring();
+    const attempts = new Attempts(this.lacking);
+    for (;;) {
+      if (this.readHere(offset, target, targetOffset, length, attempts.next())) return;
+      if (attempts.isLacking) {
+        await this.bring(attempts);
         continue;
       }
       const coming = this.#readAhead.fetchOf(this.#uncovered(offset, length));
@@ -563,7 +563,11 @@ export class CachedVolume extends EngineVolume {
       // Another root may mean that a newer version of a block was uploaded, and its slot taken away, meanwhile.
       if (rootKey !== this.baseRootKey) continue;
       this.#keep(first, count, base);
-      this.#compose(offset, target, targetOffset, length, base, first, undefined);
+      try {
+        this.#compose(offset, target, targetOffset, length, base, first, undefined);
+      } catch (error) {
+        throw this.storageError(error, "read");
+      }
       return;
     }
   }

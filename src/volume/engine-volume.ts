@@ -13,7 +13,7 @@ import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
 import { type ClosedEpoch, CutRefused, type EpochState } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
-import { Lacking } from "./lacking.ts";
+import { type Attempts, Lacking } from "./lacking.ts";
 import { readPatiently } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
 import { StoppableVolume } from "./stoppable-volume.ts";
@@ -21,12 +21,6 @@ import type { PendingUpload } from "./upload-pump.ts";
 import type { VolumeWorld } from "./volume-world.ts";
 import type { BrakeShare } from "./write-brake.ts";
 import { isZeros, ZEROS } from "./zeros.ts";
-
-/**
- * So often a read lets its bytes be brought into memory before it waits for the disk with the thread that serves: memory
- * may be so short that they are gone each time. A read has parts on several places of a disk.
- */
-export const BRINGS_MAX = 40;
 
 /** The progress of a restored volume towards its own disk, 0 to 1, or undefined. */
 export type RestoreProgress = number | undefined;
@@ -138,7 +132,7 @@ export abstract class EngineVolume extends StoppableVolume {
       const length = Math.min(ZEROS.length, lengthBytes - at);
       await nextTurn();
       // What is zeros already is not dirty for that.
-      if (this.readHere(offsetBytes + at, now, 0, length, undefined) && isZeros(now, 0, length)) {
+      if (this.#isZeros(offsetBytes + at, now, length)) {
         this.giveBack(offsetBytes + at, length);
         continue;
       }
@@ -153,6 +147,28 @@ export abstract class EngineVolume extends StoppableVolume {
     // On a disk of its own, the system reads ahead.
   }
 
+  /** Whether the range is known to hold zeros only; `scratch` takes it. */
+  #isZeros(offsetBytes: number, scratch: Buffer, lengthBytes: number): boolean {
+    try {
+      return (
+        this.readHere(offsetBytes, scratch, 0, lengthBytes, undefined) && isZeros(scratch, 0, lengthBytes)
+      );
+    } catch (error) {
+      // Zeros over what can't be read any more mend it.
+      if (error instanceof DeviceError && error.kind === "mediumError") return false;
+      throw error;
+    }
+  }
+
+  /** Reads what a write is completed with: that it can't be read is that write's trouble alone. */
+  protected complete(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      throw this.storageError(error, "read");
+    }
+  }
+
   /**
    * Reads what is on this machine: answers false, with `target` undefined in content, where the vault has to be asked;
    * and, with `lacking`, where a disk would have to be waited for, which is noted there then.
@@ -164,6 +180,15 @@ export abstract class EngineVolume extends StoppableVolume {
     lengthBytes: number,
     lacking: Lacking | undefined,
   ): boolean;
+
+  /** Waits for what an attempt to read has lacked. */
+  protected async bring(attempts: Attempts): Promise<void> {
+    try {
+      await attempts.bring();
+    } catch (error) {
+      throw this.storageError(error, "read");
+    }
+  }
 
   /** Bytes from the offset on, at most `lengthBytes`, that are known to be zeros without being looked at. */
   abstract emptyBytes(offsetBytes: number, lengthBytes: number): number;

@@ -1,6 +1,13 @@
 /** What a read that was not to wait has not found in memory. */
 import type { DiskFile } from "../platform/disk.ts";
 
+/** A range that could not be brought. */
+interface BringFailure {
+  readonly file: DiskFile;
+  readonly positionBytes: number;
+  readonly error: unknown;
+}
+
 export class Lacking {
   #file: DiskFile | undefined;
   #positionBytes = 0;
@@ -23,9 +30,64 @@ export class Lacking {
     this.#lengthBytes = lengthBytes;
   }
 
-  /** Resolves when it has come. */
+  /** Resolves when it has come; otherwise with what has kept it from that. */
+  async bring(): Promise<BringFailure | undefined> {
+    const file = this.#file;
+    const positionBytes = this.#positionBytes;
+    try {
+      await file?.bring(positionBytes, this.#lengthBytes);
+      return undefined;
+    } catch (error) {
+      return file && { file, positionBytes, error };
+    }
+  }
+
+  /** Whether what is noted is what could not be brought before. */
+  isOf(failure: BringFailure): boolean {
+    return this.#file === failure.file && this.#positionBytes === failure.positionBytes;
+  }
+}
+
+/**
+ * So often a read lets its bytes be brought into memory before it waits for the disk with the thread that serves: memory
+ * may be so short that they are gone each time. A read has parts on several places of a disk.
+ */
+const BRINGS_MAX = 40;
+
+/** The attempts of one read that waits for disks: each looks anew where its bytes are. */
+export class Attempts {
+  readonly #lacking: Lacking;
+  #brings = 0;
+  #failure: BringFailure | undefined;
+
+  constructor(lacking: Lacking) {
+    this.#lacking = lacking;
+  }
+
+  /** Where the next attempt notes what it lacks; undefined: it has to wait for the disk itself. */
+  next(): Lacking | undefined {
+    this.#lacking.cleared();
+    return this.#brings < BRINGS_MAX ? this.#lacking : undefined;
+  }
+
+  /** Whether the attempt that was made just now has noted something. */
+  get isLacking(): boolean {
+    return this.#lacking.isAny;
+  }
+
+  /**
+   * Waits for what the attempt has noted. Rejects with EIO where that can't be read: not before another attempt has
+   * found that it is still wanted, for what was read may be elsewhere by now.
+   */
   async bring(): Promise<void> {
-    await this.#file?.bring(this.#positionBytes, this.#lengthBytes);
+    const before = this.#failure;
+    if (before !== undefined && this.#lacking.isOf(before)) throw before.error;
+    this.#brings += 1;
+    const failure = await this.#lacking.bring();
+    if (failure === undefined) return;
+    // Anything else is more than these bytes' trouble: who reads them himself is told of it, and whom it concerns.
+    if ((failure.error as { code?: unknown } | null)?.code === "EIO") this.#failure = failure;
+    else this.#brings = BRINGS_MAX;
   }
 }
 

@@ -13,13 +13,13 @@ import { nextTurn } from "../platform/clock.ts";
 import { DeviceError } from "../platform/device-error.ts";
 import type { Disk, DiskFile } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
-import { BRINGS_MAX, EngineVolume, type RestoreProgress } from "./engine-volume.ts";
+import { EngineVolume, type RestoreProgress } from "./engine-volume.ts";
 import type { ClosedEpoch } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, Epochs } from "./epochs.ts";
 import { BLOCK_BYTES, touchedPieces } from "./geometry.ts";
 import { HydrationMap } from "./hydration-map.ts";
 import { Hydrator } from "./hydrator.ts";
-import { type Lacking, readOrNote } from "./lacking.ts";
+import { Attempts, type Lacking, readOrNote } from "./lacking.ts";
 import { Merger } from "./merger.ts";
 import { ownFilesGone } from "./own-files.ts";
 import { BLOCKS_PER_REGION, REGION_BYTES, RegionLog } from "./region-log.ts";
@@ -171,19 +171,22 @@ export class StoredVolume extends EngineVolume {
     this.check();
     assert(offsetBytes >= 0 && offsetBytes + lengthBytes <= this.sizeBytes);
     if (this.#hydration !== undefined && this.#missing(offsetBytes, lengthBytes, false) >= 0) return false;
-    return this.#chains.size === 0
-      ? this.#readHome(offsetBytes, target, targetOffset, lengthBytes, lacking)
-      : this.#readBlocks(offsetBytes, target, targetOffset, lengthBytes, lacking);
+    if (this.#chains.size === 0) {
+      return this.#readHome(offsetBytes, target, targetOffset, lengthBytes, lacking);
+    }
+    try {
+      return this.#readBlocks(offsetBytes, target, targetOffset, lengthBytes, lacking);
+    } catch (error) {
+      // Slots are on another disk.
+      throw this.storageError(error, "read");
+    }
   }
 
   override async read(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
-    for (let brings = 0; ; ) {
-      const lacking = brings < BRINGS_MAX ? this.lacking.cleared() : undefined;
-      if (this.readHere(offset, target, targetOffset, length, lacking)) return;
-      if (lacking?.isAny === true) {
-        brings += 1;
-        await lacking.bring();
-      } else await this.#hydrateAt(this.#missing(offset, length, false));
+    const attempts = new Attempts(this.lacking);
+    while (!this.readHere(offset, target, targetOffset, length, attempts.next())) {
+      if (attempts.isLacking) await this.bring(attempts);
+      else await this.#hydrateAt(this.#missing(offset, length, false));
     }
   }
 
@@ -539,7 +542,8 @@ export class StoredVolume extends EngineVolume {
         source,
         from,
         lengthBytes,
-        (offset, into, to, length) => this.#readBlock(block, offset, into, to, length, undefined),
+        (offset, into, to, length) =>
+          this.complete(() => this.#readBlock(block, offset, into, to, length, undefined)),
       );
       // The mark stands before the slot counts, and not without it: see #isFrozen.
       this.epochs.dirty.mark(block, touchedPieces(offsetInBlock, lengthBytes));

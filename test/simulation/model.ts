@@ -21,6 +21,8 @@ export class Model {
   readonly cuts = new Map<number, Uint32Array>();
   readonly uploaded = new Map<number, string>();
   volume: EngineVolume | undefined;
+  /** Reads under way. */
+  readonly reads = new Set<OpenRead>();
   /** Writes since a flush that is under way began. */
   #sinceFlush: { first: number; count: number; value: number }[] | undefined;
   #atFlush = new Uint32Array(0);
@@ -57,7 +59,13 @@ export class Model {
     this.#sinceFlush = undefined;
   }
 
+  /** A write begins: reads under way may find it. */
+  begins(first: number, count: number, value: number): void {
+    for (const read of this.reads) read.mayFind(first, count, value);
+  }
+
   write(first: number, count: number, value: number): void {
+    this.begins(first, count, value);
     this.#sinceFlush?.push({ first, count, value });
     for (let sector = first; sector < first + count; sector++) {
       const before = this.now[sector] ?? 0;
@@ -94,6 +102,40 @@ export class Model {
     for (const epoch of [...this.cuts.keys()]) {
       const state = this.volume?.epochState(epoch).state;
       if (state !== "pending" && state !== "uploaded") this.cuts.delete(epoch);
+    }
+  }
+}
+
+/**
+ * A read that goes on while other things happen: of each sector it has to find a version that the volume had between
+ * the beginning of the read and its end.
+ */
+export class OpenRead {
+  readonly first: number;
+  readonly count: number;
+  readonly #atStart: Uint32Array;
+  /** Values that came meanwhile, and where. */
+  readonly #later: { readonly first: number; readonly count: number; readonly value: number }[] = [];
+
+  constructor(model: Model, first: number, count: number) {
+    this.first = first;
+    this.count = count;
+    this.#atStart = model.now.slice(first, first + count);
+  }
+
+  mayFind(first: number, count: number, value: number): void {
+    this.#later.push({ first, count, value });
+  }
+
+  check(found: Uint32Array, what: string): void {
+    for (let i = 0; i < this.count; i++) {
+      const value = found[i];
+      if (value === this.#atStart[i]) continue;
+      const sector = this.first + i;
+      const isFine = this.#later.some(
+        (write) => write.value === value && write.first <= sector && sector < write.first + write.count,
+      );
+      assert(isFine, `${what}: sector ${sector} has ${value}, which it never had while it was read`);
     }
   }
 }

@@ -15,9 +15,11 @@ import { RegionLog } from "../../src/volume/region-log.ts";
 import { SlotChains } from "../../src/volume/slot-chains.ts";
 import { SlotDisk } from "../../src/volume/slot-disk.ts";
 import { SlotPool } from "../../src/volume/slot-pool.ts";
+import { StoppableVolume } from "../../src/volume/stoppable-volume.ts";
 import { SuspectDisks } from "../../src/volume/suspect-disks.ts";
 import { SimDisk } from "./sim-disk.ts";
-import { realVaultSeed, VolumeSimulation } from "./volume-simulation.ts";
+import { realVaultSeed } from "./simulated-gateway.ts";
+import { VolumeSimulation } from "./volume-simulation.ts";
 
 const SEEDS_MAX = 400;
 const STEPS = 120;
@@ -153,6 +155,29 @@ const MUTANTS: readonly Mutant[] = [
         function dirtyPieces(this: unknown, ...args: never[]) {
           const mask = original.apply(this, args) as number;
           return mask & (mask - 1);
+        },
+    ),
+  },
+  {
+    bug: "a read that takes what memory does not have for read",
+    owner: SlotChains.prototype,
+    name: "read",
+    mutate: method(
+      (original) =>
+        function read(this: unknown, ...args: never[]) {
+          original.apply(this, args);
+          return true;
+        },
+    ),
+  },
+  {
+    bug: "a sector that can't be read, and the whole volume stops for it",
+    owner: StoppableVolume.prototype,
+    name: "storageError",
+    mutate: method(
+      (original) =>
+        function storageError(this: unknown, ...[error]: never[]) {
+          return original.apply(this, [error as never, "write" as never]);
         },
     ),
   },

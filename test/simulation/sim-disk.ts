@@ -20,6 +20,8 @@ class SimFile {
   current: Buffer;
   durable: Buffer;
   pending: PendingWrite[] = [];
+  /** Sectors that can't be read, until they are written. */
+  readonly bad = new Set<number>();
   /** Counts the times that its device came back. */
   plugged = 0;
   /** Whether the folder's entry would survive a loss of power. */
@@ -33,6 +35,20 @@ class SimFile {
   write(position: number, bytes: Buffer): void {
     this.pending.push({ position, bytes });
     this.current = applied(this.current, position, bytes);
+    // The disk puts another in the place of one that is written.
+    for (const sector of this.bad) {
+      const start = sector * SECTOR_BYTES;
+      if (start >= position && start + SECTOR_BYTES <= position + bytes.length) this.bad.delete(sector);
+    }
+  }
+
+  /** Whether something of the range can't be read. */
+  isBad(position: number, lengthBytes: number): boolean {
+    for (const sector of this.bad) {
+      const start = sector * SECTOR_BYTES;
+      if (start < position + lengthBytes && position < start + SECTOR_BYTES) return true;
+    }
+    return false;
   }
 
   /**
@@ -96,6 +112,8 @@ export interface DiskFaults {
   fullness: number;
   /** Probability that what is to be read is not in memory. */
   absence: number;
+  /** Whether what `spoil` has spoilt can't be read just now. */
+  isSpoilt: boolean;
   /** A file whose syncs do not end. */
   stalled: string | undefined;
   /** Places that have their room already: paths, and up to which byte. */
@@ -109,9 +127,12 @@ export class SimDisk implements Disk {
     failingSyncs: 0,
     fullness: 0,
     absence: 0.2,
+    isSpoilt: false,
     stalled: undefined,
     preallocated: [],
   };
+  /** Sectors asked for that could not be read. */
+  failedBrings = 0;
   readonly #random: SeededRandom;
   #files = new Map<string, SimFile>();
   /** Files that were removed, while the removal is not durable. */
@@ -142,6 +163,17 @@ export class SimDisk implements Disk {
     const file = new SimFile(sizeBytes);
     file.entryDurable = true;
     this.#files.set(path, file);
+  }
+
+  /** Sectors of a disk can't be read from now on, while `isSpoilt` says so and nobody writes them. */
+  spoil(path: string, sectors: Iterable<number>): void {
+    for (const sector of sectors) this.#files.get(path)?.bad.add(sector);
+  }
+
+  /** All can be read again: nothing was lost. */
+  mend(): void {
+    this.faults.isSpoilt = false;
+    for (const file of this.#files.values()) file.bad.clear();
   }
 
   /** Two disks change places. */
@@ -228,6 +260,9 @@ export class SimDisk implements Disk {
     return new Handle(path, file, {
       life: () => this.#life,
       change: (action) => this.#change(path, action),
+      failedBring: () => {
+        this.failedBrings += 1;
+      },
       faults: this.faults,
       random: this.#random,
     });
@@ -303,6 +338,7 @@ interface HandleProcess {
   /** Changes when a process dies. */
   readonly life: () => number;
   readonly change: (action: () => void) => void;
+  readonly failedBring: () => void;
   readonly faults: DiskFaults;
   readonly random: SeededRandom;
 }
@@ -333,12 +369,13 @@ class Handle implements DiskFile {
   readSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): void {
     this.#check();
     if (positionBytes + lengthBytes > this.#file.current.length) throw new Error(`${this.path} ends before`);
+    if (this.#isBad(positionBytes, lengthBytes)) throw this.#mediumError();
     this.#file.current.copy(target, targetOffset, positionBytes, positionBytes + lengthBytes);
   }
 
   tryReadSync(target: Buffer, targetOffset: number, lengthBytes: number, positionBytes: number): boolean {
     this.#check();
-    if (this.#random.chance(this.#faults.absence)) {
+    if (this.#random.chance(this.#faults.absence) || this.#isBad(positionBytes, lengthBytes)) {
       // What the target holds then is undefined.
       target.fill(0xee, targetOffset, targetOffset + lengthBytes);
       return false;
@@ -347,8 +384,19 @@ class Handle implements DiskFile {
     return true;
   }
 
-  async bring(): Promise<void> {
+  async bring(positionBytes: number, lengthBytes: number): Promise<void> {
     await later(this.#random);
+    if (!this.#isBad(positionBytes, lengthBytes)) return;
+    this.#process.failedBring();
+    throw this.#mediumError();
+  }
+
+  #isBad(positionBytes: number, lengthBytes: number): boolean {
+    return this.#faults.isSpoilt && this.#file.isBad(positionBytes, lengthBytes);
+  }
+
+  #mediumError(): Error {
+    return Object.assign(new Error(`${this.path}: a sector can't be read`), { code: "EIO" });
   }
 
   async write(

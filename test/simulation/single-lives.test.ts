@@ -346,3 +346,46 @@ describe("what is expected to be read", () => {
     for (let block = 0; block < 8; block++) assert.equal(await other.life.read(other.volume, block), 7);
   });
 });
+
+describe("a sector that can't be read", () => {
+  for (const kind of ["stored", "cached"] as const) {
+    test(`is the trouble of those who want it, and of nobody else: a ${kind} volume`, async () => {
+      const life = new SingleLife();
+      await life.storage();
+      const definition = life.definition(kind, 1);
+      if (kind === "stored") life.disk.addDisk("/disk-1", 8 * BLOCK_BYTES);
+      const volume = await life.open(definition);
+      for (let block = 0; block < 4; block++) await life.write(volume, block, block + 1);
+      // All of the last block's second piece, wherever it is.
+      const isWanted = 3 * BLOCK_BYTES;
+      const path = kind === "stored" ? "/disk-1" : "/cache";
+      const image = life.disk.readFile(path);
+      assert(image !== undefined);
+      const at = image.indexOf(Buffer.alloc(BLOCK_BYTES, 4)) + 4096;
+      life.disk.spoil(
+        path,
+        Array.from({ length: 8 }, (_, i) => at / 512 + i),
+      );
+      life.disk.faults.isSpoilt = true;
+      const bytes = Buffer.alloc(BLOCK_BYTES);
+      const read = (offset: number, length: number) => life.settled(volume.read(offset, bytes, 0, length));
+      const bad = { kind: "mediumError" };
+      await assert.rejects(read(isWanted, BLOCK_BYTES), bad);
+      await assert.rejects(read(isWanted + 4096, 512), bad);
+      // Asked for twice, it was: before and after the disk has said so.
+      assert(life.disk.failedBrings <= 2, `${life.disk.failedBrings} tries of a disk that may take long`);
+      await read(isWanted, 4096);
+      assert.equal(bytes[0], 4);
+      if (kind === "cached") {
+        // A part of it can't be written where the rest has to be kept: into another slot.
+        life.vault.unavailable = 1;
+        await life.cut(definition);
+        await assert.rejects(life.settled(volume.write(isWanted + 4096, Buffer.alloc(512, 9), 0, 512)), bad);
+      }
+      for (let block = 0; block < 3; block++) assert.equal(await life.read(volume, block), block + 1);
+      await life.settled(volume.unmap(isWanted, BLOCK_BYTES));
+      assert.equal(await life.read(volume, 3), 0);
+      assert.equal(volume.failure, undefined);
+    });
+  }
+});
