@@ -95,9 +95,9 @@ describe("policies and gateways in the console", { skip: skipWithoutBrowser }, (
     await press("Save");
     await page.getByRole("heading", { name: "cellar", level: 2, exact: true }).waitFor();
     await gatewayAction("cellar", "Edit the maintenance window");
-    await ui.dialog.getByLabel("At").fill("3 o’clock");
+    await ui.dialog.getByRole("textbox", { name: "At" }).fill("3 o’clock");
     await ui.dialog.getByText("Hours and minutes, such as 03:30.").waitFor();
-    await ui.dialog.getByLabel("At").fill("04:05");
+    await ui.dialog.getByRole("textbox", { name: "At" }).fill("04:05");
     await press("Save");
     await ui.says("at 04:05");
 
@@ -172,5 +172,28 @@ describe("policies and gateways in the console", { skip: skipWithoutBrowser }, (
     await press("Delete");
     await page.getByRole("row", { name: oldId }).waitFor({ state: "detached" });
     assert.equal(await page.getByRole("row", { name: /robot/ }).count(), 1);
+  });
+
+  test("tables sort by their columns, and cards by what is chosen above them", async () => {
+    await page.goto(`${gateway.endpoint}/console/gateways`);
+    const list = page.getByRole("table").filter({ hasText: "files" }).first();
+    const names = async () =>
+      (await list.getByRole("rowheader").allInnerTexts()).map((text) => text.trim()).filter(Boolean);
+    await list.getByRole("rowheader").first().waitFor();
+    const sorted = [...(await names())].sort();
+    assert(sorted.length >= 2);
+    const header = list.getByRole("columnheader", { name: "Disk" }).getByText("Disk", { exact: true });
+    await header.click();
+    assert.deepEqual(await names(), sorted);
+    await header.click();
+    assert.deepEqual(await names(), sorted.toReversed());
+    const before = page.viewportSize();
+    await page.setViewportSize({ width: 390, height: 844 });
+    const cards = page.locator(".card-list").filter({ hasText: "files" }).first();
+    await cards.getByRole("button", { name: /Sort by/ }).click();
+    await page.getByRole("option", { name: "Disk, growing" }).click();
+    const first = cards.getByRole("listitem").first();
+    await first.filter({ hasText: sorted[0] ?? "" }).waitFor();
+    await page.setViewportSize(before ?? { width: 1280, height: 800 });
   });
 });

@@ -222,6 +222,7 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
         {
           id: "id",
           header: "Disk",
+          sortingField: "id",
           isRowHeader: true,
           cell: ({ id }) => <span className="words">{id}</span>,
         },
@@ -240,10 +241,11 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
             );
           },
         },
-        { id: "size", header: "Size", cell: ({ sizeBytes }) => bytes(sizeBytes) },
+        { id: "size", header: "Size", sortingField: "sizeBytes", cell: ({ sizeBytes }) => bytes(sizeBytes) },
         {
           id: "status",
           header: "Status",
+          sortingField: "status",
           cell: ({ status }) =>
             status === "present" ? (
               <StatusIndicator type="success">Present</StatusIndicator>
@@ -256,6 +258,7 @@ function Disks({ gateway }: { gateway: Gateway }): ReactNode {
         {
           id: "path",
           header: "Path",
+          sortingField: "path",
           minWidth: 220,
           cell: ({ path }) => <span className="words code">{path}</span>,
         },

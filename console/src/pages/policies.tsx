@@ -48,6 +48,7 @@ export function Policies(): ReactNode {
           {
             id: "description",
             header: "Policy",
+            sortingField: "description",
             isRowHeader: true,
             cell: ({ description, id }) => (
               <Button variant="inline-link" onClick={() => setSelectedId(id)}>
@@ -58,6 +59,7 @@ export function Policies(): ReactNode {
           {
             id: "state",
             header: "Status",
+            sortingField: "status",
             cell: ({ isEnabled, status }) =>
               !isEnabled ? (
                 <StatusIndicator type="stopped">Paused</StatusIndicator>

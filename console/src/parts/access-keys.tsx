@@ -63,10 +63,11 @@ export function AccessKeys(): ReactNode {
           itemSelectionLabel: (_, { Name }) => `Choose ${Name}`,
         }}
         columnDefinitions={[
-          { id: "name", header: "Name", isRowHeader: true, cell: ({ Name }) => Name },
+          { id: "name", header: "Name", isRowHeader: true, sortingField: "Name", cell: ({ Name }) => Name },
           {
             id: "id",
             header: "Access key ID",
+            sortingField: "AccessKeyId",
             cell: ({ AccessKeyId }) => (
               <>
                 <span className="code">{AccessKeyId}</span>
@@ -77,17 +78,20 @@ export function AccessKeys(): ReactNode {
           {
             id: "role",
             header: "May",
+            sortingField: "Role",
             cell: ({ Role }) => (Role === "admin" ? "change everything" : "look only"),
           },
           {
             id: "ends",
             header: "Good until",
+            sortingField: "ExpirationTime",
             cell: ({ ExpirationTime }) =>
               ExpirationTime === undefined ? "it is deleted" : time(new Date(ExpirationTime * 1000)),
           },
           {
             id: "used",
             header: "Last used",
+            sortingField: "LastUsedTime",
             cell: ({ LastUsedTime }) =>
               LastUsedTime === undefined ? "not since the start" : ago(new Date(LastUsedTime * 1000)),
           },

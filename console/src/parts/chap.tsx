@@ -71,10 +71,17 @@ export function Chap({ volume }: { volume: Volume }): ReactNode {
           itemSelectionLabel: (_, { name }) => `Choose ${name}`,
         }}
         columnDefinitions={[
-          { id: "name", header: "Initiator", isRowHeader: true, cell: ({ name }) => name },
+          {
+            id: "name",
+            header: "Initiator",
+            isRowHeader: true,
+            sortingField: "name",
+            cell: ({ name }) => name,
+          },
           {
             id: "mutual",
             header: "Proofs",
+            sortingField: "isMutual",
             cell: ({ isMutual }) => (isMutual ? "of the server and of the volume" : "of the server"),
           },
         ]}

@@ -45,6 +45,7 @@ export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
   const settings = usePointSettings(volume.arn);
   const { items, collectionProps, paginationProps } = useCollection(points.data ?? [], {
     pagination: { pageSize: PAGE_SIZE },
+    sorting: {},
     selection: { trackBy: (point) => String(point.Time) },
   });
   const selected = points.data?.find(({ Time }) => Time === collectionProps.selectedItems?.[0]?.Time);
@@ -68,12 +69,23 @@ export function RecoveryPoints({ volume }: { volume: Volume }): ReactNode {
           {
             id: "time",
             header: "Moment",
+            sortingField: "Time",
             isRowHeader: true,
             cell: ({ Time }) => time(new Date(Time * 1000)),
           },
           { id: "ago", header: "Age", cell: ({ Time }) => ago(new Date(Time * 1000)) },
-          { id: "size", header: "Size", cell: ({ VolumeSizeInBytes }) => bytes(VolumeSizeInBytes) },
-          { id: "used", header: "Data", cell: ({ VolumeUsageInBytes }) => bytes(VolumeUsageInBytes) },
+          {
+            id: "size",
+            header: "Size",
+            sortingField: "VolumeSizeInBytes",
+            cell: ({ VolumeSizeInBytes }) => bytes(VolumeSizeInBytes),
+          },
+          {
+            id: "used",
+            header: "Data",
+            sortingField: "VolumeUsageInBytes",
+            cell: ({ VolumeUsageInBytes }) => bytes(VolumeUsageInBytes),
+          },
         ]}
         header={
           <Header

@@ -82,6 +82,7 @@ export function Schedules({ volume }: { volume: Volume }): ReactNode {
           {
             id: "name",
             header: "Name",
+            sortingField: "Name",
             isRowHeader: true,
             cell: ({ Name, Description }) => (Name === "" ? Description : Name),
           },
@@ -99,10 +100,16 @@ export function Schedules({ volume }: { volume: Volume }): ReactNode {
                 <StatusIndicator type="stopped">Paused</StatusIndicator>
               ),
           },
-          { id: "next", header: "Next", cell: ({ NextRunTime }) => at(NextRunTime) },
+          {
+            id: "next",
+            header: "Next",
+            sortingField: "NextRunTime",
+            cell: ({ NextRunTime }) => at(NextRunTime),
+          },
           {
             id: "last",
             header: "Last",
+            sortingField: "LastRunTime",
             cell: ({ LastRunTime, LastSnapshotId }) =>
               LastSnapshotId === undefined ? (
                 at(LastRunTime)
