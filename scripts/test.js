@@ -16,8 +16,8 @@ const LIMITS_MS = {
   install: 5 * MINUTE_MS,
   rgw: 5 * MINUTE_MS,
   unit: 25 * MINUTE_MS,
-  e2e: 20 * MINUTE_MS,
-  whole: 45 * MINUTE_MS,
+  e2e: 30 * MINUTE_MS,
+  whole: 60 * MINUTE_MS,
 };
 /**
  * The unit tests compute (most of them simulate), the end-to-end tests mostly wait for somebody: together they use the
