@@ -15,13 +15,12 @@ import type { DataBuffers } from "./data-buffers.ts";
 import type { TargetLimits } from "./limits.ts";
 import { ReadPath } from "./read-path.ts";
 import type { Responder } from "./responder.ts";
+import { ATTRIBUTE, TaskOrder } from "./task-order.ts";
 import { TaskSet } from "./task-set.ts";
 import { WriteCollector, type WriteSink } from "./write-collector.ts";
 import { DATA_FAULT, type WriteTask } from "./write-task.ts";
 
-const ATTRIBUTE = 0x07;
-/** Untagged, simple, ordered, head of queue; behind them ACA and what is reserved (RFC 7143, 11.3.1). */
-const ATTRIBUTE_MAX = 3;
+const ATTRIBUTE_MASK = 0x07;
 const TASK_SET_FULL = { status: STATUS.taskSetFull, sense: undefined };
 /** Immediate commands beyond the window that are taken before they are told that the task set is full. */
 const IMMEDIATE_TASKS_MAX = 16;
@@ -35,6 +34,7 @@ export class Commands implements WriteSink {
   readonly #writes: WriteCollector;
   readonly #tasks: TaskSet;
   readonly #executor: CommandExecutor;
+  readonly #order = new TaskOrder((tag) => this.#isTagInUse(tag));
   /** Commands of an earlier session of this initiator still touch the device: ours come after them. */
   #barrier: Promise<void> | undefined;
 
@@ -56,7 +56,8 @@ export class Commands implements WriteSink {
     const giveBack = (task: WriteTask) => this.#writes.giveBack(task);
     this.#reads = new ReadPath(connection, responder, buffers);
     this.#writes = new WriteCollector(parameters, buffers, limits, responder, this);
-    this.#tasks = new TaskSet(giveBack, () => this.#reads.onDrained());
+    const onAborted = () => this.#reads.onDrained();
+    this.#tasks = new TaskSet(giveBack, onAborted, () => this.#order.ended());
     this.#executor = new CommandExecutor(
       connection,
       responder,
@@ -87,6 +88,7 @@ export class Commands implements WriteSink {
     const expected = bhs.readUInt32BE(AT.expectedDataTransferLength);
     const flags = bhs.readUInt8(1);
     const isWrite = (flags & FLAG_WRITE) !== 0;
+    const attribute = flags & ATTRIBUTE_MASK;
     if (this.#isTagInUse(bhs.readUInt32BE(AT.initiatorTaskTag))) {
       this.#responder.reject(bhs, REJECT_REASON.invalidPduField);
       return;
@@ -97,7 +99,7 @@ export class Commands implements WriteSink {
       return;
     }
     // No command here goes both ways, and there is no ACA to belong to.
-    if ((isWrite && (flags & FLAG_READ) !== 0) || (flags & ATTRIBUTE) > ATTRIBUTE_MAX) {
+    if ((isWrite && (flags & FLAG_READ) !== 0) || attribute > ATTRIBUTE.headOfQueue) {
       this.#fail(bhs, SENSE.invalidFieldInCommandInformationUnit);
       return;
     }
@@ -107,10 +109,16 @@ export class Commands implements WriteSink {
       this.#fail(bhs, DATA_FAULT.unexpectedUnsolicitedData);
       return;
     }
-    if (!isWrite || data.length === expected) {
-      this.#execute(bhs, data, undefined);
-      return;
+    if (attribute > ATTRIBUTE.simple || !this.#order.isOpen) {
+      const before = [...this.#writes.tags, ...this.#tasks.tags];
+      this.#order.arrived(bhs.readUInt32BE(AT.initiatorTaskTag), attribute, before);
     }
+    if (!isWrite || data.length === expected) this.#execute(bhs, data, undefined);
+    else this.#collect(bhs, data, expected);
+    this.#order.ended();
+  }
+
+  #collect(bhs: Buffer, data: Buffer, expected: number): void {
     // No command writes so much: a buffer of that size is not even asked for.
     if (expected > TRANSFER_BYTES_MAX) this.#fail(bhs, SENSE.invalidFieldInCdb);
     // What the initiator sends unasked for this command belongs to no task then, and is passed over.
@@ -149,6 +157,7 @@ export class Commands implements WriteSink {
 
   failed(task: WriteTask, fault: SenseCode): void {
     this.#fail(task.bhs, fault, task.r2tCount);
+    this.#order.ended();
   }
 
   /** The peer has taken all that was sent. */
@@ -164,12 +173,16 @@ export class Commands implements WriteSink {
   /** Ends all commands unanswered; resolves when none of them touches the device any more. */
   async abortAll(): Promise<void> {
     this.#writes.dropAll();
-    await this.#tasks.abortAll();
+    const ended = this.#tasks.abortAll();
+    this.#order.ended();
+    await ended;
   }
 
   /** Ends one, likewise; answers whether there was one. */
   async abort(tag: number): Promise<boolean> {
-    return this.#writes.drop(tag) || this.#tasks.abort(tag);
+    const ended = this.#writes.drop(tag) || this.#tasks.abort(tag);
+    this.#order.ended();
+    return ended;
   }
 
   /** The connection is gone: what was collected is dropped, what is running ends unheard. */
@@ -194,12 +207,18 @@ export class Commands implements WriteSink {
 
   /**
    * Carries a command out whose data is all here. A write that an earlier session of the same initiator left behind must
-   * not land on top of a newer one: commands wait until nothing of that session is under way, and keep their order.
+   * not land on top of a newer one: commands wait until nothing of that session is under way, and keep their order. They
+   * also wait where task attributes say so.
    */
   #execute(bhs: Buffer, dataOut: Buffer, owner: WriteTask | undefined): void {
-    const barrier = this.#barrier;
+    let barrier = this.#barrier;
+    if (barrier === undefined && !this.#order.isOpen) {
+      const tag = bhs.readUInt32BE(AT.initiatorTaskTag);
+      if (this.#order.mustWait(tag)) barrier = this.#order.turnOf(tag);
+    }
     if (barrier === undefined) {
       this.#executor.execute(bhs, dataOut, owner);
+      this.#order.ended();
       return;
     }
     const header = Buffer.from(bhs);

@@ -21,16 +21,23 @@ export class TaskSet {
   readonly #held = new Map<number, HeldTask>();
   readonly #giveBack: (owner: WriteTask) => void;
   readonly #onAborted: () => void;
+  readonly #onEnded: () => void;
   #isClosed = false;
 
-  /** `giveBack`: the buffer of a write is not needed any more. `onAborted`: tasks that wait may look again. */
-  constructor(giveBack: (owner: WriteTask) => void, onAborted: () => void) {
+  /** `giveBack`: the buffer of a write is not needed any more. `onAborted`: tasks that wait may look again. `onEnded`: one has. */
+  constructor(giveBack: (owner: WriteTask) => void, onAborted: () => void, onEnded: () => void) {
     this.#giveBack = giveBack;
     this.#onAborted = onAborted;
+    this.#onEnded = onEnded;
   }
 
   get size(): number {
     return this.#running.size + this.#held.size;
+  }
+
+  /** The tags of all of them. */
+  get tags(): readonly number[] {
+    return [...this.#running.keys(), ...this.#held.keys()];
   }
 
   /** Whether commands still touch the device. */
@@ -64,6 +71,7 @@ export class TaskSet {
       this.#running.delete(tag);
       if (owner !== undefined) this.#giveBack(owner);
       if (!task.aborted && !this.#isClosed) answer();
+      this.#onEnded();
     };
     // Registered before it starts: an action may ask whether it was aborted.
     const start = Promise.resolve().then(action);

@@ -53,6 +53,10 @@ export class WriteCollector {
     return this.#tasks.size;
   }
 
+  get tags(): Iterable<number> {
+    return this.#tasks.keys();
+  }
+
   has(tag: number): boolean {
     return this.#tasks.has(tag);
   }

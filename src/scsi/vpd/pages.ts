@@ -73,10 +73,10 @@ const deviceIdentification: VpdPage = ({ unit }) => {
   );
 };
 
-/** Extended INQUIRY data (86h): SIMPLE tasks, a volatile cache. */
+/** Extended INQUIRY data (86h): SIMPLE, ORDERED and HEAD OF QUEUE tasks, a volatile cache. */
 const extendedInquiry: VpdPage = () => {
   const body = Buffer.alloc(0x3c);
-  body.writeUInt8(0x01, 1); // SIMPSUP
+  body.writeUInt8(0x07, 1); // HEADSUP, ORDSUP, SIMPSUP
   body.writeUInt8(0x01, 2); // V_SUP
   return page(0x86, body);
 };
