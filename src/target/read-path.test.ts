@@ -3,6 +3,7 @@ import { after, before, describe, test } from "node:test";
 import { MemoryDevice } from "../../test/kit/memory-device.ts";
 import type { RawInitiator } from "../../test/kit/raw-initiator.ts";
 import { IDENTITY, OTHER, RESPONSE, TargetKit } from "../../test/kit/target-kit.ts";
+import { DEFAULT_TARGET_LIMITS } from "./limits.ts";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -24,6 +25,45 @@ class FarDevice extends MemoryDevice {
     super.tryRead(offset, target, at, length);
   }
 }
+
+describe("a peer that asks for much that is not at hand, and reads nothing of it", () => {
+  const limits = {
+    ...DEFAULT_TARGET_LIMITS,
+    totalBufferBytesMax: 2 * MIB,
+    backlogBytesMax: 256 * KIB,
+  };
+  const kit = new TargetKit(limits);
+  const device = new FarDevice(16 * MIB);
+
+  before(async () => {
+    kit.entries.set(OTHER, { targetName: OTHER, device, identity: IDENTITY });
+    await kit.start();
+  });
+
+  after(() => kit.stop());
+
+  test("keeps no buffer from others", async () => {
+    const deaf = await kit.loggedIn("deaf", [], OTHER);
+    const other = await kit.loggedIn("other", [], OTHER);
+    deaf.socket.pause();
+    for (let tag = 1; tag <= 100; tag++) deaf.read10(tag, 0, (16 * MIB) / 512);
+    const readByOther = async (tag: number) => {
+      other.read10(tag, 0, 8);
+      return (await other.next()).opcode === RESPONSE.dataIn;
+    };
+    // Until nothing more is read for it, for long: it waits for its peer. While it is served, others may be told BUSY.
+    let theirs = 0;
+    let tag = 1;
+    for (let quiet = 0; quiet < 50; tag++) {
+      assert(tag < 10_000, "it never waits");
+      await readByOther(tag);
+      const now = device.told.filter((what) => what.endsWith(" 256")).length;
+      quiet = now > 0 && now === theirs ? quiet + 1 : 0;
+      theirs = now;
+    }
+    for (let i = 0; i < 10; i++) assert(await readByOther(tag++), "the read of another was refused");
+  });
+});
 
 describe("reads of what is not at hand", () => {
   const kit = new TargetKit();

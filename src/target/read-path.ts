@@ -60,30 +60,36 @@ export class ReadPath {
     progress: Progress,
     isWanted: () => boolean,
   ): Promise<void> {
-    const { logicalBlockBytes } = device;
-    const most = Math.min(SLOW_READ_BYTES, total - progress.done);
-    const buffer = this.#buffers.take(Math.ceil(most / logicalBlockBytes) * logicalBlockBytes);
-    if (buffer === undefined) throw new DeviceError("busy", "no buffer for a read");
+    const whole = (bytes: number) => Math.ceil(bytes / device.logicalBlockBytes) * device.logicalBlockBytes;
+    const rest = total - progress.done;
+    const mostBytes = whole(Math.min(SLOW_READ_BYTES, rest));
+    let buffer: Buffer | undefined = this.#take(mostBytes);
     try {
-      const rest = total - progress.done;
-      if (rest > SLOW_READ_BYTES) {
-        const whole = Math.ceil(rest / logicalBlockBytes) * logicalBlockBytes;
-        device.expect?.(offsetBytes + progress.done, whole);
-      }
-      while (progress.done < total && isWanted()) {
+      if (rest > SLOW_READ_BYTES) device.expect?.(offsetBytes + progress.done, whole(rest));
+      while (isWanted()) {
         if (this.#connection.isTurnOver) await this.#connection.nextTurn();
         const wanted = Math.min(SLOW_READ_BYTES, total - progress.done);
-        const whole = Math.ceil(wanted / logicalBlockBytes) * logicalBlockBytes;
-        await device.read(offsetBytes + progress.done, buffer, 0, whole);
+        buffer ??= this.#take(mostBytes);
+        const into = buffer;
+        await device.read(offsetBytes + progress.done, into, 0, whole(wanted));
         if (!isWanted()) return;
-        this.#connection.later(() => this.#send(bhs, buffer, wanted, total, lengthBytes, progress));
-        if (this.#connection.isBehind) {
-          await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
-        }
+        this.#connection.later(() => this.#send(bhs, into, wanted, total, lengthBytes, progress));
+        if (progress.done >= total) return;
+        if (!this.#connection.isBehind) continue;
+        // A peer that does not read for long must not keep others from theirs.
+        this.#buffers.give(buffer);
+        buffer = undefined;
+        await new Promise<void>((resolve) => this.#drainWaiters.push(resolve));
       }
     } finally {
-      this.#buffers.give(buffer);
+      if (buffer !== undefined) this.#buffers.give(buffer);
     }
+  }
+
+  #take(bytes: number): Buffer {
+    const buffer = this.#buffers.take(bytes);
+    if (buffer === undefined) throw new DeviceError("busy", "no buffer for a read");
+    return buffer;
   }
 
   /** Sends the first `count` bytes of the buffer. */
