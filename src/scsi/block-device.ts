@@ -23,6 +23,12 @@ export interface BlockDevice {
   read(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): Promise<void>;
 
   /**
+   * Reads what is at hand, though a disk has to be waited for: answers false, with `target` undefined in content, where
+   * it would have to come from far away. Only for a device whose `tryRead` may say no for either reason.
+   */
+  readNear?(offsetBytes: number, target: Buffer, targetOffset: number, lengthBytes: number): Promise<boolean>;
+
+  /**
    * All of this is going to be read, piece by piece: what has to come from far away may be sent for at once. A device
    * that has all of it at hand may do without.
    */

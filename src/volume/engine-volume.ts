@@ -13,7 +13,7 @@ import type { RecoveryPoint, UploadedEpoch } from "./epoch-log.ts";
 import { type ClosedEpoch, CutRefused, type EpochState } from "./epoch-state.ts";
 import { CLOSED_EPOCHS_MAX, type Epochs } from "./epochs.ts";
 import { BLOCK_BYTES } from "./geometry.ts";
-import { type Attempts, Lacking } from "./lacking.ts";
+import { Attempts, Lacking } from "./lacking.ts";
 import { readPatiently } from "./root-reader.ts";
 import type { SlotPool } from "./slot-pool.ts";
 import { StoppableVolume } from "./stoppable-volume.ts";
@@ -160,15 +160,6 @@ export abstract class EngineVolume extends StoppableVolume {
     }
   }
 
-  /** Reads what a write is completed with: that it can't be read is that write's trouble alone. */
-  protected complete(read: () => void): void {
-    try {
-      read();
-    } catch (error) {
-      throw this.storageError(error, "read");
-    }
-  }
-
   /**
    * Reads what is on this machine: answers false, with `target` undefined in content, where the vault has to be asked;
    * and, with `lacking`, where a disk would have to be waited for, which is noted there then.
@@ -181,13 +172,19 @@ export abstract class EngineVolume extends StoppableVolume {
     lacking: Lacking | undefined,
   ): boolean;
 
-  /** Waits for what an attempt to read has lacked. */
-  protected async bring(attempts: Attempts): Promise<void> {
-    try {
-      await attempts.bring();
-    } catch (error) {
-      throw this.storageError(error, "read");
+  /** See `BlockDevice.readNear`. */
+  async readNear(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+  ): Promise<boolean> {
+    const attempts = new Attempts(this.lacking);
+    while (!this.readHere(offsetBytes, target, targetOffset, lengthBytes, attempts.next())) {
+      if (!attempts.isLacking) return false;
+      await this.bring(attempts);
     }
+    return true;
   }
 
   /** Bytes from the offset on, at most `lengthBytes`, that are known to be zeros without being looked at. */

@@ -6,6 +6,7 @@ import { DeviceError } from "../platform/device-error.ts";
 import { SyncError } from "../platform/disk.ts";
 import type { VolumeId } from "../platform/ids.ts";
 import type { Epochs } from "./epochs.ts";
+import type { Attempts } from "./lacking.ts";
 import type { VolumeWorld } from "./volume-world.ts";
 
 export abstract class StoppableVolume {
@@ -98,6 +99,24 @@ export abstract class StoppableVolume {
       return await action();
     } catch (error) {
       throw this.storageError(error, "write");
+    }
+  }
+
+  /** Reads what a write is completed with: that it can't be read is that write's trouble alone. */
+  protected complete(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      throw this.storageError(error, "read");
+    }
+  }
+
+  /** Waits for what an attempt to read has lacked. */
+  protected async bring(attempts: Attempts): Promise<void> {
+    try {
+      await attempts.bring();
+    } catch (error) {
+      throw this.storageError(error, "read");
     }
   }
 }

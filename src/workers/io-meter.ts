@@ -158,6 +158,15 @@ export class MeteredDevice implements Required<BlockDevice> {
     this.#add(UNMAPPED_BYTES, lengthBytes);
   }
 
+  async readNear(
+    offsetBytes: number,
+    target: Buffer,
+    targetOffset: number,
+    lengthBytes: number,
+  ): Promise<boolean> {
+    return (await this.#device.readNear?.(offsetBytes, target, targetOffset, lengthBytes)) === true;
+  }
+
   expect(offsetBytes: number, lengthBytes: number): void {
     this.#device.expect?.(offsetBytes, lengthBytes);
   }

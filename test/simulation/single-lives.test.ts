@@ -308,6 +308,23 @@ describe("a read that waits for a disk", () => {
   });
 });
 
+test("what is near is read from a cold disk, and not from the vault", async () => {
+  const life = new SingleLife();
+  const definition = life.definition("cached", 1);
+  await life.storage();
+  const from = await life.open(definition);
+  await life.write(from, 1, 7);
+  const parentRootKey = await life.snapshot(definition);
+  const volume = await life.open(life.definition("cached", 2, { parentRootKey }));
+  await life.write(volume, 3, 8);
+  life.disk.faults.absence = 1;
+  const bytes = Buffer.alloc(BLOCK_BYTES);
+  const near = (block: number) => life.settled(volume.readNear(block * BLOCK_BYTES, bytes, 0, BLOCK_BYTES));
+  assert.equal(await near(3), true);
+  assert(bytes.every((byte) => byte === 8));
+  assert.equal(await near(1), false);
+});
+
 describe("what is expected to be read", () => {
   const expecting = async () => {
     const life = new SingleLife();

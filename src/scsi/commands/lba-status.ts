@@ -88,7 +88,8 @@ async function extentsFrom(
     }
     // Steps end where the volume's own blocks do.
     const step = Math.min(SCAN_STEP_BYTES - (at % SCAN_STEP_BYTES), sizeBytes - at);
-    const isRead = device.tryRead(at, buffer, 0, step);
+    const isRead =
+      device.tryRead(at, buffer, 0, step) || (await device.readNear?.(at, buffer, 0, step)) === true;
     for (let i = 0; i < step; i += physicalBlockBytes) {
       const length = Math.min(physicalBlockBytes, step - i);
       const isMapped = !isRead || !isZeros(buffer, i, length);
