@@ -2,7 +2,9 @@
  * What the domain needs of the data plane. The data worker and the backup worker stand behind these interfaces;
  * tests hand in simple stand-ins.
  */
+
 import type { DiskId, GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
+import type { VaultDescription } from "./vault-description.ts";
 
 export type VolumeKind = "stored" | "cached";
 
@@ -386,17 +388,6 @@ export interface VerificationReport {
     readonly ranges: readonly (readonly [first: number, last: number])[];
     readonly blocks: number;
   }[];
-}
-
-/** How much there is in a vault. */
-export interface VaultDescription {
-  readonly vaultId: string;
-  /** Where it is; holds no secret. */
-  readonly store: string;
-  readonly packs: number;
-  readonly chunks: number;
-  readonly plainBytes: number;
-  readonly storedBytes: number;
 }
 
 /** The vault's own upkeep. */

@@ -2,16 +2,12 @@
  * What keeps the vault in order by itself: collection of garbage, verification, and the answers that collections of other
  * gateways wait for. One job at a time; how it goes, and how the last ones went, can be asked at any time.
  */
+
 import type { Clock } from "../platform/clock.ts";
 import { GatewayError } from "./errors.ts";
-import type {
-  CollectionReport,
-  JobProgress,
-  VaultDescription,
-  VaultKeeper,
-  VerificationReport,
-} from "./ports.ts";
+import type { CollectionReport, JobProgress, VaultKeeper, VerificationReport } from "./ports.ts";
 import type { UpkeepMemory } from "./upkeep-memory.ts";
+import type { VaultDescription } from "./vault-description.ts";
 
 export type VaultJobKind = "CollectGarbage" | "Verify";
 

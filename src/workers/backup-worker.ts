@@ -1,9 +1,11 @@
 /** The backup worker: hash, compress, encrypt, packs, bucket. Everything slow about a volume happens here. */
+
 import { strict as assert } from "node:assert";
 import { performance } from "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import type { BackupFigures } from "../gateway/measurements.ts";
 import type { BandwidthLimits, DirectListing, SpoolOrder } from "../gateway/ports.ts";
+import type { VaultDescription } from "../gateway/vault-description.ts";
 import type { MeasuredStore } from "../objects/measured.ts";
 import { openStore } from "../objects/open-store.ts";
 import { type Clock, delay, systemClock } from "../platform/clock.ts";
@@ -13,10 +15,12 @@ import { systemRandom } from "../platform/random.ts";
 import { systemDisk } from "../platform/system-disk.ts";
 import { yieldToOthers } from "../platform/thread-priority.ts";
 import { TokenBucket } from "../platform/token-bucket.ts";
+import { slotName } from "../vault/key-slots.ts";
 import type { SnapshotRecord } from "../vault/snapshot-record.ts";
 import type { EpochProgress } from "../vault/upload.ts";
 import { type Bandwidth, Vault } from "../vault/vault.ts";
 import { VaultError } from "../vault/vault-error.ts";
+import { listSlots } from "../vault/vault-json.ts";
 import type { SlotLocation } from "../volume/cached-volume.ts";
 import { LocalEpoch, type UploadOrder } from "../volume/epoch-source.ts";
 import { BLOCK_BYTES } from "../volume/geometry.ts";
@@ -75,7 +79,7 @@ const main = new Rpc(parentPort, {
     opened().collect(isDryRun, jobProgress(), forget),
   verify: (samplePercent: number) => opened().verify(samplePercent, jobProgress()),
   settle: () => opened().settle(),
-  describeVault: () => opened().describe(),
+  describeVault: () => ({ ...opened().describe(), keys: vaultKeys() }),
   listDirectBlocks: (listing: DirectListing) => soon(listUnits(opened(), clock, listing)),
   readDirectBlock: (rootKey: string, offsetBytes: number, lengthBytes: number) =>
     soon(readBytes(opened(), rootKey, offsetBytes, lengthBytes)),
@@ -251,6 +255,16 @@ async function openVault(): Promise<{ vaultId: string; offline: boolean }> {
     void openLater(options);
     return { vaultId: known, offline: true };
   }
+}
+
+/** As the local copy of vault.json has them, which is kept by whoever changes them for this folder: nothing is asked. */
+function vaultKeys(): VaultDescription["keys"] {
+  const json = systemDisk.readFile(given.vaultJsonCachePath);
+  if (json === undefined) return [];
+  return listSlots(json).map((slot) => ({
+    ...{ name: slotName(slot), type: slot.type },
+    ...(slot.madeAtMs !== undefined && { madeAtMs: slot.madeAtMs }),
+  }));
 }
 
 function vaultIdOf(vaultJson: Buffer): string {

@@ -1,4 +1,5 @@
 /** The data plane as the main thread sees it: two workers, and the domain's ports in front of them. */
+
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { GatewayError } from "../gateway/errors.ts";
 import type { BackupFigures, DataFigures, MeasuredPlane, StoreHealth } from "../gateway/measurements.ts";
@@ -24,7 +25,6 @@ import type {
   SpoolOrder,
   StorageUsage,
   StoredRoot,
-  VaultDescription,
   VaultKeeper,
   VerificationReport,
   VolumeDefinition,
@@ -34,6 +34,7 @@ import type {
   VolumeReport,
   WantedCut,
 } from "../gateway/ports.ts";
+import type { VaultDescription } from "../gateway/vault-description.ts";
 import type { GatewayId, SnapshotId, VolumeId } from "../platform/ids.ts";
 import type { PortalRedirect } from "../target/discovery.ts";
 import { makeLoadGauge } from "./load-gauge.ts";

@@ -5,6 +5,7 @@ import type { Page } from "playwright-core";
 import { skipWithoutBrowser } from "../clients/browser.ts";
 import type { ConsolePages } from "../clients/console.ts";
 import { ConsoleDesk } from "../clients/console-desk.ts";
+import { sluicegateWith } from "../clients/gateway.ts";
 import { GIB, gatewayArn, makeCached, makeStored } from "./volume-kit.ts";
 
 describe("policies and gateways in the console", { skip: skipWithoutBrowser }, () => {
@@ -195,5 +196,17 @@ describe("policies and gateways in the console", { skip: skipWithoutBrowser }, (
     const first = cards.getByRole("listitem").first();
     await first.filter({ hasText: sorted[0] ?? "" }).waitFor();
     await page.setViewportSize(before ?? { width: 1280, height: 800 });
+  });
+
+  test("the vault's page shows what opens it", async () => {
+    const added = sluicegateWith(
+      { ...process.env, SLUICEGATE_PASSPHRASE: "a passphrase that is long enough" },
+      ...["vault", "key", "add", "--data", gateway.dataDir],
+    );
+    assert.equal(added.status, 0, added.stderr);
+    await page.goto(`${gateway.endpoint}/console/vault`);
+    const keys = page.getByRole("table", { name: "Keys of the vault" });
+    await keys.getByRole("row", { name: /key file/ }).waitFor();
+    await keys.getByRole("row", { name: new RegExp(`${added.stdout.trim()}.*passphrase`) }).waitFor();
   });
 });

@@ -61,6 +61,7 @@ export interface VaultState {
   readonly StoredBytes: number;
   readonly SnapshotBytes: number;
   readonly Snapshots: number;
+  readonly Keys: readonly { readonly Name: string; readonly Type: string; readonly CreationTime?: number }[];
 }
 
 /** How much there is in the vault. */

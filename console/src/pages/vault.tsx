@@ -19,6 +19,7 @@ import { Charts } from "../parts/charts.tsx";
 import { FormDialog } from "../parts/form-dialog.tsx";
 import { ago, bytes, count, duration, percent, plural, time } from "../parts/format.ts";
 import { PageLink } from "../parts/links.tsx";
+import { List } from "../parts/list.tsx";
 import { Problem } from "../parts/problem.tsx";
 import { useClients, useSignedIn } from "../session/context.tsx";
 
@@ -84,6 +85,7 @@ export function Vault(): ReactNode {
           >
             <Collection job={jobOf("CollectGarbage")} />
           </Container>
+          <Keys />
         </SpaceBetween>
       )}
       {dialog === "Verify" && <VerifyDialog onClose={() => setDialog(undefined)} />}
@@ -130,6 +132,45 @@ function Figures(): ReactNode {
         />
       )}
     </Container>
+  );
+}
+
+/** They are only shown: to change them takes the secrets, which never come here. */
+function Keys(): ReactNode {
+  const vault = useVault().data;
+  return (
+    <List
+      variant="container"
+      items={vault?.Keys ?? []}
+      loading={vault === undefined}
+      loadingText="Loading the keys"
+      ariaLabels={{ tableLabel: "Keys of the vault" }}
+      header={
+        <Header
+          variant="h2"
+          description="Without one of these nobody can read the snapshots. They are added, exchanged and removed at the command line: sluicegate vault key, sluicegate vault rekey."
+        >
+          Keys of the vault
+        </Header>
+      }
+      columnDefinitions={[
+        { id: "name", header: "Name", isRowHeader: true, sortingField: "Name", cell: ({ Name }) => Name },
+        {
+          id: "type",
+          header: "Kind",
+          sortingField: "Type",
+          cell: ({ Type }) =>
+            Type === "key-file" ? "key file" : Type === "passphrase" ? "passphrase" : Type,
+        },
+        {
+          id: "made",
+          header: "Made",
+          sortingField: "CreationTime",
+          cell: ({ CreationTime }) =>
+            CreationTime === undefined ? "with the vault" : time(new Date(CreationTime * 1000)),
+        },
+      ]}
+    />
   );
 }
 

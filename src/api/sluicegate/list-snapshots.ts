@@ -114,19 +114,25 @@ interface VaultOutput {
   readonly LastVerificationTime?: number;
   /** Problems that the last verification has found. */
   readonly Problems?: number;
+  /** What opens the vault. They are changed at the command line, where the secrets are. */
+  readonly Keys: readonly { readonly Name: string; readonly Type: string; readonly CreationTime?: number }[];
 }
 
 /** DescribeVault: how much there is in the vault, as this gateway's index of it has it, and how its upkeep went. */
 export const describeVault: Operation<Services & AdminServices, object, VaultOutput> = {
   name: "DescribeVault",
   async handle({ upkeep, snapshots, vaultFigures }) {
-    const { vaultId, store, packs, chunks, plainBytes, storedBytes } = await upkeep.describe();
+    const { vaultId, store, packs, chunks, plainBytes, storedBytes, keys } = await upkeep.describe();
     const { count, fullBytes } = await snapshots.completed();
     const { collectedAtMs, verifiedAtMs, damagedObjects } = vaultFigures();
     return {
       ...{ VaultId: vaultId, Store: store, Packs: packs, Chunks: chunks },
       ...{ ChunkBytes: plainBytes, StoredBytes: storedBytes, Snapshots: count },
       SnapshotBytes: fullBytes,
+      Keys: keys.map(({ name, type, madeAtMs }) => ({
+        ...{ Name: name, Type: type },
+        ...(madeAtMs !== undefined && { CreationTime: madeAtMs / 1000 }),
+      })),
       ...(collectedAtMs !== undefined && { LastCollectionTime: collectedAtMs / 1000 }),
       ...(verifiedAtMs !== undefined && { LastVerificationTime: verifiedAtMs / 1000 }),
       ...(damagedObjects !== undefined && { Problems: damagedObjects }),
