@@ -13,6 +13,7 @@ const EXACT = "hydrated";
 const DURABLE = "hydrated-durable";
 /** What is written to `durable` at a time: 32768 blocks, 2 GiB of the volume. */
 const PAGE_BYTES = 4096;
+const SECTOR_BYTES = 512;
 /** How many bits of a byte are set. */
 const BITS_SET = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
@@ -74,23 +75,45 @@ export class HydrationMap {
     return ((this.#bits[block >> 3] ?? 0) & (1 << (block & 7))) !== 0;
   }
 
-  /** Records that the blocks' bytes are on the disk; call it after writing them. */
+  /**
+   * Records that the blocks' bytes are on the disk; call it after writing them. Where it throws, nothing is recorded: a
+   * block that is there for this process alone would take what is written to it along when the process dies.
+   */
   add(first: number, count: number): void {
     assert(first >= 0 && count > 0 && first + count <= this.blockCount);
     const end = first + count;
+    const from = first >> 3;
+    const to = (end - 1) >> 3;
+    const before = Buffer.from(this.#bits.subarray(from, to + 1));
+    const hydratedBefore = this.#hydrated;
     for (let block = first; block < end; ) {
       const at = block >> 3;
-      const before = this.#bits[at] ?? 0;
+      const bits = this.#bits[at] ?? 0;
       const isWhole = (block & 7) === 0 && end - block >= 8;
-      const after = isWhole ? 0xff : before | (1 << (block & 7));
-      this.#hydrated += (BITS_SET[after] ?? 0) - (BITS_SET[before] ?? 0);
+      const after = isWhole ? 0xff : bits | (1 << (block & 7));
+      this.#hydrated += (BITS_SET[after] ?? 0) - (BITS_SET[bits] ?? 0);
       this.#bits[at] = after;
       block += isWhole ? 8 : 1;
     }
-    const from = first >> 3;
-    const to = (end - 1) >> 3;
-    this.#exact.writeSync(this.#bits, from, to - from + 1, from);
+    try {
+      this.#exact.writeSync(this.#bits, from, to - from + 1, from);
+    } catch (error) {
+      before.copy(this.#bits, from);
+      this.#hydrated = hydratedBefore;
+      this.#takeBack(from, to);
+      throw error;
+    }
     this.#noteChanged(from, to);
+  }
+
+  /** Of a record that has failed, parts may have got to the file: a sector of it is written whole or not at all. */
+  #takeBack(from: number, to: number): void {
+    if (Math.floor(from / SECTOR_BYTES) === Math.floor(to / SECTOR_BYTES)) return;
+    try {
+      this.#exact.writeSync(this.#bits, from, to - from + 1, from);
+    } catch (error) {
+      throw new Error(`${this.#exact.path} may name blocks that are not there`, { cause: error });
+    }
   }
 
   /** The first block from `start` on that is not on the disk, or -1. */

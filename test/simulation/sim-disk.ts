@@ -114,6 +114,8 @@ export interface DiskFaults {
   absence: number;
   /** Whether what `spoil` has spoilt can't be read just now. */
   isSpoilt: boolean;
+  /** A file for whose writes there is no room. */
+  full: string | undefined;
   /** A file whose syncs do not end. */
   stalled: string | undefined;
   /** Places that have their room already: paths, and up to which byte. */
@@ -128,6 +130,7 @@ export class SimDisk implements Disk {
     fullness: 0,
     absence: 0.2,
     isSpoilt: false,
+    full: undefined,
     stalled: undefined,
     preallocated: [],
   };
@@ -435,7 +438,8 @@ class Handle implements DiskFile {
   }
 
   #isFull(endBytes: number): boolean {
-    const { fullness, preallocated } = this.#faults;
+    const { fullness, full, preallocated } = this.#faults;
+    if (full === this.path) return true;
     if (fullness === 0 || !this.#random.chance(fullness)) return false;
     return !preallocated.some((place) => place.path === this.path && endBytes <= place.endBytes);
   }

@@ -57,6 +57,25 @@ describe("a restored volume whose blocks are still to come", () => {
     }
   });
 
+  for (const dies of ["kill", "power"] as const) {
+    test(`a write that can't be recorded takes nothing along that comes after it: ${dies}`, async () => {
+      const life = new SingleLife();
+      const { definition, volume } = await restored(life);
+      life.disk.faults.full = `/volumes/${definition.volumeId}/hydrated`;
+      await assert.rejects(life.write(volume, 3, 9), { kind: "noSpace" });
+      life.disk.faults.full = undefined;
+      life.vault.unavailable = 0;
+      // A part of the block: it has to come first.
+      await life.write(volume, 3, 8, 4096);
+      await life.settled(volume.flush());
+      await life.restart(dies);
+      const bytes = Buffer.alloc(BLOCK_BYTES);
+      const again = await life.open(definition);
+      await life.settled(again.read(3 * BLOCK_BYTES, bytes, 0, BLOCK_BYTES));
+      assert.deepEqual([bytes[0], bytes[4095], bytes[4096]], [8, 8, 7]);
+    });
+  }
+
   test("a write for which there is no room, and a snapshot", async () => {
     let looked = 0;
     for (let attempt = 0; attempt < 20; attempt++) {
