@@ -1,4 +1,5 @@
 /** What the data path is measured against: Debian's tgt as shipped and tuned, beside a stored volume of the gateway. */
+import { truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { childrenOf, GatewayProcess } from "../test/clients/gateway.ts";
 import { makeFullImage } from "../test/clients/image.ts";
@@ -32,7 +33,9 @@ export async function startContenders(folder: string, closers: Closers): Promise
     ["tgt tuned", true],
   ] as const) {
     const paths = Array.from({ length: VOLUMES }, (_, i) => join(folder, `${name.replace(" ", "-")}-${i}`));
-    for (const path of paths) makeFullImage(path, IMAGE_MIB, "bench");
+    // Each target writes its files itself: what the page cache is like afterwards is of its own making.
+    for (const path of paths) writeFileSync(path, "");
+    for (const path of paths) truncateSync(path, IMAGE_MIB * 1024 * 1024);
     const tgt = await startTgt(paths, tuned);
     closers.push(() => tgt.stop());
     contenders.push({ name, urls: tgt.urls, pids: [tgt.pid] });

@@ -37,7 +37,8 @@ async function profile(workload: Workload): Promise<void> {
   const seen = join(own, "seen");
   mkdirSync(seen);
   const image = join(own, "image");
-  makeFullImage(image, IMAGE_MIB, "profile");
+  // In pieces as large as those in which the gateway writes: see WRITE_BYTES_MAX.
+  makeFullImage(image, IMAGE_MIB, "profile", 64 * 1024);
   process.env.SLUICEGATE_OBSERVE = seen;
   process.env.NODE_OPTIONS = `--import ${new URL("./observer.ts", import.meta.url).href}`;
   const gateway = new GatewayProcess(join(own, "data"), ["--cache-size", "1GiB"]);
