@@ -19,7 +19,7 @@ import { CLOSED_EPOCHS_MAX, Epochs } from "./epochs.ts";
 import { BLOCK_BYTES, touchedPieces } from "./geometry.ts";
 import { HydrationMap } from "./hydration-map.ts";
 import { Hydrator } from "./hydrator.ts";
-import { Attempts, type Lacking, readOrNote } from "./lacking.ts";
+import { type Lacking, readOrNote } from "./lacking.ts";
 import { Merger } from "./merger.ts";
 import { ownFilesGone } from "./own-files.ts";
 import { BLOCKS_PER_REGION, REGION_BYTES, RegionLog } from "./region-log.ts";
@@ -183,10 +183,8 @@ export class StoredVolume extends EngineVolume {
   }
 
   override async read(offset: number, target: Buffer, targetOffset: number, length: number): Promise<void> {
-    const attempts = new Attempts(this.lacking);
-    while (!this.readHere(offset, target, targetOffset, length, attempts.next())) {
-      if (attempts.isLacking) await this.bring(attempts);
-      else await this.#hydrateAt(this.#missing(offset, length, false));
+    while (!(await this.readNear(offset, target, targetOffset, length))) {
+      await this.#hydrateAt(this.#missing(offset, length, false));
     }
   }
 
