@@ -57,7 +57,6 @@ export const SENSE = {
   copyAborted: { key: 0xa, asc: 0x00, ascq: 0x00 },
   copyTargetNotReachable: { key: 0xa, asc: 0x0d, ascq: 0x02 },
   abortedCommand: { key: 0xb, asc: 0x00, ascq: 0x00 },
-  notEnoughUnsolicitedData: { key: 0xb, asc: 0x0c, ascq: 0x0d },
   miscompareDuringVerify: { key: 0xe, asc: 0x1d, ascq: 0x00 },
 } as const satisfies Record<string, SenseCode>;
 
