@@ -1,14 +1,13 @@
 /** From a sample to the webhook: the alarms that take a full buffer, or a minute's silence of the bucket. */
 import { strict as assert } from "node:assert";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import pino from "pino";
 import { ManualClock } from "../test/kit/manual-clock.ts";
 import { SeededRandom } from "../test/kit/seeded-random.ts";
+import { WebhookListener } from "../test/kit/webhook-listener.ts";
 import type { BackupFigures, DataFigures } from "./gateway/measurements.ts";
 import type { GatewayId } from "./platform/ids.ts";
 import { systemDisk } from "./platform/system-disk.ts";
@@ -25,23 +24,10 @@ interface Told {
 
 describe("alarms reach the webhook", () => {
   const folder = mkdtempSync(join(tmpdir(), "sg-alarms-"));
-  const told: Told[] = [];
-  let onTold = () => {};
-  const hook = createServer((request, response) => {
-    let body = "";
-    request.setEncoding("utf8").on("data", (text: string) => {
-      body += text;
-    });
-    request.on("end", () => {
-      told.push(JSON.parse(body) as Told);
-      response.end();
-      onTold();
-    });
-  });
-  before(() => new Promise<void>((resolve) => hook.listen(0, "127.0.0.1", resolve)));
+  const hook = new WebhookListener();
+  before(() => hook.start());
   after(() => {
-    hook.closeAllConnections();
-    hook.close();
+    hook.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -78,16 +64,16 @@ describe("alarms reach the webhook", () => {
       catalog: catalog as never,
       log: pino({ level: "silent" }),
       onProblem: (message) => assert.fail(message),
-      webhook: { url: `http://127.0.0.1:${(hook.address() as AddressInfo).port}/` },
+      webhook: { url: hook.url },
     });
     /** Samples are taken until the event has arrived. */
     const heard = async (type: string): Promise<Told> => {
       for (let steps = 0; ; steps++) {
         assert(steps < 500, `${type} is not told`);
-        const found = told.find(({ Type }) => Type === type);
+        const found = hook.events<Told>().find(({ Type }) => Type === type);
         if (found !== undefined) return found;
         const next = new Promise<void>((resolve) => {
-          onTold = resolve;
+          hook.onTaken = resolve;
         });
         clock.advance(STEP_MS);
         for (let i = 0; i < 50; i++)
@@ -109,7 +95,7 @@ describe("alarms reach the webhook", () => {
     assert.equal((await heard("StoreReachable")).Severity, "info");
     // Each once, in the order in which they came about; what is only good to know is not told unless it is asked for.
     assert.deepEqual(
-      told.map(({ Type }) => Type),
+      hook.events<Told>().map(({ Type }) => Type),
       [
         ...["UploadBufferHigh", "CacheDirtyHigh", "UploadBufferNormal", "CacheDirtyNormal"],
         ...["StoreUnreachable", "StoreReachable"],

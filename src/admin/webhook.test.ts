@@ -1,43 +1,18 @@
 import { strict as assert } from "node:assert";
 import { createHmac } from "node:crypto";
-import { createServer, type IncomingMessage } from "node:http";
-import type { AddressInfo } from "node:net";
 import { after, before, describe, test } from "node:test";
 import { ManualClock } from "../../test/kit/manual-clock.ts";
 import { SeededRandom } from "../../test/kit/seeded-random.ts";
+import { WebhookListener } from "../../test/kit/webhook-listener.ts";
 import type { EventType, GatewayEvent } from "./event.ts";
 import { DELIVERY_HEADER, SIGNATURE_HEADER, Webhook } from "./webhook.ts";
 
-interface Taken {
-  readonly headers: IncomingMessage["headers"];
-  readonly body: string;
-}
-
 describe("the webhook", () => {
-  const taken: Taken[] = [];
-  let status = 200;
-  let onTaken = () => {};
-  const server = createServer((request, response) => {
-    let body = "";
-    request.setEncoding("utf8").on("data", (text: string) => {
-      body += text;
-    });
-    request.on("end", () => {
-      taken.push({ headers: request.headers, body });
-      response.writeHead(status).end();
-      onTaken();
-    });
-  });
-  let url = "";
+  const listener = new WebhookListener();
+  const { taken } = listener;
 
-  before(async () => {
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/hook`;
-  });
-  after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  before(() => listener.start());
+  after(() => listener.stop());
 
   const event = (type: EventType): GatewayEvent => ({
     ...{ type, severity: "error", atMs: 1_700_000_000_000, message: "something is the matter" },
@@ -47,7 +22,7 @@ describe("the webhook", () => {
   async function until(count: number, clock: ManualClock): Promise<void> {
     while (taken.length < count) {
       const next = new Promise<void>((resolve) => {
-        onTaken = resolve;
+        listener.onTaken = resolve;
       });
       for (let i = 0; i < 50 && clock.nextDueMs === undefined && taken.length < count; i++)
         await Promise.race([next, new Promise((resolve) => setImmediate(resolve))]);
@@ -56,12 +31,12 @@ describe("the webhook", () => {
   }
   function world(more: object = {}) {
     taken.length = 0;
-    status = 200;
+    listener.status = 200;
     const clock = new ManualClock();
     const problems: string[] = [];
     const onProblem = (message: string) => problems.push(message);
     const webhook = new Webhook({
-      ...{ url, secret: "shared", clock, random: new SeededRandom(1), onProblem },
+      ...{ url: listener.url, secret: "shared", clock, random: new SeededRandom(1), onProblem },
       ...more,
     });
     return { clock, problems, webhook };
@@ -84,13 +59,13 @@ describe("the webhook", () => {
 
   test("tries again under the same name, and gives up in the end", async () => {
     const { clock, problems, webhook } = world();
-    status = 503;
+    listener.status = 503;
     webhook.tell(event("StoreUnreachable"));
     await until(6, clock);
     assert.equal(new Set(taken.map(({ headers }) => headers[DELIVERY_HEADER])).size, 1);
     while (problems.length === 0) await new Promise((resolve) => setImmediate(resolve));
     assert.match(problems[0] ?? "", /not taken: StoreUnreachable/);
-    status = 200;
+    listener.status = 200;
     webhook.tell(event("StoreReachable"));
     await until(7, clock);
     assert.equal(JSON.parse(taken[6]?.body ?? "{}").Type, "StoreReachable");

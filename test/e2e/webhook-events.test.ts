@@ -4,14 +4,13 @@
  */
 import { strict as assert } from "node:assert";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { EVENT_TYPES } from "../../src/admin/event.ts";
 import { GatewayProcess, sluicegate } from "../clients/gateway.ts";
 import { qemuIo, volumeUrl } from "../clients/iscsi.ts";
+import { WebhookListener } from "../kit/webhook-listener.ts";
 import { fileStore } from "./store.ts";
 import { completed, createSnapshot, makeCached, snapshotState, until } from "./volume-kit.ts";
 
@@ -25,34 +24,23 @@ interface Told {
 describe("the webhook's events", () => {
   const folder = mkdtempSync(join(tmpdir(), "sg-webhook-"));
   const bucket = join(folder, "the-vault");
-  const told: Told[] = [];
-  const hook = createServer((request, response) => {
-    let body = "";
-    request.setEncoding("utf8").on("data", (text: string) => {
-      body += text;
-    });
-    request.on("end", () => {
-      told.push(JSON.parse(body) as Told);
-      response.end();
-    });
-  });
+  const hook = new WebhookListener();
   let gateway: GatewayProcess;
   let volumeArn = "";
 
   before(async () => {
-    await new Promise<void>((resolve) => hook.listen(0, "127.0.0.1", resolve));
+    await hook.start();
     gateway = new GatewayProcess(join(folder, "data"), [
       ...fileStore.options(folder),
       ...["--cache-size", "128MiB", "--upload-buffer-size", "128MiB"],
-      ...["--webhook-url", `http://127.0.0.1:${(hook.address() as AddressInfo).port}/`],
+      ...["--webhook-url", hook.url],
       ...["--webhook-events", EVENT_TYPES.join(",")],
     ]);
     await gateway.start();
   });
   after(async () => {
     await gateway?.kill();
-    hook.closeAllConnections();
-    hook.close();
+    hook.stop();
     rmSync(folder, { recursive: true, force: true });
   });
 
@@ -60,7 +48,7 @@ describe("the webhook's events", () => {
   const heard = (type: string, severity: string): Promise<Told> =>
     until(
       `the webhook was told of ${type}`,
-      async () => told.find((event) => event.Type === type && event.Severity === severity),
+      async () => hook.events<Told>().find((event) => event.Type === type && event.Severity === severity),
       120_000,
     );
 
